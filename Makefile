@@ -1,0 +1,28 @@
+# Every target makes .venv itself: `make train` and `make test` work on a fresh clone.
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: train test check bench clean
+
+train: .venv/installed
+	$(BIN)/arcadia train ppo --preset fast --env ALE/Pong-v5
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/installed
+	$(BIN)/arcadia bench ppo
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Arcadia needs Python 3.11 or newer, this is %s; try make PYTHON=python3.12" % sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

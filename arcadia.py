@@ -1,0 +1,192 @@
+"""The front door: a table of jobs and of verbs, each loaded only when it is asked for.
+
+`--help` needs no torch. A verb that works on a run is found in the package of the run's job: `rl`
+for agents. Mistakes come out as one line on standard error with exit status 2.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rl.agent import Agent
+
+__version__ = "0.1.0"
+
+# job: (module, what it is)
+JOBS = {
+    "ppo": ("rl.ppo", "PPO agents on Atari, or any game seen as pixels"),
+}
+
+# verb: (module with Config and main, arguments, what it does)
+VERBS = {
+    "train": ("", "JOB [--preset NAME] [--flags]", "train a model; JOB is one of `arcadia jobs`"),
+    "resume": ("", "RUN", "continue a stopped run where its last checkpoint stands"),
+    "eval": ("rl.evaluate", "[RUN] [--games N] [--json]", "score a run by a stated protocol"),
+    "watch": ("rl.watch", "[RUN] [--window|--terminal|--video F]", "watch an agent play; --follow"),
+    "play": ("rl.play", "GAME|RUN", "play yourself, alone or against an agent's score"),
+    "board": ("backbones.training.board", "[--port N]", "TensorBoard on all runs"),
+    "runs": ("", "", "list the runs"),
+    "jobs": ("", "", "list the jobs and their presets"),
+    "bench": ("", "NAME [--json]", "measure ours and its peer in turn, in one run"),
+}
+
+# bench: module with Config and main
+BENCHES = {"ppo": "rl.bench"}
+
+ABOUT = """Train agents, watch them play, monitor runs in TensorBoard.
+
+usage: arcadia VERB [ARGUMENTS]        arcadia VERB --help
+
+{verbs}
+
+RUN is a run's name, a path, zoo/NAME, or last. Start with:
+  arcadia train ppo --env ALE/Pong-v5      then      arcadia watch last
+"""
+
+
+class Refused(Exception):
+    """A mistake on the command line that needs no module to be seen."""
+
+
+def usage() -> str:
+    """Return the text of `arcadia --help`."""
+    rows = [f"  {verb} {args}".rstrip() for verb, (_, args, _) in VERBS.items()]
+    width = max(map(len, rows)) + 2
+    about = [what for _, _, what in VERBS.values()]
+    return ABOUT.format(
+        verbs="\n".join(f"{row:{width}}{what}" for row, what in zip(rows, about, strict=True))
+    )
+
+
+def pick(name: str, table: dict[str, Any], kind: str) -> Any:
+    """Return a table's entry; Refused, with the nearest name, if there is none."""
+    if name in table:
+        return table[name]
+    import difflib
+
+    close = difflib.get_close_matches(name, table, 1)
+    hint = f"; did you mean {close[0]}?" if close else f"; choose one of {', '.join(table)}"
+    raise Refused(f"{kind} {name!r} is unknown{hint}" if name else f"which {kind}?{hint[1:]}")
+
+
+def train(args: Sequence[str]) -> int:
+    """The command `arcadia train`."""
+    name = args[0] if args else ""
+    if name in ("-h", "--help"):
+        print(f"usage: arcadia train JOB [--preset NAME] [--flags]\n\nJOB: {', '.join(JOBS)}; "
+              "`arcadia train JOB --help` lists its flags")  # fmt: skip
+        return 0
+    from backbones.training.config import parse_job
+
+    job = import_module(pick(name, JOBS, "job")[0])
+    config, preset = parse_job(job.Config, job.PRESETS, args[1:], prog=f"arcadia train {name}")
+    job.train(config, preset)
+    return 0
+
+
+def resume(args: Sequence[str]) -> int:
+    """The command `arcadia resume`."""
+    if args in (["-h"], ["--help"]):
+        print("usage: arcadia resume RUN\n\nContinue a run where its newest checkpoint stands.")
+        return 0
+    if len(args) != 1:
+        raise Refused(f"resume takes one RUN, not {len(args)} arguments: arcadia resume RUN")
+    from backbones.training.run import find_run
+
+    run = find_run(args[0])
+    import_module(pick(run.job, JOBS, "job")[0]).resume(run)
+    return 0
+
+
+def jobs(args: Sequence[str]) -> int:
+    """The command `arcadia jobs`."""
+    for name, (module, what) in JOBS.items():
+        presets = ", ".join(import_module(module).PRESETS)
+        print(f"{name:12}{what}\n{'':12}presets: {presets}")
+    return 0
+
+
+def runs(args: Sequence[str]) -> int:
+    """The command `arcadia runs`."""
+    from backbones.training.runs_table import print_runs
+
+    print_runs()
+    return 0
+
+
+def bench(args: Sequence[str]) -> int:
+    """The command `arcadia bench`."""
+    name = args[0] if args else ""
+    if name in ("-h", "--help"):
+        print(f"usage: arcadia bench NAME [--json]\n\nNAME: {', '.join(BENCHES)}")
+        return 0
+    return run_module(pick(name, BENCHES, "bench"), args[1:], f"arcadia bench {name}")
+
+
+def run_module(module_name: str, args: Sequence[str], prog: str) -> int:
+    """Parse the flags of a module's Config and call its main."""
+    from backbones.training.config import parse
+
+    module = import_module(module_name)
+    return int(module.main(parse(module.Config, args, prog=prog)))
+
+
+OWN: dict[str, Callable[[Sequence[str]], int]] = {
+    "train": train, "resume": resume, "jobs": jobs, "runs": runs, "bench": bench,
+}  # fmt: skip
+
+
+def dispatch(verb: str, args: Sequence[str]) -> int:
+    """Run one verb; return the exit status."""
+    module, _, _ = pick(verb, VERBS, "verb")
+    if verb in OWN:
+        return OWN[verb](args)
+    return run_module(module, args, f"arcadia {verb}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; return the exit status: 0 done, 2 a mistake, 130 interrupted."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if args[0] == "--version":
+        print(__version__)
+        return 0
+    # So that `--env mymodule:MyGame-v0` finds a module in the folder where the person stands.
+    sys.path.insert(0, os.getcwd())
+    try:
+        return dispatch(args[0], args[1:])
+    except Refused as error:
+        print(f"arcadia: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has left, as `arcadia runs | head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ValueError as error:
+        from backbones.training.errors import UserError
+
+        if not isinstance(error, UserError):
+            raise
+        print(f"arcadia: {error}", file=sys.stderr)
+        return 2
+
+
+def load(run: str, device: str = "cpu") -> "Agent":
+    """Return the trained agent of a run: `load("last").act(obs)`.
+
+    `run` is a name, a path, zoo/NAME or last. Raises UserError, a ValueError, if there is none.
+    """
+    from rl.agent import load_agent
+
+    return load_agent(run, device)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

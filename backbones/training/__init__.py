@@ -1,0 +1,1 @@
+"""Runs, checkpoints, logs, precision and progress: the same for every job."""

@@ -1,0 +1,55 @@
+"""The command `arcadia board`: TensorBoard on the runs folder."""
+
+import socket
+from dataclasses import dataclass
+
+from backbones.training.errors import UserError
+from backbones.training.run import runs_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Open TensorBoard on the runs folder."""
+
+    port: int = 6006
+    """Port to serve on."""
+    host: str = "127.0.0.1"
+    """Address to serve on: this machine only, unless asked otherwise (0.0.0.0: all networks)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.port < 65536:
+            raise ValueError(f"port = {self.port} must lie between 1 and 65535")
+
+
+def main(config: Config) -> int:
+    """Serve until ctrl-C; UserError if the port is taken or the address is not ours."""
+    try:
+        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((config.host, config.port))
+    except OSError as error:
+        raise UserError(
+            f"port {config.port} on {config.host} cannot be used ({error.strerror}); "
+            f"try --port {config.port % 65535 + 1}"
+        ) from None
+    from tensorboard import program
+
+    folder = runs_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    server = program.TensorBoard()
+    # Every tag is shown at full length of its curve; pictures keep the newest ten.
+    server.configure(
+        logdir=str(folder), host=config.host, port=config.port, reload_interval=5,
+        samples_per_plugin="scalars=0,images=10",
+    )  # fmt: skip
+    url = server.launch()
+    print(f"TensorBoard on {folder}: {url}  (ctrl-C ends it)", flush=True)
+    try:
+        # The server is a daemon thread: this one only waits.
+        while True:
+            import time
+
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return 0

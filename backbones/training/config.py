@@ -1,0 +1,115 @@
+"""One frozen dataclass per job: the config, the flags, the help text, the file beside the run."""
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any, TypeVar
+
+import tyro
+
+from backbones.training.errors import UserError
+from backbones.training.precision import PrecisionName
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every training run has, whatever it trains."""
+
+    name: str = ""
+    """Name of the run's folder; empty: after what is trained, with a number."""
+    seed: int = 1
+    """Seed of everything random in the run."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda or cuda:N."""
+    precision: PrecisionName = "auto"
+    """Number format of the trunk: bf16 on a GPU; on a CPU that has it a short timing decides."""
+    threads: int = 1
+    """Threads of torch's arithmetic on a CPU. Two busy pools on two cores are slower than one."""
+    checkpoint_every_s: float = 60.0
+    """Seconds between two checkpoints."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "threads", "checkpoint_every_s")
+        if self.seed < 0:
+            raise ValueError(f"seed = {self.seed} must be 0 or above")
+        if "/" in self.name or self.name.startswith("."):
+            raise ValueError(f"name = {self.name!r} must be a plain folder name, such as pong-lr3")
+
+
+def require_positive(config: object, *names: str) -> None:
+    """Raise ValueError unless every named field is above 0."""
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise ValueError(f"{name} = {getattr(config, name)} must be above 0")
+
+
+def require_fraction(config: object, *names: str) -> None:
+    """Raise ValueError unless every named field lies in [0, 1]."""
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"{name} = {getattr(config, name)} must lie between 0 and 1")
+
+
+def parse(
+    kind: type[T], args: Sequence[str], *, prog: str, default: T | None = None, about: str = ""
+) -> T:
+    """Read a config from command-line flags. A mistake is explained on standard error, exit 2."""
+    options = (tyro.conf.OmitArgPrefixes,)
+    return tyro.cli(  # type: ignore[return-value]
+        kind, args=list(args), prog=prog, default=default, description=about or None, config=options
+    )
+
+
+def parse_job(
+    kind: type[T], presets: Mapping[str, T], args: Sequence[str], *, prog: str
+) -> tuple[T, str]:
+    """Return a job's config and the preset's name; `--preset NAME` is where other flags start."""
+    args, name = list(args), "default"
+    for i, arg in enumerate(args):
+        if arg == "--preset" or arg.startswith("--preset="):
+            words = arg.split("=", 1)[1:] or args[i + 1 : i + 2]
+            name = words[0] if words else ""
+            del args[i : i + (1 if "=" in arg else 2)]
+            break
+    if name not in presets:
+        raise UserError(f"--preset {name!r} is unknown; choose one of {', '.join(presets)}")
+    about = f"{(kind.__doc__ or '').strip()}\n\nPresets (--preset NAME): {', '.join(presets)}; "
+    about += f"the values below are those of {name}."
+    return parse(kind, args, prog=f"{prog}", default=presets[name], about=about), name
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a config as what JSON can hold."""
+    return asdict(config)
+
+
+def from_dict(kind: type[T], values: dict[str, Any]) -> T:
+    """Read what `to_dict` wrote, after a trip through JSON; UserError on an unknown field."""
+    hints = typing.get_type_hints(kind)
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(
+            f"config.json has fields that this version does not know: {', '.join(unknown)}; "
+            "it was written by another version of Arcadia"
+        )
+    arguments = {}
+    for name, value in values.items():
+        if is_dataclass(hints[name]):
+            value = from_dict(typing.cast(type, hints[name]), value)
+        arguments[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**arguments)
+
+
+def changed(config: Any, **values: Any) -> Any:
+    """Return a config with some fields replaced."""
+    return dataclasses.replace(config, **values)
+
+
+def command_line() -> str:
+    """Return the command that started this process, as a user would type it."""
+    return " ".join(["arcadia", *sys.argv[1:]])

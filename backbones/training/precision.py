@@ -1,0 +1,103 @@
+"""Where a model computes and in which number format: the one place that decides.
+
+`auto` takes the GPU when there is one. On a GPU `auto` precision is bf16 autocast. On a CPU it is
+fp32 unless the chip multiplies bf16 in hardware (AVX512-BF16 or AMX); then a short timing of the
+very model decides, since small networks do not always gain. Losses, softmax and densities stay in
+fp32.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+PrecisionName = Literal["auto", "fp32", "bf16"]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device for `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    ValueError if it is none of these or this machine does not have it.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device {name!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "
+            "devices; use --device cpu"
+        )
+    return device
+
+
+def compute_dtype(parameter_dtype: torch.dtype, device_type: str) -> torch.dtype:
+    """Return the dtype that convolutions run in here: autocast's inside autocast."""
+    if torch.is_autocast_enabled(device_type):
+        return torch.get_autocast_dtype(device_type)
+    return parameter_dtype
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A chosen number format, and why it was chosen: the reason goes into the log."""
+
+    name: Literal["fp32", "bf16"]
+    device_type: str
+    reason: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of weights that are only read."""
+        return torch.bfloat16 if self.name == "bf16" else torch.float32
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Autocast for training; nothing at all in fp32."""
+        if self.name == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device_type, torch.bfloat16)
+
+
+def cpu_has_bf16() -> bool:
+    """Say whether the CPU multiplies bf16 in hardware."""
+    return bool(
+        torch.cpu._is_avx512_bf16_supported()  # type: ignore[no-untyped-call]
+        or torch.cpu._is_amx_tile_supported()  # type: ignore[no-untyped-call]
+    )
+
+
+def choose_precision(
+    name: PrecisionName, device: torch.device, loss_of: Callable[[], Tensor], model: nn.Module
+) -> Precision:
+    """Return the precision for training `model`; `loss_of()` is one forward pass of real size."""
+    if name != "auto":
+        return Precision(name, device.type, "as asked")
+    if device.type == "cuda":
+        return Precision("bf16", "cuda", "the default on a GPU")
+    if not cpu_has_bf16():
+        return Precision("fp32", "cpu", "this CPU does not multiply bf16 in hardware")
+    seconds = {
+        key: time_training(loss_of, model, Precision(key, "cpu", "")) for key in ("fp32", "bf16")
+    }
+    best = min(seconds, key=lambda key: seconds[key])
+    timing = ", ".join(f"{key} {1000 * s:.1f} ms" for key, s in seconds.items())
+    return Precision(best, "cpu", f"forward and backward took {timing}")  # type: ignore[arg-type]
+
+
+def time_training(loss_of: Callable[[], Tensor], model: nn.Module, precision: Precision) -> float:
+    """Return the fastest of five forward and backward passes, in seconds, after two to warm up."""
+    seconds = []
+    for _ in range(7):
+        start = time.perf_counter()
+        with precision.autocast():
+            loss = loss_of()
+        loss.backward()
+        seconds.append(time.perf_counter() - start)
+    model.zero_grad(set_to_none=True)
+    return min(seconds[2:])

@@ -1,0 +1,66 @@
+"""How far a run is and how long it will take: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+LINE_EVERY_S = 15.0
+RATE_OVER_S = 30.0
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as 1:02:03 or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class ProgressReport:
+    """Shows progress, rate, time left and a few figures. Use as a context manager."""
+
+    def __init__(self, total: int, unit: str, done: int = 0) -> None:
+        self.total, self.unit, self.done = total, unit, done
+        self.marks = deque([(time.monotonic(), done)])
+        self.last_line = 0.0
+        self.bar: Progress | None = None
+        if sys.stdout.isatty():
+            columns = (
+                BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}")
+            )  # fmt: skip
+            self.bar = Progress(*columns, console=Console(), refresh_per_second=4)
+            self.task = self.bar.add_task("starting", total=total, completed=done)
+
+    def __enter__(self) -> "ProgressReport":
+        if self.bar:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def rate(self) -> float:
+        """Return units per second over the last half minute."""
+        (then, before), (now, done) = self.marks[0], self.marks[-1]
+        return (done - before) / (now - then) if now > then else 0.0
+
+    def update(self, done: int, figures: Mapping[str, str]) -> None:
+        """Say that `done` of the total are done, with a few figures beside."""
+        now = time.monotonic()
+        self.done = done
+        self.marks.append((now, done))
+        while now - self.marks[0][0] > RATE_OVER_S and len(self.marks) > 2:
+            self.marks.popleft()
+        rate = self.rate()
+        left = clock((self.total - done) / rate) if rate else "?"
+        words = [f"{done:,} / {self.total:,} {self.unit}", f"{rate:,.0f}/s", f"{left} left"]
+        words += [f"{name} {value}" for name, value in figures.items()]
+        if self.bar:
+            self.bar.update(self.task, completed=done, description="  ".join(words))
+        elif now - self.last_line >= LINE_EVERY_S or done >= self.total:
+            self.last_line = now
+            print(f"{100 * done // self.total:3d} %  " + "  ".join(words), flush=True)

@@ -1,0 +1,248 @@
+"""The folder of a run: `runs/<job>/<name>/`, and how to find one.
+
+It holds config.json (the config, the exact command, versions, hardware and commit), metrics.jsonl,
+TensorBoard events, checkpoints/, videos/ and log.txt. While a run trains, it holds a lock on its
+folder: `arcadia runs` and `--follow` ask the lock, so a killed run is never shown as running.
+"""
+
+import fcntl
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from backbones.training.config import command_line, to_dict
+from backbones.training.errors import UserError
+
+FORMAT = 1
+CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGES = ("arcadia", "torch", "numpy", "gymnasium", "ale-py", "safetensors")
+
+
+def runs_folder() -> Path:
+    """Return where runs live: $ARCADIA_RUNS, else `runs/` of the checkout, else `runs/` here."""
+    if os.environ.get("ARCADIA_RUNS"):
+        return Path(os.environ["ARCADIA_RUNS"])
+    return (CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else Path.cwd()) / "runs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and what its config.json says."""
+
+    folder: Path
+    about: dict[str, Any]
+
+    @property
+    def job(self) -> str:
+        """Name of the job, such as ppo."""
+        return str(self.about["job"])
+
+    @property
+    def name(self) -> str:
+        """Job and name, as commands take it and `arcadia runs` shows it."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The job's config as saved."""
+        return dict(self.about["config"])
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @classmethod
+    def create(cls, job: str, config: Any, *, name: str, base: str, preset: str) -> "Run":
+        """Make the folder of a new run; UserError if a run of this name is there already."""
+        parent = runs_folder() / job
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = new_folder(parent, name, base)
+        about = {
+            "format": FORMAT, "job": job, "preset": preset, "config": to_dict(config),
+            "command": command_line(), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "started_s": time.time(),
+            "commit": commit(), "versions": versions(), "hardware": hardware(),
+        }  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(about, indent=2) + "\n")
+        return cls(folder, about)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """Read a run's folder; UserError if it is none."""
+        try:
+            about = json.loads((folder / "config.json").read_text())
+            if about["format"] > FORMAT:
+                raise UserError(
+                    f"{folder} has run format {about['format']}, this version reads up to "
+                    f"{FORMAT}; update Arcadia"
+                )
+            missing = {"job", "config", "started_s"} - set(about)
+            if missing:
+                raise KeyError(", ".join(sorted(missing)))
+            return cls(folder, about)
+        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise UserError(
+                f"{folder} is not a run: config.json is missing or broken ({error}); "
+                "`arcadia runs` lists the runs"
+            ) from None
+
+    def log(self, text: str, *, to: TextIO | None = None) -> None:
+        """Write a line to log.txt and to a stream, standard output unless told otherwise."""
+        with (self.folder / "log.txt").open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        print(text, file=to or sys.stdout, flush=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder while training; UserError if another process does."""
+        with (self.folder / "lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(
+                    f"{self.name} is being trained by another process; wait for it or stop it"
+                ) from None
+            yield
+
+    def is_running(self) -> bool:
+        """Say whether a process trains this run now."""
+        try:
+            with (self.folder / "lock").open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+
+def new_folder(parent: Path, name: str, base: str) -> Path:
+    """Make and return a folder of this name, or `base` with the next free number."""
+    if name:
+        try:
+            (parent / name).mkdir()
+        except FileExistsError:
+            raise UserError(
+                f"a run named {name} exists in {parent}; choose another --name, or continue it "
+                f"with `arcadia resume {parent.name}/{name}`"
+            ) from None
+        return parent / name
+    base = re.sub(r"[^a-z0-9]+", "-", base.lower()).strip("-")
+    number = 1
+    while True:
+        try:
+            (parent / f"{base}-{number}").mkdir()
+            return parent / f"{base}-{number}"
+        except FileExistsError:
+            number += 1
+
+
+def all_runs() -> list[Run]:
+    """Return every run of the runs folder, the oldest first."""
+    configs = sorted(runs_folder().glob("*/*/config.json"))
+    found = []
+    for path in configs:
+        try:
+            found.append(Run.open(path.parent))
+        except UserError as error:
+            print(f"skipped: {error}", file=sys.stderr)
+    return sorted(
+        found, key=lambda run: (str(run.about.get("started")), run.folder.stat().st_mtime)
+    )
+
+
+def find_run(text: str) -> Run:
+    """Return the run meant by a path, `job/name`, `name`, `zoo/name` or `last`.
+
+    UserError if there is none, or if a bare name fits several.
+    """
+    if text == "last":
+        runs = [run for run in all_runs() if run.folder.parent.name != "zoo"]
+        if not runs:
+            raise UserError(
+                f"there is no run in {runs_folder()} yet; train one with `arcadia train ppo`"
+            )
+        return runs[-1]
+    places = [runs_folder() / text, CHECKOUT / "runs" / text, Path(text)]
+    for place in places:
+        if (place / "config.json").exists():
+            return Run.open(place)
+    matches = sorted(runs_folder().glob(f"*/{text}/config.json")) if "/" not in text else []
+    if len(matches) > 1:
+        names = ", ".join(f"{m.parents[1].name}/{text}" for m in matches)
+        raise UserError(f"{text} names several runs: {names}; say which")
+    if not matches:
+        raise UserError(
+            f"{text} is not a run, nor in {runs_folder()}; `arcadia runs` lists the runs"
+        )
+    return Run.open(matches[0].parent)
+
+
+def commit() -> str:
+    """Return the commit of the checkout, `-dirty` behind it if files changed; "" outside one."""
+    words = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide results."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Return processor, usable cores and GPUs of this machine."""
+    import torch
+
+    cpu = platform.processor()
+    if Path("/proc/cpuinfo").exists():
+        match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        cpu = match.group(1) if match else cpu
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cpu": cpu, "cores": usable, "gpus": gpus}
+
+
+class StopRequest:
+    """Turns the first ctrl-C or SIGTERM into a flag, so that a run can save before it ends.
+
+    A second one ends the process at once, as ever.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> "StopRequest":
+        self.previous = {s: signal.signal(s, self.handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Set the flag; put the former handlers back."""
+        self.requested = True
+        print("\nstopping: saving first (once more to quit at once)", file=sys.stderr)
+        self.__exit__()

@@ -1,0 +1,1 @@
+"""Agents, what they play, and how they are scored and watched."""

@@ -1,0 +1,131 @@
+"""A trained agent: a network that chooses actions, whatever algorithm trained it.
+
+Letters: N games, K = 4 frames in a stack, C channels, H, W, A actions.
+"""
+
+import sys
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float32, Int64, UInt8
+from torch import Tensor
+
+from backbones import transfer
+from backbones.training import checkpoint
+from backbones.training.checkpoint import Checkpoint
+from backbones.training.config import from_dict
+from backbones.training.errors import UserError
+from backbones.training.run import Run, find_run
+from rl.environments import EnvOptions
+from rl.network import ActorCritic
+from rl.rollout import sample
+
+Choice = Literal["sampled", "greedy"]
+
+
+@dataclass
+class Agent:
+    """Chooses actions from observations [N, K * C, H, W] in 0..255, older frames first."""
+
+    network: ActorCritic
+    env: str
+    options: EnvOptions
+    config: Any
+    card: dict[str, Any]
+    run: Run
+    generator: torch.Generator = field(default_factory=torch.Generator)
+
+    @torch.inference_mode()
+    def judge(
+        self, obs: UInt8[Tensor, "N KC H W"]
+    ) -> tuple[Float32[Tensor, "N A"], Float32[Tensor, "N"]]:
+        """Return action probabilities and the value, the expected discounted clipped return."""
+        device = next(self.network.parameters()).device
+        logits, value = self.network(obs.to(device))
+        return logits.softmax(-1).cpu(), value.cpu()
+
+    def choose(
+        self,
+        probabilities: Float32[Tensor, "N A"],
+        choice: Choice = "sampled",
+        epsilon: float = 0.0,
+    ) -> Int64[Tensor, "N"]:
+        """Return one action a row: sampled or the likeliest; at random with chance epsilon."""
+        rows, num_actions = probabilities.shape
+        # The same numbers are drawn in every mode, so that a seed means the same games.
+        uniform, coin, other = torch.rand(3, rows, generator=self.generator)
+        action = probabilities.argmax(-1)
+        if choice == "sampled":
+            action = sample(probabilities.clamp_min(1e-30).log(), uniform)[0]
+        return torch.where(coin < epsilon, (other * num_actions).long(), action)
+
+    def act(self, obs: Any, *, choice: Choice = "sampled", epsilon: float = 0.0) -> Any:
+        """Return the action for one observation [K * C, H, W] as an int, for N of them as [N]
+        int64.
+
+        Takes a NumPy array or a tensor, uint8. ValueError if the shape is another.
+        """
+        tensor = torch.as_tensor(obs)
+        expected = self.network.cnn.spec.in_channels
+        if tensor.ndim not in (3, 4) or tensor.shape[-3] != expected:
+            raise ValueError(
+                f"obs has shape {tuple(tensor.shape)}; expected [{expected}, H, W] or "
+                f"[N, {expected}, H, W]: four frames, older ones first"
+            )
+        batch = tensor if tensor.ndim == 4 else tensor[None]
+        action = self.choose(self.judge(batch)[0], choice, epsilon)
+        return action.numpy() if tensor.ndim == 4 else int(action[0])
+
+    def reload(self) -> int:
+        """Take the newest weights of the run; return their progress in env steps."""
+        found = newest_checkpoint(self.run)
+        load_weights(self.network, found)
+        self.card = found.info
+        return int(found.info["progress"])
+
+
+def save_agent(
+    run: Run, env_steps: int, network: ActorCritic, state: dict[str, Tensor], info: dict[str, Any]
+) -> None:
+    """Write a checkpoint: the backbone with its card, the heads, and what training needs besides."""
+    card = {key: info[key] for key in ("job", "data", "score", "commit")}
+    header = transfer.card_metadata(network.cnn, {**card, "progress": env_steps})
+    heads = {k: v for k, v in network.state_dict().items() if not k.startswith("cnn.")}
+    parts = {"cnn": network.cnn.state_dict(), "heads": heads, "state": state}
+    checkpoint.save(run.checkpoints, env_steps, parts, info, {"cnn": header})
+
+
+def load_weights(network: ActorCritic, found: Checkpoint) -> None:
+    """Copy the backbone and the heads of a checkpoint into a network."""
+    cnn = checkpoint.prefixed("cnn", found.tensors("cnn"))
+    network.load_state_dict(cnn | found.tensors("heads"))
+
+
+def newest_checkpoint(run: Run) -> Checkpoint:
+    """Return the newest whole checkpoint; the run's log says which damaged ones it passed over."""
+    found, passed_over = checkpoint.load_newest(run.checkpoints)
+    for line in passed_over:
+        run.log(f"warning: {line}", to=sys.stderr)
+    return found
+
+
+def load_agent(run: Run | str | Path, device: str = "cpu") -> Agent:
+    """Return the agent of a run with its newest whole checkpoint; UserError if there is none.
+
+    Works for every job in `rl` whose module has `Config` and `build_network`.
+    """
+    if not isinstance(run, Run):
+        run = find_run(str(run))
+    try:
+        job = import_module(f"rl.{run.job}")
+    except ModuleNotFoundError:
+        raise UserError(f"{run.name} is of the job {run.job!r}, which plays no games") from None
+    config = from_dict(job.Config, run.config)
+    found = newest_checkpoint(run)
+    network = job.build_network(config, found.info["num_actions"]).eval()
+    load_weights(network, found)
+    network.to(device)
+    return Agent(network, config.env, config.env_options, config, found.info, run)

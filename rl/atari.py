@@ -1,0 +1,114 @@
+"""Atari through ale-py's native vector environment: N games on C++ threads, one call a step.
+
+Preprocessing happens inside the emulator threads: an action is held for 4 frames, the last two are
+combined by maximum, turned grey and shrunk to 84 x 84 (Mnih et al. 2015). A game begins with 0-29
+no-ops, and with FIRE where the game has it. `sticky` is the chance that a frame repeats the
+previous action (Machado et al. 2018, https://arxiv.org/abs/1709.06009): 0.25 for ids ending in -v5.
+
+What surprises, all tried on ale-py 0.12.1:
+- `episodic_life=True` restarts the whole game at a lost life; `life_loss_info` only reports it.
+- `terminated` with no lives left is the game's end, in every one of the 104 registered games.
+- Its own restart at a game's end costs a dead row, in which the action is ignored. We restart by
+  mask at once, with a seed of our own, and there is none.
+- With threads=0 it takes what the hardware has, not what the process may use.
+"""
+
+import os
+from functools import cache
+
+import ale_py
+import gymnasium
+import numpy as np
+from ale_py.vector_env import AtariVectorEnv
+from jaxtyping import Int, UInt8
+
+from rl.contract import GameProtocol, Step, game_seed
+from rl.history import History
+
+# Without this every process begins with a banner on standard error.
+ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+
+FRAME_SKIP = 4
+NOOP_MAX = 30
+MAX_FRAMES = 108_000
+SIZE_PX = 84
+
+
+@cache
+def atari_ids() -> dict[str, str]:
+    """Return environment id -> ROM name for every game that Gymnasium registers as -v5."""
+    gymnasium.register_envs(ale_py)
+    # Other ROMs exist, but some of them end the whole process when a game is made of them.
+    return {
+        name: spec.kwargs["game"]
+        for name, spec in gymnasium.registry.items()
+        if name.startswith("ALE/") and name.endswith("-v5")
+    }
+
+
+def available_threads() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class AtariEnvironments:
+    """N games of one ROM behind the contract of `rl/contract.py`."""
+
+    def __init__(
+        self, env: str, num_envs: int, *, seed: int, sticky: float = 0.25, noop_max: int = NOOP_MAX,
+        max_frames: int = MAX_FRAMES, threads: int = 0,
+    ) -> None:  # fmt: skip
+        self.num_envs = num_envs
+        self.seed = seed
+        self.envs = AtariVectorEnv(
+            atari_ids()[env], num_envs, num_threads=min(threads or available_threads(), num_envs),
+            stack_num=1, frameskip=FRAME_SKIP, noop_max=noop_max, use_fire_reset=True,
+            max_num_frames_per_episode=max_frames, repeat_action_probability=sticky,
+            episodic_life=False, life_loss_info=True, reward_clipping=False,
+        )  # fmt: skip
+        self.frame_shape = (1, SIZE_PX, SIZE_PX)
+        self.action_names = tuple(a.name for a in self.envs.ale.get_action_set())
+        self.protocol = GameProtocol(
+            env=env, sticky=sticky, frame_skip=FRAME_SKIP, noop_max=noop_max, max_frames=max_frames,
+            num_actions=len(self.action_names), obs="grey 84 x 84, 4 frames",
+        )  # fmt: skip
+        self.history = History(num_envs)
+
+    def reset(self) -> UInt8[np.ndarray, "N C H W"]:
+        self.history = History(self.num_envs)
+        return self.begin_games(np.ones(self.num_envs, bool))
+
+    def begin_games(self, mask: np.ndarray) -> UInt8[np.ndarray, "N C H W"]:
+        """Restart the environments in the mask with the seeds of their current episodes."""
+        seeds = [
+            game_seed(self.seed, int(n), int(self.history.episode[n])) for n in np.flatnonzero(mask)
+        ]
+        # A full reset must come first and must not carry a mask.
+        options = None if mask.all() else {"reset_mask": mask}
+        frame, _ = self.envs.reset(seed=np.array(seeds), options=options)
+        return frame
+
+    def step(self, action: Int[np.ndarray, "N"]) -> Step:
+        frame, reward, terminated, truncated, info = self.envs.step(action)
+        over = (terminated & (info["lives"] == 0)) | truncated
+        self.history.record(action, over)
+        final_frame = frame
+        if over.any():
+            frame = self.begin_games(over)
+        return Step(frame, final_frame, reward.astype(np.float32), terminated, truncated, over)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return self.history.state_dict()
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> UInt8[np.ndarray, "N C H W"]:
+        self.history.load_state_dict(state)
+        frame = self.begin_games(np.ones(self.num_envs, bool))
+        for begins, action in self.history.replay():
+            if begins.any():
+                frame = self.begin_games(begins)
+            if action is not None:
+                frame = self.envs.step(action)[0]
+        return frame
+
+    def close(self) -> None:
+        self.envs.close()

@@ -1,0 +1,158 @@
+"""The command `arcadia bench ppo`: our PPO and stable-baselines3's in turn, on this machine.
+
+Both play the same game with the same hyper-parameters: the `reference` preset, that is 8
+environments x 128 steps, 4 epochs, minibatches of 256, the full Nature network, no sticky actions.
+Each measurement is a process of its own, with every core at hand (stable-baselines3 gives them to
+torch, we to a collector beside the learner), and leaves the first rollout out.
+"""
+
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from backbones.training.config import changed, require_positive
+from backbones.training.errors import UserError
+
+NUM_ENVS, NUM_STEPS = 8, 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Measure PPO against stable-baselines3's, in turn, in one run."""
+
+    env: str = "ALE/Pong-v5"
+    """Atari game."""
+    rollouts: int = 8
+    """Rollouts of 1,024 env steps in a measurement."""
+    rounds: int = 3
+    """Measurements of each; the median counts."""
+    json: bool = False
+    """Print one JSON list instead of lines."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "rollouts", "rounds")
+
+
+def figures(env_steps: int, wall_s: float, cpu_s: float) -> dict[str, float]:
+    """Return what one measurement found."""
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "env_steps_per_s": env_steps / wall_s, "cpu_ms_per_env_step": 1000 * cpu_s / env_steps,
+        "peak_memory_mib": peak_kib / 1024,
+    }  # fmt: skip
+
+
+def measure_ours(env: str, rollouts: int) -> dict[str, float]:
+    """Time our PPO as `arcadia train ppo --preset reference` runs it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from rl.network import publish
+    from rl.ppo import REFERENCE, Training
+
+    training = Training(changed(REFERENCE, env=env))
+    training.begin()
+    learner, rollout = training.learner, training.rollout
+    assert rollout is not None
+    with ThreadPoolExecutor(1) as pool:
+        for i in range(rollouts + 1):
+            if i == 1:
+                wall, cpu = time.perf_counter(), time.process_time()
+            publish(learner.network, training.acting)
+            upcoming = pool.submit(training.collector.collect, training.acting)
+            learner.learn(rollout)
+            rollout = upcoming.result()
+    steps = rollouts * NUM_ENVS * NUM_STEPS
+    return figures(steps, time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def measure_sb3(env: str, rollouts: int) -> dict[str, float]:
+    """Time stock PPO of stable-baselines3 on its own Atari wrappers."""
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_atari_env
+    from stable_baselines3.common.vec_env import VecFrameStack
+
+    import rl.atari  # noqa: F401 (registers the games)
+
+    torch.set_num_threads(os.cpu_count() or 1)
+
+    class Clock(BaseCallback):
+        """Notes the times at which rollouts begin."""
+
+        def _on_training_start(self) -> None:
+            self.marks: list[tuple[float, float]] = []
+
+        def _on_rollout_start(self) -> None:
+            self.marks.append((time.perf_counter(), time.process_time()))
+
+        def _on_step(self) -> bool:
+            return True
+
+    kwargs = {"frameskip": 1, "repeat_action_probability": 0.0}
+    envs = VecFrameStack(make_atari_env(env, NUM_ENVS, seed=1, env_kwargs=kwargs), 4)
+    size = NUM_ENVS * NUM_STEPS
+    model = PPO(
+        "CnnPolicy", envs, n_steps=NUM_STEPS, batch_size=256, n_epochs=4, learning_rate=2.5e-4,
+        clip_range=0.1, ent_coef=0.01, seed=1, device="cpu",
+    )  # fmt: skip
+    clock = Clock()
+    # One rollout more than is timed in front, and the beginning of one behind as the end mark.
+    model.learn((rollouts + 1) * size, callback=clock)
+    marks = [*clock.marks[1:], (time.perf_counter(), time.process_time())]
+    return figures(rollouts * size, marks[-1][0] - marks[0][0], marks[-1][1] - marks[0][1])
+
+
+def in_turn(
+    measures: dict[str, Callable[..., dict[str, float]]], rounds: int, *args: Any
+) -> dict[str, dict[str, float]]:
+    """Run every measurement in a fresh process, in turn, `rounds` times; return the medians."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in measures}
+    context = multiprocessing.get_context("spawn")
+    for _ in range(rounds):
+        for name, measure in measures.items():
+            with ProcessPoolExecutor(1, context) as pool:
+                found[name].append(pool.submit(measure, *args).result())
+    return {
+        name: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+        for name, rows in found.items()
+    }
+
+
+def main(config: Config) -> int:
+    """The command `arcadia bench ppo`."""
+    try:
+        import stable_baselines3
+    except ModuleNotFoundError:
+        raise UserError(
+            "stable-baselines3, the peer, is not installed; `pip install -e .[dev]` brings it"
+        ) from None
+    from rl.environments import is_atari
+
+    if not is_atari(config.env):
+        raise UserError(f"bench ppo plays Atari; {config.env} is another environment")
+    measures = {"ours": measure_ours, "peer": measure_sb3}
+    found = in_turn(measures, config.rounds, config.env, config.rollouts)
+    rows = []
+    for key, unit in [
+        ("env_steps_per_s", "env steps/s"), ("cpu_ms_per_env_step", "ms"), ("peak_memory_mib", "MiB"),
+    ]:  # fmt: skip
+        ours, peer = found["ours"][key], found["peer"][key]
+        ratio = ours / peer if key == "env_steps_per_s" else peer / ours
+        row = {"name": f"ppo {key}", "ours": ours, "peer": peer, "ratio": ratio, "unit": unit}
+        rows.append(row | {"peer_name": f"stable-baselines3 {stable_baselines3.__version__}"})
+    if config.json:
+        print(json.dumps(rows))
+        return 0
+    print(f"{config.env}, {rows[0]['peer_name']}, {config.rounds} rounds, medians")
+    for row in rows:
+        print(f"{row['name']:26} ours {row['ours']:8.1f}  peer {row['peer']:8.1f} {row['unit']:12}"
+              f" ratio {row['ratio']:.2f}")  # fmt: skip
+    return 0

@@ -1,0 +1,206 @@
+"""Scoring an agent by a stated protocol.
+
+Every environment plays a fixed quota of games, so short games are not over-represented, and the
+games begin from seeds that training never used. Scores are raw and over full games. Beside them
+stand random play (the published table for Atari, measured here for anything else) and the
+human-normalised score.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from jaxtyping import Int64
+from torch import Tensor
+
+from backbones.training.config import changed, require_fraction, require_positive
+from backbones.training.log import Board
+from backbones.training.run import Run, find_run
+from rl.agent import Agent, Choice, load_agent
+from rl.atari import atari_ids, available_threads
+from rl.contract import STACK, GameProtocol, ScoreKeeper, stack
+from rl.environments import EnvOptions, make_environments
+from rl.scores import RANDOM_AND_HUMAN, human_normalised
+from rl.watch import film
+
+# Far from every seed that a person gives a run, so that no evaluation game is a training game.
+EVAL_SEED = 1_000_000
+MAX_ENVS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Score a run's agent over full games, with the protocol beside."""
+
+    run: tyro.conf.Positional[str] = "last"
+    """A run: its name, a path, zoo/NAME or last."""
+    games: int = 20
+    """Games to play."""
+    choice: Choice = "sampled"
+    """How actions are chosen: sampled from the policy, or the likeliest."""
+    epsilon: float = 0.0
+    """Chance of a random action instead."""
+    sticky: float | None = None
+    """Chance that a frame repeats the last action; default: as in training (Atari)."""
+    noop_max: int | None = None
+    """Up to this many no-ops begin a game, less one; default: as in training (Atari)."""
+    max_frames: int | None = None
+    """Games are cut off after so many frames; default: as in training (Atari)."""
+    seed: int = EVAL_SEED
+    """Seed of the games and of the sampled actions."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "games")
+        require_fraction(self, "epsilon")
+        if self.seed < 0:
+            raise ValueError(f"seed = {self.seed} must be 0 or above")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of finished games and how they were played."""
+
+    scores: list[float]
+    lengths: list[int]
+    protocol: GameProtocol
+    choice: str
+    epsilon: float
+    seed: int
+    random: float
+    random_source: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        """Mean raw score."""
+        return float(np.mean(self.scores))
+
+    def to_dict(self, run: str) -> dict[str, Any]:
+        """Return the object that `eval --json` prints."""
+        normalised = human_normalised(atari_ids().get(self.protocol.env, ""), self.mean)
+        spread = float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
+        return {
+            "run": run, "metric": "score", "score": self.mean, "baseline": self.random,
+            "baseline_source": self.random_source, "human_normalised": normalised,
+            "standard_deviation": spread, "min": min(self.scores), "max": max(self.scores),
+            "games": len(self.scores), "mean_length": float(np.mean(self.lengths)), **self.extra,
+            "protocol": {
+                **self.protocol.to_dict(), "choice": self.choice, "epsilon": self.epsilon,
+                "seed": self.seed, "reward": "raw, full games",
+            },
+        }  # fmt: skip
+
+
+def play_games(
+    env: str, options: EnvOptions, games: int, seed: int, actions_of: Any
+) -> tuple[list[float], list[int], GameProtocol]:
+    """Play games with `actions_of(obs)`; return scores, lengths in env steps and the protocol."""
+    num_envs = min(games, MAX_ENVS)
+    quota = np.array([games // num_envs + (n < games % num_envs) for n in range(num_envs)])
+    envs = make_environments(env, num_envs, seed=seed, options=options, threads=available_threads())
+    keeper, found = ScoreKeeper(num_envs), []
+    everyone = torch.arange(num_envs)
+    frames = torch.zeros(STACK, num_envs, *envs.frame_shape, dtype=torch.uint8)
+    frames[-1] = torch.from_numpy(envs.reset())
+    age = torch.zeros(1, num_envs, dtype=torch.int64)
+    while quota.any():
+        obs = stack(frames, age, torch.zeros_like(everyone), everyone)
+        step = envs.step(actions_of(obs).numpy())
+        frames = torch.cat([frames[1:], torch.from_numpy(step.frame)[None]])
+        age = torch.where(torch.from_numpy(step.over), 0, age + 1)
+        for game in keeper.update(step):
+            # Games beyond an environment's quota are not counted: they are the short ones.
+            if quota[game.env_index] > 0:
+                quota[game.env_index] -= 1
+                found.append(game)
+    envs.close()
+    return [g.score for g in found], [g.length for g in found], envs.protocol
+
+
+def evaluate(
+    agent: Agent, *, games: int = 20, choice: Choice = "sampled", epsilon: float = 0.0,
+    seed: int = EVAL_SEED, options: EnvOptions | None = None,
+) -> Evaluation:  # fmt: skip
+    """Return the scores of an agent over full games."""
+    options = options or agent.options
+    agent.generator.manual_seed(seed)
+
+    def actions_of(obs: Tensor) -> Int64[Tensor, "N"]:
+        return agent.choose(agent.judge(obs)[0], choice, epsilon)
+
+    scores, lengths, protocol = play_games(agent.env, options, games, seed, actions_of)
+    rom = atari_ids().get(agent.env, "")
+    if rom in RANDOM_AND_HUMAN:
+        random, source = RANDOM_AND_HUMAN[rom][0], "published (see rl/scores.py)"
+    else:
+        random, source = random_score(agent, options, games, seed), f"measured, {games} games"
+    return Evaluation(scores, lengths, protocol, choice, epsilon, seed, random, source)
+
+
+def random_score(agent: Agent, options: EnvOptions, games: int, seed: int) -> float:
+    """Return the mean score of uniformly random actions on the same games."""
+    num_actions = int(agent.card["num_actions"])
+    generator = torch.Generator().manual_seed(seed)
+
+    def actions_of(obs: Tensor) -> Int64[Tensor, "N"]:
+        return torch.randint(num_actions, (len(obs),), generator=generator)
+
+    return float(np.mean(play_games(agent.env, options, games, seed, actions_of)[0]))
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """Return an evaluation for people."""
+    protocol = result["protocol"]
+    first = f"score {result['score']:.2f} (sd {result['standard_deviation']:.1f}, "
+    first += f"min {result['min']:g}, max {result['max']:g}) over {result['games']} games"
+    second = f"random play {result['baseline']:.1f} ({result['baseline_source']})"
+    if result["human_normalised"] is not None:
+        second += f"; human-normalised {100 * result['human_normalised']:.0f} %"
+    third = f"protocol: {protocol['env']}, raw full-game scores, {protocol['choice']} actions"
+    third += f", epsilon {protocol['epsilon']:g}, sticky {protocol['sticky']:g}"
+    third += f", frame skip {protocol['frame_skip']}, no-ops below {protocol['noop_max']}"
+    third += f", at most {protocol['max_frames']:,} frames, {protocol['num_actions']} actions"
+    return [first, second, f"{third}, seed {protocol['seed']}"]
+
+
+def finish(run: Run, board: Board, games: int, env_steps: int) -> None:
+    """End a training run: evaluate its agent, write the score down and film a game."""
+    if games == 0:
+        return
+    agent = load_agent(run)
+    result = evaluate(agent, games=games).to_dict(run.name)
+    for line in lines(result):
+        run.log(line)
+    board.scalars(env_steps, {"eval/score": result["score"]})
+    (run.folder / "eval.json").write_text(json.dumps(result, indent=2) + "\n")
+    flat = {k: v for k, v in run.config.items() if not isinstance(v, dict)}
+    for group in run.config.values():
+        flat |= group if isinstance(group, dict) else {}
+    board.hparams(flat, {"eval/score": result["score"]})
+    path = run.folder / "videos" / f"{env_steps:012d}.mp4"
+    film(agent, path, force=True)
+    run.log(f"film of one game: {path}")
+    run.log(f"look at it with `arcadia watch {run.name}`, at the curves with `arcadia board`")
+
+
+def main(config: Config) -> int:
+    """The command `arcadia eval`."""
+    run = find_run(config.run)
+    agent = load_agent(run)
+    given = {k: getattr(config, k) for k in ("sticky", "noop_max", "max_frames")}
+    options = changed(agent.options, **{k: v for k, v in given.items() if v is not None})
+    result = evaluate(
+        agent, games=config.games, choice=config.choice, epsilon=config.epsilon,
+        seed=config.seed, options=options,
+    ).to_dict(run.name)  # fmt: skip
+    result["env_steps"] = agent.card["progress"]
+    if config.json:
+        print(json.dumps(result))
+    else:
+        print(f"{run.name} after {agent.card['progress']:,} env steps", *lines(result), sep="\n")
+    return 0

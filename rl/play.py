@@ -1,0 +1,140 @@
+"""A person plays: any game by its id, or the game of a run, in a window or a terminal.
+
+Arrow keys or WASD move, space fires; where actions have no such names, the digits choose them. With
+a run, the agent plays a game of its own from the same start first, and its score stands beside.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import tyro
+
+from backbones.training.config import require_positive
+from backbones.training.errors import UserError
+from backbones.training.run import find_run
+from rl.agent import Agent, load_agent
+from rl.environments import EnvOptions, is_atari
+from rl.evaluate import play_games
+from rl.screen import best_size, enlarge, make_screen
+from rl.show import Closed, Show, Terminal, Window, has_display
+
+DIRECTIONS = {"up": "UP", "down": "DOWN", "left": "LEFT", "right": "RIGHT",
+              "w": "UP", "s": "DOWN", "a": "LEFT", "d": "RIGHT"}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Play a game yourself, alone or against the score of a run's agent."""
+
+    game: tyro.conf.Positional[str]
+    """An environment's id such as ALE/Breakout-v5, or a run."""
+    window: bool = False
+    """Play in a window."""
+    terminal: bool = False
+    """Play in the terminal."""
+    games: int = 1
+    """Games to play."""
+    speed: float = 1.0
+    """Times the game's own speed."""
+    sticky: float = 0.0
+    """Chance that a frame repeats the last action (Atari); people find any annoying."""
+    seed: int = 3_000_000
+    """Seed of the games."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "games", "speed")
+        if self.window and self.terminal:
+            raise ValueError("choose one of --window and --terminal")
+
+
+def action_for(held: set[str], names: Sequence[str]) -> int:
+    """Return the action that fits the held keys best.
+
+    Names are read as words of UP, DOWN, LEFT, RIGHT and FIRE (`UPRIGHTFIRE`); without keys NOOP, or
+    the first action where there is none.
+    """
+    digits = [int(key) for key in held if key.isdigit() and int(key) < len(names)]
+    if digits:
+        return digits[0]
+    wanted = {DIRECTIONS[key] for key in held if key in DIRECTIONS}
+    wanted |= {"FIRE"} if "space" in held else set()
+
+    def fit(name: str) -> tuple[int, int]:
+        parts = {word for word in ("UP", "DOWN", "LEFT", "RIGHT", "FIRE") if word in name}
+        return len(parts & wanted) - 2 * len(parts - wanted), name == "NOOP"
+
+    return max(range(len(names)), key=lambda i: fit(names[i]))
+
+
+def find_game(text: str) -> tuple[str, EnvOptions, Agent | None]:
+    """Return (environment, options, agent or None) for an id or a run; UserError for neither."""
+    try:
+        agent = load_agent(find_run(text))
+        return agent.env, agent.options, agent
+    except UserError as no_run:
+        try:
+            is_atari(text)
+        except UserError as no_env:
+            raise UserError(f"{text} is neither a run nor a game: {no_env}") from no_run
+    return text, EnvOptions(), None
+
+
+def play_game(
+    show: Show, env: str, options: EnvOptions, seed: int, speed: float, beat: str
+) -> float:
+    """Let a person play one game; return the score."""
+    screen = make_screen(env, options)
+    glance, score = screen.reset(seed), 0.0
+    next_time = time.monotonic()
+    while not glance.over:
+        glance = screen.step(action_for(show.held(), screen.action_names))
+        score += glance.reward
+        wait = 1 / (screen.steps_per_s * speed * len(glance.pictures))
+        for picture in glance.pictures:
+            large = enlarge(picture, best_size(picture))
+            show.show(np.ascontiguousarray(large), f"score {score:g}{beat}")
+            next_time = max(next_time + wait, time.monotonic() - 0.2)
+            time.sleep(max(0.0, next_time - time.monotonic()))
+    screen.close()
+    return score
+
+
+def agents_score(agent: Agent, options: EnvOptions, seed: int) -> float:
+    """Return the score of one game by the agent."""
+    agent.generator.manual_seed(seed)
+    scores, _, _ = play_games(
+        agent.env, options, 1, seed, lambda obs: agent.choose(agent.judge(obs)[0])
+    )
+    return scores[0]
+
+
+def main(config: Config) -> int:
+    """The command `arcadia play`."""
+    torch.set_num_threads(1)
+    env, options, agent = find_game(config.game)
+    if is_atari(env):
+        options = EnvOptions(sticky=config.sticky, max_frames=options.max_frames)
+    if config.window or (not config.terminal and has_display()):
+        show: Show = Window(f"play {env}")
+    elif sys.stdin.isatty() and sys.stdout.isatty():
+        show = Terminal(f"play {env}")
+    else:
+        raise UserError("playing needs a keyboard: a display for --window, or a real terminal")
+    scores = []
+    try:
+        for number in range(config.games):
+            seed = config.seed + number
+            rival = None if agent is None else agents_score(agent, options, seed)
+            beat = "" if rival is None else f"  agent {rival:g}"
+            scores.append((play_game(show, env, options, seed, config.speed, beat), rival))
+    except (Closed, KeyboardInterrupt):
+        pass
+    finally:
+        show.close()
+    for score, rival in scores:
+        print(f"you {score:g}" + ("" if rival is None else f", the agent {rival:g}"))
+    return 0

@@ -1,0 +1,160 @@
+"""One game in colour, for people: what watch, play and films look at.
+
+The native vector environment draws nothing, so a twin plays on `AtariEnv`, which does, and prepares
+the agent's frames the same way; a test holds the two pixel by pixel. Letters: C, H, W as in
+`rl/contract.py`; pictures are [rows, columns, 3] uint8 in the game's own size.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol, runtime_checkable
+
+import ale_py
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from rl.atari import FRAME_SKIP, SIZE_PX, atari_ids
+from rl.environments import (
+    EnvOptions,
+    action_names,
+    hold,
+    is_atari,
+    make_checked,
+    preprocess,
+    refuse_for_atari,
+)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What one env step showed: the agent's next frame, and the pictures on the way there."""
+
+    frame: UInt8[np.ndarray, "C H W"]
+    pictures: list[np.ndarray]
+    reward: float
+    over: bool
+
+
+@runtime_checkable
+class Screen(Protocol):
+    """One game that can be looked at."""
+
+    env: str
+    action_names: tuple[str, ...]
+    steps_per_s: float
+
+    def reset(self, seed: int) -> Glance:
+        """Begin a game."""
+
+    def step(self, action: int) -> Glance:
+        """Take one action."""
+
+    def close(self) -> None:
+        """Free the emulator."""
+
+
+class AtariScreen:
+    """An Atari game with the preprocessing of `rl/atari.py`, in colour beside."""
+
+    def __init__(self, env: str, options: EnvOptions) -> None:
+        self.env = env
+        self.options = options
+        sticky = 0.25 if options.sticky is None else options.sticky
+        self.game = ale_py.env.AtariEnv(
+            atari_ids()[env], frameskip=1, repeat_action_probability=sticky, render_mode="rgb_array"
+        )
+        self.ale = self.game.ale
+        self.actions = self.ale.getMinimalActionSet()
+        self.action_names = tuple(a.name for a in self.actions)
+        self.steps_per_s = 60 / FRAME_SKIP
+        self.num_frames = 0
+
+    def reset(self, seed: int) -> Glance:
+        self.game.reset(seed=seed)
+        fire = ale_py.Action.FIRE in self.actions
+        noops = int(np.random.default_rng(seed).integers(self.options.noop_max)) - fire
+        for action in [ale_py.Action.FIRE] * fire + [ale_py.Action.NOOP] * noops:
+            self.ale.act(action)
+        self.num_frames = 0
+        # As in the vector environment: the first frame alone, with nothing to take a maximum with.
+        return Glance(
+            self.shrink(self.ale.getScreenGrayscale()), [self.ale.getScreenRGB()], 0.0, False
+        )
+
+    def step(self, action: int) -> Glance:
+        reward, grey, pictures = 0.0, [], []
+        for _ in range(FRAME_SKIP):
+            reward += self.ale.act(self.actions[action])
+            self.num_frames += 1
+            grey.append(self.ale.getScreenGrayscale())
+            pictures.append(self.ale.getScreenRGB())
+            if self.ale.game_over():
+                break
+        over = self.ale.game_over() or self.num_frames >= self.options.max_frames
+        frame = self.shrink(np.maximum(grey[-1], grey[-2] if len(grey) > 1 else grey[-1]))
+        # Sprites that flicker are drawn every other frame: people, too, see the maximum of two.
+        pairs = [np.maximum(a, b) for a, b in pairwise(pictures)]
+        return Glance(frame, pairs[::2] or pictures, reward, over)
+
+    def shrink(self, grey: np.ndarray) -> UInt8[np.ndarray, "1 H W"]:
+        """Shrink a grey screen to 84 x 84 by area."""
+        return cv2.resize(grey, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA)[None]
+
+    def close(self) -> None:
+        self.game.close()
+
+
+class GymnasiumScreen:
+    """Any other environment: its own drawing if it has one, else what the agent gets."""
+
+    def __init__(self, env: str, options: EnvOptions) -> None:
+        self.env = env
+        self.options = options
+        modes = make_checked(env).metadata.get("render_modes", [])
+        self.draws = "rgb_array" in modes
+        self.game = make_checked(env, **({"render_mode": "rgb_array"} if self.draws else {}))
+        self.frame_of = preprocess(options)
+        self.action_names = action_names(self.game)
+        self.steps_per_s = float(self.game.metadata.get("render_fps", 15)) / options.frame_skip
+
+    def reset(self, seed: int) -> Glance:
+        picture, _ = self.game.reset(seed=seed)
+        return Glance(self.frame_of(picture), [self.picture(picture)], 0.0, False)
+
+    def step(self, action: int) -> Glance:
+        picture, reward, terminated, truncated = hold(self.game, action, self.options.frame_skip)
+        over = terminated or truncated
+        return Glance(self.frame_of(picture), [self.picture(picture)], reward, over)
+
+    def picture(self, obs: np.ndarray) -> np.ndarray:
+        """Return what a person sees, [rows, columns, 3] uint8."""
+        drawn = np.asarray(self.game.render()) if self.draws else obs
+        if drawn.ndim == 3 and drawn.shape[2] == 1:
+            drawn = drawn[:, :, 0]
+        return np.repeat(drawn[:, :, None], 3, axis=2) if drawn.ndim == 2 else drawn
+
+    def close(self) -> None:
+        self.game.close()
+
+
+def make_screen(env: str, options: EnvOptions) -> Screen:
+    """Return one game of an environment in colour; UserError if it is unknown."""
+    if is_atari(env):
+        refuse_for_atari(env, options)
+        return AtariScreen(env, options)
+    return GymnasiumScreen(env, options)
+
+
+def best_size(picture: np.ndarray) -> tuple[int, int]:
+    """Return (width, height) in which a game's picture is shown: Atari's pixels are wide."""
+    rows, columns = picture.shape[:2]
+    if (rows, columns) == (210, 160):
+        return 480, 420
+    factor = max(1, round(420 / rows))
+    return columns * factor, rows * factor
+
+
+def enlarge(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale a picture to (width, height) without smoothing: pixels should look like pixels."""
+    return cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST)

@@ -1,0 +1,1 @@
+"""Supervised and generative tasks on the shared backbones."""

@@ -1,0 +1,40 @@
+"""What several test files need: a runs folder of their own, one thread, and one trained smoke run."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty runs folder that commands use instead of the real one."""
+    monkeypatch.setenv("ARCADIA_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture(scope="session")
+def smoke_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runs folder with ppo/pong-1, trained by the smoke preset through the command line."""
+    import arcadia
+
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCADIA_RUNS", str(folder))
+        assert arcadia.main(["train", "ppo", "--preset", "smoke"]) == 0
+    return folder
+
+
+@pytest.fixture
+def smoke(smoke_runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The smoke run's folder, with commands pointed at it."""
+    monkeypatch.setenv("ARCADIA_RUNS", str(smoke_runs))
+    return smoke_runs / "ppo" / "pong-1"

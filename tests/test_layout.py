@@ -1,0 +1,51 @@
+"""The house stays as it was drawn: imports go one way, rooms stay small, names say something."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {
+    "backbones": {"backbones"},
+    "rl": {"rl", "backbones"},
+    "tasks": {"tasks", "backbones"},
+}
+SOURCES = sorted(p for package in ALLOWED for p in (ROOT / package).rglob("*.py"))
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Return the first names of everything that a file imports, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path):
+    package = path.relative_to(ROOT).parts[0]
+    ours = imported_packages(path) & {*ALLOWED, "arcadia", "tests"}
+    assert ours <= ALLOWED[package]
+
+
+def test_no_file_is_longer_than_a_reader_can_hold():
+    longest = {p.name: len(p.read_text().splitlines()) for p in [*SOURCES, ROOT / "arcadia.py"]}
+    assert {name: n for name, n in longest.items() if n > 450} == {}
+
+
+def test_no_file_is_named_after_nothing():
+    assert not {p.stem for p in SOURCES} & {"utils", "helpers", "common", "misc"}
+
+
+def test_every_module_says_what_is_in_it():
+    silent = [str(p) for p in SOURCES if not ast.get_docstring(ast.parse(p.read_text()))]
+    assert silent == []
+
+
+def test_nothing_is_ever_unpickled():
+    words = ("import pickle", "torch.load(", "allow_pickle=True", "cloudpickle")
+    assert [p.name for p in SOURCES if any(word in p.read_text() for word in words)] == []
