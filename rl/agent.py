@@ -63,8 +63,7 @@ class Agent:
         return torch.where(coin < epsilon, (other * num_actions).long(), action)
 
     def act(self, obs: Any, *, choice: Choice = "sampled", epsilon: float = 0.0) -> Any:
-        """Return the action for one observation [K * C, H, W] as an int, for N of them as [N]
-        int64.
+        """Return an int for one observation [K * C, H, W], [N] int64 for N of them.
 
         Takes a NumPy array or a tensor, uint8. ValueError if the shape is another.
         """
@@ -90,7 +89,7 @@ class Agent:
 def save_agent(
     run: Run, env_steps: int, network: ActorCritic, state: dict[str, Tensor], info: dict[str, Any]
 ) -> None:
-    """Write a checkpoint: the backbone with its card, the heads, and what training needs besides."""
+    """Write a checkpoint: the backbone with its card, the heads, and the state of training."""
     card = {key: info[key] for key in ("job", "data", "score", "commit")}
     header = transfer.card_metadata(network.cnn, {**card, "progress": env_steps})
     heads = {k: v for k, v in network.state_dict().items() if not k.startswith("cnn.")}

@@ -142,8 +142,10 @@ def main(config: Config) -> int:
     found = in_turn(measures, config.rounds, config.env, config.rollouts)
     rows = []
     for key, unit in [
-        ("env_steps_per_s", "env steps/s"), ("cpu_ms_per_env_step", "ms"), ("peak_memory_mib", "MiB"),
-    ]:  # fmt: skip
+        ("env_steps_per_s", "env steps/s"),
+        ("cpu_ms_per_env_step", "ms"),
+        ("peak_memory_mib", "MiB"),
+    ]:
         ours, peer = found["ours"][key], found["peer"][key]
         ratio = ours / peer if key == "env_steps_per_s" else peer / ours
         row = {"name": f"ppo {key}", "ours": ours, "peer": peer, "ratio": ratio, "unit": unit}

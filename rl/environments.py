@@ -9,6 +9,7 @@ a seed of their own, so one that obeys its seed can be lived through again when 
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import cv2
@@ -57,11 +58,19 @@ def is_atari(env: str) -> bool:
     if env in atari_ids():
         return True
     toys.register()
+    module, _, name = env.rpartition(":")
+    known = [*atari_ids(), *gymnasium.registry]
     try:
-        gymnasium.spec(env)
+        if module:
+            import_module(module)
+        spec = gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
-        known = [*atari_ids(), *gymnasium.registry]
         raise UserError(f"unknown environment {env!r}{nearest(env, known)} ({error})") from None
+    if str(spec.entry_point).startswith("ale_py"):
+        raise UserError(
+            f"{env} is an old name of an Atari game{nearest(env, list(atari_ids()))} "
+            "Its protocol without sticky actions is --sticky 0"
+        )
     return False
 
 

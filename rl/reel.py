@@ -12,7 +12,7 @@ from rl.contract import STACK
 from rl.rollout import Rollout
 
 MAX_FRAMES = 400
-FPS = 15
+FPS = 15.0
 ZOOM = 2
 
 

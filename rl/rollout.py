@@ -27,8 +27,8 @@ class Rollout:
     """T env steps of N environments, single frames only; observations come from `obs`."""
 
     frames: UInt8[Tensor, "rows N C H W"]  # K - 1 rows before step 0 to the row after step T - 1
-    age: Int64[Tensor, "T+1 N"]
     action: Int64[Tensor, "T N"]
+    age: Int64[Tensor, "T+1 N"]
     log_prob: Float32[Tensor, "T N"]
     value: Float32[Tensor, "T N"]
     next_value: Float32[Tensor, "T N"]

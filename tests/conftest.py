@@ -1,4 +1,4 @@
-"""What several test files need: a runs folder of their own, one thread, and one trained smoke run."""
+"""What several test files need: a runs folder of their own, one thread, one smoke run."""
 
 import os
 from pathlib import Path

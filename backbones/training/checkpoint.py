@@ -18,7 +18,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from backbones.training.errors import UserError
+from backbones.training.errors import NewerFormat, UserError
 
 FORMAT = 1
 KEEP = 2
@@ -101,13 +101,13 @@ def check(path: Path) -> Checkpoint:
     """Return the checkpoint at a path if it is whole; UserError with the reason if not."""
     try:
         info = json.loads((path / "checkpoint.json").read_text())
+        if info["sha256_of_this"] != info_digest(info):
+            raise UserError(f"{path}/checkpoint.json is damaged: its SHA-256 does not fit")
         if info["format"] > FORMAT:
-            raise UserError(
+            raise NewerFormat(
                 f"{path} has checkpoint format {info['format']}, this version reads up to "
                 f"{FORMAT}; update Arcadia"
             )
-        if info["sha256_of_this"] != info_digest(info):
-            raise UserError(f"{path}/checkpoint.json is damaged: its SHA-256 does not fit")
         for name, expected in info["sha256"].items():
             if digest((path / name).read_bytes()) != expected:
                 raise UserError(f"{path / name} is damaged: its SHA-256 does not fit")
@@ -128,9 +128,9 @@ def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
     for path in reversed(numbered(folder)):
         try:
             return check(path), passed_over
+        except NewerFormat:
+            raise
         except UserError as error:
-            if "format" in str(error):
-                raise
             passed_over.append(f"{error}; taking the one before")
     reasons = "".join(f"\n  {line.removesuffix('; taking the one before')}" for line in passed_over)
     raise UserError(f"there is no usable checkpoint in {folder}{reasons}")

@@ -6,3 +6,7 @@ class UserError(ValueError):
 
     The message says what was given, what was expected and what to do.
     """
+
+
+class NewerFormat(UserError):
+    """A file was written by a newer version. It is not damaged, so nothing may step around it."""

@@ -79,7 +79,7 @@ def is_before(line: str, step: int) -> bool:
         return False  # The half line that a killed process left.
 
 
-def read_metrics(folder: Path) -> list[dict[str, float]]:
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl; a half-written last one is left out."""
     path = folder / "metrics.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []

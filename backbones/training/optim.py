@@ -18,9 +18,9 @@ def anneal(progress: float, start: float) -> float:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return an optimiser's state as `<parameter number>.<slot>`, such as `0.exp_avg`."""
+    """Return a copy of an optimiser's state as `<parameter number>.<slot>`, such as `0.exp_avg`."""
     state = optimizer.state_dict()["state"]
-    return {f"{n}.{slot}": value for n, slots in state.items() for slot, value in slots.items()}
+    return {f"{n}.{slot}": v.clone() for n, slots in state.items() for slot, v in slots.items()}
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

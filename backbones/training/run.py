@@ -23,7 +23,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from backbones.training.config import command_line, to_dict
-from backbones.training.errors import UserError
+from backbones.training.errors import NewerFormat, UserError
 
 FORMAT = 1
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -85,7 +85,7 @@ class Run:
         try:
             about = json.loads((folder / "config.json").read_text())
             if about["format"] > FORMAT:
-                raise UserError(
+                raise NewerFormat(
                     f"{folder} has run format {about['format']}, this version reads up to "
                     f"{FORMAT}; update Arcadia"
                 )

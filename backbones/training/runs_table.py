@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +21,7 @@ def final_score(run: Run) -> str:
 def row_of(run: Run) -> list[str]:
     """Return name, what is trained, progress, minutes, scores and state of a run."""
     metrics = read_metrics(run.folder)
-    last: dict[str, float] = {}
+    last: dict[str, Any] = {}
     for line in metrics:
         last |= line
     total = run.config.get("total_steps", 0)

@@ -1,0 +1,86 @@
+"""Checkpoints are whole or not there: damage is seen, said, and stepped around."""
+
+import json
+
+import pytest
+import torch
+
+from backbones.training import checkpoint
+from backbones.training.errors import UserError
+
+
+def save(folder, progress):
+    tensors = {"w": torch.full((3, 2), float(progress)), "n": torch.tensor(progress)}
+    return checkpoint.save(folder, progress, {"heads": tensors}, {"score": 1.5})
+
+
+def test_what_was_saved_comes_back(tmp_path):
+    save(tmp_path, 7)
+    found, passed_over = checkpoint.load_newest(tmp_path)
+    assert passed_over == []
+    assert found.info["progress"] == 7
+    assert found.info["score"] == 1.5
+    assert torch.equal(found.tensors("heads")["w"], torch.full((3, 2), 7.0))
+    assert found.tensors("heads")["n"].item() == 7
+
+
+def test_the_newest_two_are_kept_and_no_half_file_is_left(tmp_path):
+    for progress in (1, 20, 300):
+        save(tmp_path, progress)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000000000020", "000000000300"]
+
+
+@pytest.mark.parametrize("name", ["heads.safetensors", "checkpoint.json"])
+def test_any_flipped_byte_is_noticed_and_the_one_before_is_taken(tmp_path, name):
+    save(tmp_path, 1)
+    newest = save(tmp_path, 2)
+    whole = (newest / name).read_bytes()
+    # Every byte of the content counts; spaces and line ends between JSON's words do not.
+    places = [i for i in range(len(whole)) if not whole[i : i + 1].isspace()]
+    for place in places[:: max(1, len(places) // 40)]:
+        data = bytearray(whole)
+        data[place] ^= 1
+        (newest / name).write_bytes(bytes(data))
+        found, passed_over = checkpoint.load_newest(tmp_path)
+        assert found.info["progress"] == 1, place
+        assert len(passed_over) == 1
+        assert str(newest) in passed_over[0]
+
+
+def test_a_missing_part_and_a_half_written_one_are_stepped_around(tmp_path):
+    save(tmp_path, 1)
+    (save(tmp_path, 2) / "heads.safetensors").unlink()
+    (tmp_path / ".000000000003.writing").mkdir()
+    found, passed_over = checkpoint.load_newest(tmp_path)
+    assert found.info["progress"] == 1
+    assert len(passed_over) == 1
+
+
+def test_a_newer_format_is_said_and_not_stepped_around(tmp_path):
+    save(tmp_path, 1)
+    path = save(tmp_path, 2) / "checkpoint.json"
+    info = json.loads(path.read_text()) | {"format": 99}
+    info["sha256_of_this"] = checkpoint.info_digest(info)
+    path.write_text(json.dumps(info))
+    with pytest.raises(UserError, match="format 99, this version reads up to 1; update Arcadia"):
+        checkpoint.load_newest(tmp_path)
+
+
+def test_no_usable_checkpoint_is_an_error_with_reasons(tmp_path):
+    with pytest.raises(UserError, match="no usable checkpoint"):
+        checkpoint.load_newest(tmp_path)
+    (save(tmp_path, 1) / "heads.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match="is damaged"):
+        checkpoint.load_newest(tmp_path)
+
+
+def test_a_part_that_was_not_saved_is_named(tmp_path):
+    save(tmp_path, 1)
+    with pytest.raises(UserError, match=r"no state\.safetensors"):
+        checkpoint.load_newest(tmp_path)[0].tensors("state")
+
+
+def test_sets_of_tensors_share_a_part_by_prefix():
+    tensors = checkpoint.prefixed("a", {"x": torch.zeros(1)}) | {"ab.y": torch.ones(1)}
+    assert set(tensors) == {"a.x", "ab.y"}
+    assert set(checkpoint.under("a", tensors)) == {"x"}

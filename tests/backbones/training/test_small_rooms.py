@@ -1,0 +1,189 @@
+"""Configs, schedules, precision, logs and the progress report."""
+
+import io
+import json
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.testing import assert_close
+
+from backbones.training import precision as precision_module
+from backbones.training.config import RunConfig, from_dict, parse_job, to_dict
+from backbones.training.errors import UserError
+from backbones.training.log import Board, gif, read_metrics
+from backbones.training.optim import anneal, load_optimizer_tensors, optimizer_tensors
+from backbones.training.precision import Precision, choose_device, choose_precision
+from backbones.training.progress import ProgressReport, clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy:
+    """A toy job."""
+
+    rate: float = 0.5
+    """Learning rate."""
+    sizes: tuple[int, ...] = (1, 2)
+    """Sizes."""
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self):
+        if self.rate < 0:
+            raise ValueError(f"rate = {self.rate} must be 0 or above")
+
+
+PRESETS = {"default": Toy(), "fast": Toy(rate=2.0)}
+
+
+def test_flags_start_from_the_preset():
+    config, name = parse_job(Toy, PRESETS, ["--preset", "fast", "--seed", "7"], prog="toy")
+    assert (config.rate, config.run.seed, name) == (2.0, 7, "fast")
+    config, name = parse_job(Toy, PRESETS, ["--rate", "1", "--preset=fast"], prog="toy")
+    assert (config.rate, name) == (1.0, "fast")
+    assert parse_job(Toy, PRESETS, [], prog="toy") == (Toy(), "default")
+
+
+@pytest.mark.parametrize("args", [["--rat", "1"], ["--rate", "-1"], ["--rate", "x"], ["stray"]])
+def test_wrong_flags_exit_with_two_and_say_what(args, capsys):
+    with pytest.raises(SystemExit) as error:
+        parse_job(Toy, PRESETS, args, prog="toy")
+    assert error.value.code == 2
+    assert "rate" in capsys.readouterr().err or args == ["stray"]
+
+
+def test_an_unknown_preset_lists_the_known_ones():
+    for args in (["--preset", "slow"], ["--preset"]):
+        with pytest.raises(UserError, match="choose one of default, fast"):
+            parse_job(Toy, PRESETS, args, prog="toy")
+
+
+def test_a_config_survives_json():
+    config = Toy(rate=1.5, sizes=(3,), run=RunConfig(seed=4))
+    assert from_dict(Toy, json.loads(json.dumps(to_dict(config)))) == config
+
+
+def test_fields_of_another_version_are_named():
+    with pytest.raises(UserError, match="speed"):
+        from_dict(Toy, {"speed": 3})
+
+
+def test_schedules_are_functions_of_progress():
+    assert [anneal(p, 0.0) for p in (0.0, 0.25, 1.0)] == [1, 0.75, 0]
+    assert [anneal(p, 0.5) for p in (0.0, 0.5, 0.75, 1.0)] == [1, 1, 0.5, 0]
+    assert [anneal(p, 1.0) for p in (0.0, 0.5, 1.0)] == [1, 1, 1]
+
+
+def step(model, optimizer):
+    optimizer.zero_grad()
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+
+
+def test_an_optimiser_goes_on_from_its_tensors():
+    models = [torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)]
+    models[1].load_state_dict(models[0].state_dict())
+    first, second = (torch.optim.Adam(m.parameters(), lr=0.1, fused=True) for m in models)
+    step(models[0], first)
+    models[1].load_state_dict(models[0].state_dict())
+    load_optimizer_tensors(second, optimizer_tensors(first))
+    step(models[0], first)
+    step(models[1], second)
+    assert torch.equal(models[0].weight, models[1].weight)
+
+
+def test_devices_that_are_not_there_are_refused():
+    assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="unknown"):
+        choose_device("gpu")
+    with pytest.raises(ValueError, match="use --device cpu"):
+        choose_device("cuda:63")
+
+
+def test_precision_is_timed_only_where_the_cpu_has_bf16(monkeypatch):
+    model = torch.nn.Linear(4, 4)
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(precision_module, "cpu_has_bf16", lambda: False)
+    chosen = choose_precision("auto", cpu, lambda: model(torch.ones(1, 4)).sum(), model)
+    assert chosen.name == "fp32"
+    assert "hardware" in chosen.reason
+    monkeypatch.setattr(precision_module, "cpu_has_bf16", lambda: True)
+    seconds = {"fp32": 2.0, "bf16": 1.0}
+    monkeypatch.setattr(precision_module, "time_training", lambda loss, m, p: seconds[p.name])
+    assert choose_precision("auto", cpu, lambda: torch.zeros(1), model).name == "bf16"
+    assert choose_precision("fp32", cpu, lambda: torch.zeros(1), model).reason == "as asked"
+
+
+def test_autocast_computes_in_bf16_and_fp32_leaves_all_alone():
+    model = torch.nn.Linear(4, 4)
+    with Precision("bf16", "cpu", "").autocast():
+        assert model(torch.ones(1, 4)).dtype == torch.bfloat16
+    with Precision("fp32", "cpu", "").autocast():
+        assert model(torch.ones(1, 4)).dtype == torch.float32
+
+
+def test_scalars_go_to_both_places_and_those_that_are_no_numbers_to_none(tmp_path):
+    board = Board(tmp_path)
+    board.scalars(10, {"train/loss": 0.5, "train/bad": math.nan})
+    board.close()
+    assert read_metrics(tmp_path)[0].items() >= {"step": 10, "train/loss": 0.5}.items()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert events.Tags()["scalars"] == ["train/loss"]
+    assert_close(events.Scalars("train/loss")[0].value, 0.5)
+
+
+def test_what_a_killed_run_logged_after_its_checkpoint_is_taken_back(tmp_path):
+    board = Board(tmp_path)
+    for i in (10, 20, 30):
+        board.scalars(i, {"a": float(i)})
+    board.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 40, "a"')
+    Board(tmp_path, resumed_at=20).close()
+    assert [line["step"] for line in read_metrics(tmp_path)] == [10, 20]
+
+
+@pytest.mark.parametrize("shape", [(6, 20, 30), (6, 20, 30, 3)])
+def test_animations_are_gifs_that_tensorboard_reads(tmp_path, shape):
+    frames = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    board = Board(tmp_path)
+    board.animation(5, "rollout/game", frames, fps=15.0)
+    board.close()
+    image = EventAccumulator(str(tmp_path)).Reload().Images("rollout/game")[0]
+    assert (image.step, image.width, image.height) == (5, 30, 20)
+    picture = Image.open(io.BytesIO(image.encoded_image_string))
+    assert picture.format == "GIF"
+    assert picture.n_frames == 6
+
+
+def test_a_gif_shows_the_frames_it_was_made_of():
+    frames = np.stack([np.full((4, 4), 0, np.uint8), np.full((4, 4), 255, np.uint8)])
+    picture = Image.open(io.BytesIO(gif(frames, 10.0)))
+    picture.seek(1)
+    assert np.asarray(picture.convert("L")).min() == 255
+    assert picture.info["duration"] == 100
+
+
+def test_hparams_stand_beside_the_final_score(tmp_path):
+    board = Board(tmp_path)
+    board.hparams({"lr": 0.1, "name": "x", "none": None}, {"eval/score": 3.0})
+    board.close()
+    data = EventAccumulator(str(tmp_path)).Reload().SummaryMetadata("_hparams_/experiment")
+    assert data.plugin_data.plugin_name == "hparams"
+
+
+def test_progress_is_plain_lines_without_a_terminal(capsys):
+    with ProgressReport(100, "env steps") as report:
+        report.update(10, {})
+        report.update(100, {"score": "1.5"})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(" 10 %  10 / 100 env steps")
+    assert lines[-1].startswith("100 %")
+    assert lines[-1].endswith("score 1.5")
+
+
+def test_durations_read_like_a_clock():
+    assert [clock(s) for s in (5.0, 65.0, 3725.0)] == ["0:05", "1:05", "1:02:05"]

@@ -1,0 +1,210 @@
+"""PPO: the loss against stable-baselines3's, Catch learnt, and a stopped run that ends the same."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch.testing import assert_close
+
+from backbones.training.config import RunConfig, changed
+from backbones.training.run import Run, find_run
+from backbones.transfer import TrunkConfig
+from rl import ppo
+from rl.agent import load_agent
+from rl.environments import EnvOptions
+from rl.evaluate import evaluate
+
+TINY = changed(ppo.CATCH, total_steps=4096, eval_games=0, run=RunConfig(precision="fp32"))
+
+
+def sb3_gradients(batch, clip, value_coef, entropy_coef):
+    """Let stable-baselines3 take one plain gradient step; return losses and gradients."""
+    import gymnasium
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.logger import Logger
+
+    class Still(gymnasium.Env):
+        observation_space = Box(-1, 1, (5,), np.float32)
+        action_space = Discrete(4)
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(5, np.float32), {}
+
+        def step(self, action):
+            return np.zeros(5, np.float32), 0.0, False, False, {}
+
+    size = len(batch["action"])
+    model = PPO(
+        "MlpPolicy", Still(), n_steps=size, batch_size=size, n_epochs=1, clip_range=clip,
+        vf_coef=value_coef, ent_coef=entropy_coef, max_grad_norm=1e9, seed=0, device="cpu",
+    )  # fmt: skip
+    model.set_logger(Logger(None, []))
+    buffer = model.rollout_buffer
+    buffer.observations = batch["features"].numpy()[:, None]
+    buffer.actions = batch["action"].numpy()[:, None, None].astype(np.float32)
+    buffer.log_probs = batch["old_log_prob"].numpy()[:, None]
+    buffer.advantages = batch["advantage"].numpy()[:, None]
+    buffer.returns = batch["returns"].numpy()[:, None]
+    buffer.values = batch["returns"].numpy()[:, None]
+    buffer.full = True
+    before = {k: v.clone() for k, v in model.policy.state_dict().items()}
+    model.train()
+    gradients = {k: p.grad.clone() for k, p in model.policy.named_parameters()}
+    return model, before, gradients
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_loss_and_gradients_equal_those_of_stable_baselines3_on_a_frozen_batch():
+    generator = torch.Generator().manual_seed(0)
+    size = 64
+    batch = {
+        "features": torch.rand(size, 5, generator=generator) * 2 - 1,
+        "action": torch.randint(4, (size,), generator=generator),
+        "old_log_prob": -torch.rand(size, generator=generator) * 2,
+        "advantage": torch.randn(size, generator=generator),
+        "returns": torch.randn(size, generator=generator),
+    }
+    factors = {"clip": 0.1, "value_coef": 0.5, "entropy_coef": 0.01}
+    model, before, expected = sb3_gradients(batch, **factors)
+
+    model.policy.load_state_dict(before)
+    model.policy.zero_grad()
+    latent_pi, latent_vf = model.policy.mlp_extractor(batch["features"])
+    logits = model.policy.action_net(latent_pi)
+    value = model.policy.value_net(latent_vf)[:, 0]
+    rest = {k: batch[k] for k in ("action", "old_log_prob", "returns")}
+    advantage = ppo.normalise(batch["advantage"])
+    loss, parts = ppo.ppo_loss(logits, value, advantage=advantage, **rest, **factors)
+    loss.backward()
+
+    logged = model.logger.name_to_value
+    assert_close(loss.item(), logged["train/loss"], atol=1e-5, rtol=1e-5)
+    assert_close(
+        parts["policy_loss"].item(), logged["train/policy_gradient_loss"], atol=1e-5, rtol=1e-4
+    )
+    assert_close(parts["value_loss"].item(), logged["train/value_loss"], atol=1e-5, rtol=1e-4)
+    assert_close(parts["entropy"].item(), -logged["train/entropy_loss"], atol=1e-5, rtol=1e-4)
+    assert_close(parts["kl"].item(), logged["train/approx_kl"], atol=1e-5, rtol=1e-4)
+    assert_close(parts["clip_fraction"].item(), logged["train/clip_fraction"], atol=1e-5, rtol=0)
+    for name, parameter in model.policy.named_parameters():
+        assert_close(parameter.grad, expected[name], atol=1e-5, rtol=1e-3)
+
+
+def test_the_loss_of_two_positions_done_by_hand():
+    logits = torch.zeros(2, 2, requires_grad=True)  # both actions 1/2
+    loss, parts = ppo.ppo_loss(
+        logits, torch.tensor([1.0, 0.0]), torch.tensor([0, 1]),
+        torch.tensor([math.log(0.25), math.log(0.5)]), torch.tensor([1.0, -1.0]),
+        torch.tensor([0.0, 2.0]), clip=0.1, value_coef=0.5, entropy_coef=0.1,
+    )  # fmt: skip
+    # Ratios 2 and 1: the first is clipped to 1.1; min(2, 1.1) and -1 average to 0.05, negated.
+    assert_close(parts["policy_loss"], torch.tensor(-0.05))
+    assert_close(parts["value_loss"], torch.tensor(2.5))
+    assert_close(parts["entropy"], torch.tensor(math.log(2)))
+    assert_close(parts["clip_fraction"], torch.tensor(0.5))
+    assert_close(loss.detach(), torch.tensor(-0.05 + 1.25 - 0.1 * math.log(2)))
+
+
+def test_nothing_is_learnt_from_a_ratio_beyond_the_clip():
+    logits = torch.zeros(1, 2, requires_grad=True)
+    loss, _ = ppo.ppo_loss(
+        logits, torch.zeros(1), torch.tensor([0]), torch.tensor([math.log(0.25)]),
+        torch.ones(1), torch.zeros(1), clip=0.1, value_coef=0.0, entropy_coef=0.0,
+    )  # fmt: skip
+    loss.backward()
+    assert logits.grad.abs().sum() == 0
+
+
+@pytest.mark.slow
+def test_catch_is_solved(runs):
+    config = changed(ppo.CATCH, total_steps=45_000, eval_games=0, run=RunConfig(precision="fp32"))
+    run = ppo.train(config)
+    result = evaluate(load_agent(run), games=60)
+    assert result.random < 0
+    assert result.mean >= 0.9
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return load_agent(run).network.state_dict()
+
+
+@pytest.mark.parametrize("sync", [False, True])
+@pytest.mark.parametrize(
+    ("env", "extra"),
+    [("Arcadia/Catch-v0", {}), ("ALE/Breakout-v5", {"env_options": EnvOptions(sticky=0.25)})],
+)
+def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(
+    runs, env, extra, sync, monkeypatch
+):
+    config = changed(TINY, env=env, sync=sync, **extra)
+    whole = ppo.train(changed(config, run=changed(config.run, name="whole")))
+
+    class StopsAfterTwo(ppo.StopRequest):
+        looks = 0
+
+        @property
+        def requested(self):
+            self.looks += 1
+            return self.looks > 2
+
+        @requested.setter
+        def requested(self, value):
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ppo, "StopRequest", StopsAfterTwo)
+        ppo.train(changed(config, run=changed(config.run, name="halved")))
+    halved = find_run("halved")
+    assert load_agent(halved).card["progress"] == 2 * config.rollout_size
+    ppo.resume(halved)
+    assert load_agent(halved).card["progress"] == load_agent(whole).card["progress"]
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(halved)[name]), name
+
+
+def test_the_same_config_gives_the_same_weights_and_another_seed_does_not(runs):
+    short = changed(TINY, total_steps=1024)
+    first, second = ppo.train(short), ppo.train(short)
+    other = ppo.train(changed(short, run=changed(short.run, seed=2)))
+    assert all(torch.equal(a, weights(second)[name]) for name, a in weights(first).items())
+    assert not torch.equal(weights(first)["policy.weight"], weights(other)["policy.weight"])
+
+
+def test_a_trunk_started_from_another_run_and_frozen_stays_as_it_was(runs):
+    source = ppo.train(changed(TINY, total_steps=1024))
+    trunk = changed(TINY.trunk, init=source.name, freeze=("s1", "s2"))
+    run = ppo.train(changed(TINY, total_steps=1024, trunk=trunk, run=RunConfig(seed=5)))
+    for name in ("cnn.s1.weight", "cnn.s2.bias"):
+        assert torch.equal(weights(run)[name], weights(source)[name])
+    assert not torch.equal(weights(run)["cnn.s3.weight"], weights(source)["cnn.s3.weight"])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(runs, monkeypatch):
+    monkeypatch.setattr(ppo, "normalise", lambda values: values * math.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        ppo.train(TINY)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("minibatch_size", 300, "try minibatch_size = 4"),
+        ("num_envs", -1, "must be above 0"),
+        ("learning_rate", 0.0, "must be above 0"),
+        ("gamma", 1.5, "between 0 and 1"),
+        ("entropy_coef", -0.1, "0 or above"),
+    ],
+)
+def test_wrong_values_are_refused_with_the_remedy(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(ppo.FAST, **{field: value})
+
+
+def test_trunk_flags_are_checked():
+    with pytest.raises(ValueError, match="width"):
+        TrunkConfig(width=0.0)
+    with pytest.raises(ValueError, match="lr_backbone"):
+        TrunkConfig(lr_backbone=-1.0)
