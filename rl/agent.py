@@ -3,7 +3,6 @@
 Letters: N games, K = 4 frames in a stack, C channels, H, W, A actions.
 """
 
-import sys
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -107,7 +106,7 @@ def newest_checkpoint(run: Run) -> Checkpoint:
     """Return the newest whole checkpoint; the run's log says which damaged ones it passed over."""
     found, passed_over = checkpoint.load_newest(run.checkpoints)
     for line in passed_over:
-        run.log(f"warning: {line}", to=sys.stderr)
+        run.warn(line)
     return found
 
 

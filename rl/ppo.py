@@ -324,8 +324,8 @@ class Training:
         self.scores = [Game(*game) for game in info["scores"]]
         self.trained_s = info["trained_s"]
         if not self.collector.load_state_dict(under("collector", state)):
-            run.log(
-                f"warning: {self.config.env} did not repeat its games from seed and actions; "
+            run.warn(
+                f"{self.config.env} did not repeat its games from seed and actions; "
                 "they go on from another picture than they stopped at"
             )
         run.log(f"resumed {run.name} at {learner.env_steps:,} env steps")

@@ -1,6 +1,7 @@
 """The command `arcadia board`: TensorBoard on the runs folder."""
 
 import socket
+import threading
 from dataclasses import dataclass
 
 from backbones.training.errors import UserError
@@ -41,15 +42,13 @@ def main(config: Config) -> int:
     # Every tag is shown at full length of its curve; pictures keep the newest ten.
     server.configure(
         logdir=str(folder), host=config.host, port=config.port, reload_interval=5,
-        samples_per_plugin="scalars=0,images=10",
+        samples_per_plugin={"scalars": 0, "images": 10},
     )  # fmt: skip
     url = server.launch()
     print(f"TensorBoard on {folder}: {url}  (ctrl-C ends it)", flush=True)
     try:
         # The server is a daemon thread: this one only waits.
-        while True:
-            import time
-
-            time.sleep(3600)
+        threading.Event().wait()
     except KeyboardInterrupt:
-        return 0
+        pass
+    return 0

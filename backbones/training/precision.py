@@ -15,22 +15,24 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from backbones.training.errors import UserError
+
 PrecisionName = Literal["auto", "fp32", "bf16"]
 
 
 def choose_device(name: str) -> torch.device:
     """Return the device for `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    ValueError if it is none of these or this machine does not have it.
+    UserError if it is none of these or this machine does not have it.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:N") from None
+        raise UserError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:N") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
+        raise UserError(
             f"device {name!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "
             "devices; use --device cpu"
         )

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 from backbones.training.config import command_line, to_dict
 from backbones.training.errors import NewerFormat, UserError
@@ -99,11 +99,20 @@ class Run:
                 "`arcadia runs` lists the runs"
             ) from None
 
-    def log(self, text: str, *, to: TextIO | None = None) -> None:
-        """Write a line to log.txt and to a stream, standard output unless told otherwise."""
+    def log(self, text: str) -> None:
+        """Write a line to log.txt and to standard output."""
+        self.write_log(text)
+        print(text, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Write a warning to log.txt and to standard error."""
+        self.write_log(f"warning: {text}")
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def write_log(self, text: str) -> None:
+        """Write a line to log.txt alone."""
         with (self.folder / "log.txt").open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-        print(text, file=to or sys.stdout, flush=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

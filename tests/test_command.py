@@ -1,0 +1,309 @@
+"""The command as people type it: every verb on a smoke run, and every mistake a person can make."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+import arcadia
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*args: str, **env: str) -> subprocess.CompletedProcess:
+    """Run the command in a process of its own, without a display unless one is given."""
+    inherited = {k: v for k, v in os.environ.items() if k != "SDL_VIDEODRIVER"}
+    return subprocess.run(
+        [sys.executable, "-m", "arcadia", *args], capture_output=True, text=True, cwd=ROOT,
+        env={**inherited, **env}, timeout=300,
+    )  # fmt: skip
+
+
+def mistake(capsys, *args: str) -> str:
+    """Run a command that must fail; return its one line on standard error."""
+    try:
+        status = arcadia.main(args)
+    except SystemExit as error:  # tyro leaves by itself
+        status = error.code
+    captured = capsys.readouterr()
+    assert status == 2
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_help_is_quick_and_needs_no_torch():
+    code = "import sys, arcadia; arcadia.main(['--help']); print([m for m in sys.modules if "
+    code += "m.split('.')[0] in ('torch', 'numpy', 'tyro', 'gymnasium')])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert out.stdout.rstrip().endswith("[]")
+    for verb in arcadia.VERBS:
+        assert f"\n  {verb}" in out.stdout
+
+
+@pytest.mark.parametrize("verb", [v for v in arcadia.VERBS if v not in ("jobs", "runs")])
+def test_every_verb_has_help(verb, capsys):
+    try:
+        assert arcadia.main([verb, "--help"]) == 0
+    except SystemExit as error:
+        assert error.code == 0
+    assert f"arcadia {verb}" in capsys.readouterr().out
+
+
+def test_the_help_of_a_job_lists_flags_and_presets(capsys):
+    with pytest.raises(SystemExit):
+        arcadia.main(["train", "ppo", "--help"])
+    out = capsys.readouterr().out
+    for words in ("--learning-rate", "--sticky", "--trunk", "--init", "--seed", "reference, smoke"):
+        assert words in out
+
+
+def test_training_leaves_all_that_a_run_has(smoke):
+    names = {path.name for path in smoke.iterdir()}
+    assert {"config.json", "metrics.jsonl", "checkpoints", "videos", "log.txt"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert [p.suffix for p in (smoke / "videos").iterdir()] == [".mp4"]
+    newest = sorted((smoke / "checkpoints").iterdir())[-1]
+    files = {path.name for path in newest.iterdir()}
+    parts = {"cnn.safetensors", "heads.safetensors", "state.safetensors"}
+    assert files == {*parts, "checkpoint.json"}
+    last = json.loads((smoke / "metrics.jsonl").read_text().splitlines()[-2])
+    for tag in ("train/policy_loss", "train/kl", "train/entropy", "speed/env_steps_per_s"):
+        assert tag in last
+
+
+def test_eval_prints_one_json_object(smoke, capsys):
+    assert arcadia.main(["eval", "last", "--games", "2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["run"] == "ppo/pong-1"
+    assert result["baseline"] == -20.7
+    assert result["games"] == 2
+    assert result["protocol"]["sticky"] == 0.25
+
+
+def test_eval_for_people_states_the_protocol(smoke, capsys):
+    assert (
+        arcadia.main(["eval", "pong-1", "--games", "1", "--choice", "greedy", "--sticky", "0"]) == 0
+    )
+    out = capsys.readouterr().out
+    assert "greedy actions, epsilon 0, sticky 0, frame skip 4" in out
+    assert "random play -20.7" in out
+
+
+def test_watch_films_and_keeps_what_is_there(smoke, tmp_path, capsys):
+    path = tmp_path / "f.mp4"
+    args = ["watch", "last", "--video", str(path), "--limit-s", "1"]
+    assert arcadia.main(args) == 0
+    assert path.stat().st_size > 1000
+    assert "--force" in mistake(capsys, *args)
+    assert arcadia.main([*args, "--force"]) == 0
+
+
+def test_watch_draws_in_a_terminal(smoke):
+    out = run("watch", "last", "--terminal", "--games", "1", "--limit-s", "0.3")
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.count("▀") > 1000
+    assert "game 1: score" in out.stdout
+
+
+def test_watch_without_display_or_terminal_films_and_says_so(smoke):
+    out = run("watch", "last", "--limit-s", "0.5", DISPLAY="", WAYLAND_DISPLAY="")
+    assert "neither a display nor a terminal here: filming into" in out.stdout
+    assert (smoke / "videos" / "watch-1.mp4").exists()
+    (smoke / "videos" / "watch-1.mp4").unlink()
+
+
+def test_watch_opens_a_window(smoke):
+    out = run(
+        "watch", "last", "--window", "--games", "1", "--limit-s", "0.3", SDL_VIDEODRIVER="dummy"
+    )
+    assert out.returncode == 0, out.stderr
+    assert "game 1: score" in out.stdout
+
+
+def test_runs_and_jobs_list_what_is_there(smoke, capsys):
+    assert arcadia.main(["runs"]) == 0
+    row = capsys.readouterr().out.splitlines()[1]
+    assert row.split()[:2] == ["ppo/pong-1", "ALE/Pong-v5"]
+    assert row.split()[-1] == "finished"
+    assert arcadia.main(["jobs"]) == 0
+    assert "presets: default, fast, reference, smoke" in capsys.readouterr().out
+
+
+def test_resume_of_a_finished_run_has_nothing_to_train(smoke_runs, tmp_path, monkeypatch, capsys):
+    shutil.copytree(smoke_runs, tmp_path / "runs")
+    monkeypatch.setenv("ARCADIA_RUNS", str(tmp_path / "runs"))
+    assert arcadia.main(["resume", "last"]) == 0
+    assert "resumed ppo/pong-1 at 256 env steps" in capsys.readouterr().out
+
+
+def test_load_gives_an_agent(smoke):
+    import numpy as np
+
+    agent = arcadia.load("last")
+    assert agent.act(np.zeros((4, 84, 84), np.uint8)) in range(6)
+    assert agent.card["data"] == "ALE/Pong-v5"
+
+
+def test_board_serves_the_runs_on_this_machine_only(smoke_runs):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {**os.environ, "ARCADIA_RUNS": str(smoke_runs)}
+    words = [sys.executable, "-m", "arcadia", "board", "--port", str(port)]
+    with subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert f"http://127.0.0.1:{port}/" in server.stdout.readline()
+            taken = run("board", "--port", str(port))
+            assert taken.returncode == 2
+            assert f"try --port {port + 1}" in taken.stderr
+            assert "ppo/pong-1" in runs_on_board(port)
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0
+
+
+def runs_on_board(port: int) -> list[str]:
+    """Return the runs that TensorBoard shows, waiting up to 15 s for the first."""
+    for _ in range(60):
+        with urlopen(f"http://127.0.0.1:{port}/data/runs", timeout=10) as answer:
+            found = json.loads(answer.read())
+        if found:
+            return found
+        time.sleep(0.25)
+    return []
+
+
+def test_an_interrupted_run_saves_says_how_to_go_on_and_goes_on(runs):
+    env = {**os.environ, "ARCADIA_RUNS": str(runs)}
+    words = [sys.executable, "-u", "-m", "arcadia", "train", "ppo", "--preset", "catch"]
+    words += ["--name", "halted", "--precision", "fp32", "--eval-games", "0"]
+    with subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as training:
+        assert training.stdout is not None
+        for line in training.stdout:
+            if " %  " in line:
+                break
+        training.send_signal(signal.SIGINT)
+        rest = training.stdout.read()
+        assert training.wait(60) == 0
+    assert "continue with `arcadia resume ppo/halted`" in rest
+    rows = run("runs", ARCADIA_RUNS=str(runs)).stdout
+    assert "stopped" in rows
+    state = sorted((runs / "ppo/halted/checkpoints").iterdir())[-1]
+    assert int(state.name) < 60_000
+
+
+# Mistakes: one line that says what to do, exit status 2, nothing lost.
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["trian"], "did you mean train?"),
+        (["train"], "which job?"),
+        (["train", "pppo"], "did you mean ppo?"),
+        (["train", "ppo", "--preset", "huge"], "choose one of default, fast"),
+        (["train", "ppo", "--env", "ALE/Pnog-v5"], "did you mean ALE/Pong-v5?"),
+        (["train", "ppo", "--env", "CartPole-v1"], "agents here see pixels"),
+        (["train", "ppo", "--env", "PongNoFrameskip-v4"], "ALE/Pong-v5"),
+        (["train", "ppo", "--learning-rat", "1"], "--learning-rate"),
+        (["train", "ppo", "--minibatch-size", "300"], "try minibatch_size = 4"),
+        (["train", "ppo", "--num-envs", "-3"], "must be above 0"),
+        (["train", "ppo", "--total-steps", "many"], "total-steps"),
+        (["train", "ppo", "--device", "cuda:99"], "use --device cpu"),
+        (["train", "ppo", "--device", "tpu9"], "is unknown"),
+        (["train", "ppo", "--init", "nosuchrun"], "is not a run"),
+        (["train", "ppo", "--preset", "smoke", "--freeze", "s9"], "nature has s1, s2, s3"),
+        (["train", "ppo", "--name", "a/b"], "plain folder name"),
+        (["eval", "nonsense"], "is not a run"),
+        (["eval", "last"], "there is no run in"),
+        (["eval", "--games", "0"], "must be above 0"),
+        (["watch", "nonsense"], "is not a run"),
+        (["watch", "--window", "--terminal"], "choose one of"),
+        (["play", "ALE/Pnog-v5"], "did you mean ALE/Pong-v5?"),
+        (["resume"], "takes one RUN"),
+        (["resume", "nonsense"], "is not a run"),
+        (["board", "--port", "99999999"], "between 1 and 65535"),
+        (["bench", "go"], "choose one of ppo"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_clear_line(runs, capsys, args, words):
+    error = mistake(capsys, *args)
+    assert words.replace(" ", "") in "".join(error.replace("│", "").split())
+    assert not list(runs.glob("*/*"))  # no folder of a run that never began
+
+
+def test_a_window_without_a_display_is_refused(smoke):
+    out = run("watch", "last", "--window", DISPLAY="", WAYLAND_DISPLAY="")
+    assert out.returncode == 2
+    assert out.stderr == (
+        "arcadia: there is no display for --window; use --terminal, or --video FILE.mp4\n"
+    )
+
+
+def test_playing_without_a_keyboard_is_refused(smoke):
+    out = run("play", "ALE/Pong-v5", DISPLAY="", WAYLAND_DISPLAY="")
+    assert out.returncode == 2
+    assert "playing needs a keyboard" in out.stderr
+
+
+@pytest.fixture
+def copy_of_smoke(smoke_runs, tmp_path, monkeypatch) -> Path:
+    shutil.copytree(smoke_runs, tmp_path / "runs")
+    monkeypatch.setenv("ARCADIA_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs" / "ppo" / "pong-1"
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    return sorted((folder / "checkpoints").iterdir())
+
+
+def test_a_flipped_byte_is_said_and_the_checkpoint_before_is_taken(copy_of_smoke, capsys):
+    newest = checkpoints(copy_of_smoke)[-1]
+    shutil.copytree(newest, newest.with_name("000000000999"))
+    path = newest.with_name("000000000999") / "heads.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    assert arcadia.main(["eval", "last", "--games", "1"]) == 0
+    captured = capsys.readouterr()
+    assert "heads.safetensors is damaged" in captured.err
+    assert "taking the one before" in captured.err
+    assert "after 256 env steps" in captured.out
+
+
+def test_a_run_whose_only_checkpoint_is_damaged_is_refused(copy_of_smoke, capsys):
+    for folder in checkpoints(copy_of_smoke):
+        (folder / "cnn.safetensors").write_bytes(b"x")
+    assert "no usable checkpoint" in mistake(capsys, "eval", "last")
+
+
+def test_a_checkpoint_of_a_newer_format_is_refused(copy_of_smoke, capsys):
+    from backbones.training.checkpoint import info_digest
+
+    path = checkpoints(copy_of_smoke)[-1] / "checkpoint.json"
+    info = json.loads(path.read_text()) | {"format": 2}
+    path.write_text(json.dumps(info | {"sha256_of_this": info_digest(info)}))
+    assert "update Arcadia" in mistake(capsys, "eval", "last")
+
+
+def test_a_second_trainer_of_a_run_is_refused(copy_of_smoke):
+    from backbones.training.run import Run
+
+    with Run.open(copy_of_smoke).lock():
+        out = run("resume", "ppo/pong-1", ARCADIA_RUNS=str(copy_of_smoke.parents[1]))
+    assert out.returncode == 2
+    assert "being trained by another process" in out.stderr
+
+
+def test_a_name_that_is_taken_is_refused(copy_of_smoke, capsys):
+    args = ["train", "ppo", "--preset", "smoke", "--name", "pong-1"]
+    assert "arcadia resume ppo/pong-1" in mistake(capsys, *args)
