@@ -163,8 +163,11 @@ def lines(result: dict[str, Any]) -> list[str]:
         second += f"; human-normalised {100 * result['human_normalised']:.0f} %"
     third = f"protocol: {protocol['env']}, raw full-game scores, {protocol['choice']} actions"
     third += f", epsilon {protocol['epsilon']:g}, sticky {protocol['sticky']:g}"
-    third += f", frame skip {protocol['frame_skip']}, no-ops below {protocol['noop_max']}"
-    third += f", at most {protocol['max_frames']:,} frames, {protocol['num_actions']} actions"
+    third += f", frame skip {protocol['frame_skip']}, {protocol['num_actions']} actions"
+    if protocol["noop_max"]:
+        third += f", fewer than {protocol['noop_max']} no-ops first"
+    if protocol["max_frames"]:
+        third += f", at most {protocol['max_frames']:,} frames"
     return [first, second, f"{third}, seed {protocol['seed']}"]
 
 

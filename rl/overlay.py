@@ -14,7 +14,8 @@ from rl.screen import best_size, enlarge
 
 PANEL_PX = 300
 BACK, TEXT, DIM = (16, 20, 30), (232, 236, 244), (120, 132, 152)
-BAR, CHOSEN, LINE = (58, 84, 128), (255, 188, 66), (92, 200, 160)
+BAR, CHOSEN, LINE = (74, 108, 164), (255, 188, 66), (92, 200, 160)
+TRACK = (28, 34, 48)
 
 
 @dataclass
@@ -81,5 +82,6 @@ def draw_bars(draw: ImageDraw.ImageDraw, thought: Thought, box: tuple[int, int, 
         draw.text((left, y), name, colour, font(size))
         length = (right - left - label) * float(thought.probabilities[i])
         fill = CHOSEN if i == thought.action else BAR
-        box_right = left + label + max(1, length)
-        draw.rectangle([left + label, y + 2, box_right, y + max(4, row - 8)], fill)
+        bottom_of_bar = y + max(4, row - 8)
+        draw.rectangle([left + label, y + 2, right, bottom_of_bar], TRACK)
+        draw.rectangle([left + label, y + 2, left + label + max(1, length), bottom_of_bar], fill)

@@ -60,7 +60,7 @@ class Config:
 
     env: str = "ALE/Pong-v5"
     """Gymnasium id: an Atari game, Arcadia/Catch-v0, or module:Env-v0 of your own."""
-    total_steps: int = 1_000_000
+    total_steps: int = 1_200_000
     """Length of the run in env steps (4 frames each on Atari)."""
     num_envs: int = 16
     """Games played side by side."""
@@ -70,9 +70,9 @@ class Config:
     """Passes over a rollout."""
     minibatch_size: int = 256
     """Env steps in one update."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     """Adam's step size at the start."""
-    anneal_from: float = 0.7
+    anneal_from: float = 0.4
     """Progress (0 to 1) from which the learning rate falls on a line to 0; 1: never."""
     gamma: float = 0.99
     """Discount per env step."""
@@ -141,7 +141,7 @@ SMOKE = Config(
     trunk=TrunkConfig(width=0.25, pool=2), run=RunConfig(precision="fp32"),
 )  # fmt: skip
 CATCH = Config(
-    env="Arcadia/Catch-v0", total_steps=60_000, learning_rate=1e-3, hidden=64, eval_games=100,
+    env="Arcadia/Catch-v0", total_steps=60_000, hidden=64, eval_games=100,
     trunk=TrunkConfig(width=0.25, pool=2),
 )  # fmt: skip
 PRESETS = {"default": FAST, "fast": FAST, "reference": REFERENCE, "smoke": SMOKE, "catch": CATCH}
@@ -341,6 +341,7 @@ def train(config: Config, preset: str = "default") -> Run:
         run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
         if training.learner.said:
             run.log(training.learner.said)
+        training.save(run)
         fit(training, run, Board(run.folder))
     return run
 
@@ -382,7 +383,7 @@ def fit(training: Training, run: Run, board: Board) -> None:
             training.trained_s = end - begin_s
             training.scores = (training.scores + rollout.games)[-SCORE_OVER_GAMES:]
             figures |= scalars_of(rollout, training, learnt - start, end - start)
-            if not math.isfinite(figures["train/policy_loss"]):
+            if not math.isfinite(figures["train/policy_loss"] + figures["train/grad_norm"]):
                 raise UserError(
                     f"the loss is not finite at {learner.env_steps:,} env steps; the last "
                     f"checkpoint is whole: try a lower --learning-rate than {config.learning_rate}"

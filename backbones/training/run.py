@@ -68,8 +68,14 @@ class Run:
     def create(cls, job: str, config: Any, *, name: str, base: str, preset: str) -> "Run":
         """Make the folder of a new run; UserError if a run of this name is there already."""
         parent = runs_folder() / job
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = new_folder(parent, name, base)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = new_folder(parent, name, base)
+        except OSError as error:
+            raise UserError(
+                f"no run can be made in {parent}: {error.strerror}; set $ARCADIA_RUNS to a folder "
+                "that can be written to"
+            ) from None
         about = {
             "format": FORMAT, "job": job, "preset": preset, "config": to_dict(config),
             "command": command_line(), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

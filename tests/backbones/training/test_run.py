@@ -109,3 +109,10 @@ def test_log_lines_go_to_the_file_and_to_people(runs, capsys):
     run.log("hello")
     assert capsys.readouterr().out == "hello\n"
     assert "hello" in (run.folder / "log.txt").read_text()
+
+
+def test_a_runs_folder_that_cannot_be_made_is_a_clear_line(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ARCADIA_RUNS", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"no run can be made in .*set \$ARCADIA_RUNS"):
+        create()
