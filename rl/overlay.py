@@ -38,9 +38,11 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def compose(picture: np.ndarray, thought: Thought) -> np.ndarray:
-    """Return the game's picture, enlarged, with the agent's panel on its right."""
+def compose(picture: np.ndarray, thought: Thought | None) -> np.ndarray:
+    """Return the game's picture, enlarged, with the agent's panel, if any, on its right."""
     width, height = best_size(picture)
+    if thought is None:
+        return enlarge(picture, (width, height))
     canvas = Image.new("RGB", (width + PANEL_PX, height + height % 2), BACK)
     canvas.paste(Image.fromarray(enlarge(picture, (width, height))), (0, 0))
     draw = ImageDraw.Draw(canvas)

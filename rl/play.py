@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import tyro
 
@@ -19,7 +18,7 @@ from backbones.training.run import find_run
 from rl.agent import Agent, load_agent
 from rl.environments import EnvOptions, is_atari
 from rl.evaluate import play_games
-from rl.screen import best_size, enlarge, make_screen
+from rl.screen import make_screen
 from rl.show import Closed, Show, Terminal, Window, has_display
 
 DIRECTIONS = {"up": "UP", "down": "DOWN", "left": "LEFT", "right": "RIGHT",
@@ -95,8 +94,7 @@ def play_game(
         score += glance.reward
         wait = 1 / (screen.steps_per_s * speed * len(glance.pictures))
         for picture in glance.pictures:
-            large = enlarge(picture, best_size(picture))
-            show.show(np.ascontiguousarray(large), f"score {score:g}{beat}")
+            show.show(picture, None, f"score {score:g}{beat}")
             next_time = max(next_time + wait, time.monotonic() - 0.2)
             time.sleep(max(0.0, next_time - time.monotonic()))
     screen.close()

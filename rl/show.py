@@ -1,10 +1,14 @@
-"""Where pictures go: a window, a terminal or an mp4 file. Pictures are [rows, columns, 3] uint8."""
+"""Where games are shown: a window, a terminal or an mp4 file.
+
+Pictures are [rows, columns, 3] uint8 in the game's own size.
+"""
 
 import os
 import select
 import shutil
 import sys
 import termios
+import time
 import tty
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +18,8 @@ import numpy as np
 from PIL import Image
 
 from backbones.training.errors import UserError
+from rl.overlay import Thought, compose
+from rl.screen import best_size
 
 
 class Closed(Exception):
@@ -24,8 +30,8 @@ class Closed(Exception):
 class Show(Protocol):
     """Shows one picture after the other, and says what keys are held."""
 
-    def show(self, picture: np.ndarray, caption: str) -> None:
-        """Show a picture; Closed if the person wants no more."""
+    def show(self, picture: np.ndarray, thought: Thought | None, caption: str) -> None:
+        """Show a game's picture and what the agent made of it; Closed if that is enough."""
 
     def held(self) -> set[str]:
         """Return the keys that are down: up, down, left, right, space, digits."""
@@ -59,8 +65,9 @@ class Window:
         except pygame.error as error:
             raise UserError(f"no window can be opened here ({error}); use --terminal") from None
 
-    def show(self, picture: np.ndarray, caption: str) -> None:
+    def show(self, picture: np.ndarray, thought: Thought | None, caption: str) -> None:
         pygame = self.pygame
+        picture = compose(picture, thought)
         size = (picture.shape[1], picture.shape[0])
         if self.surface is None or self.surface.get_size() != size:
             self.surface = pygame.display.set_mode(size, pygame.SCALED | pygame.RESIZABLE)
@@ -81,31 +88,55 @@ class Window:
 
 
 class Terminal:
-    """True-colour half blocks: two pixels a character, fine over ssh."""
+    """True-colour half blocks, two pixels a character, and the agent's thoughts as text beside.
+
+    Fine over ssh: only lines that changed are sent, at most 20 times a second.
+    """
 
     ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}  # noqa: RUF012
-    # A terminal reports presses, not releases: a key counts as held for this many looks.
-    HELD_FOR = 6
+    # A terminal reports presses, not releases: a key counts as held for this long.
+    HELD_S = 0.2
+    EVERY_S = 0.045
+    PANEL = 34
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.down: dict[str, int] = {}
+        self.down: dict[str, float] = {}
+        self.drawn: dict[tuple[int, int], str] = {}
+        self.last_s = 0.0
+        self.size = shutil.get_terminal_size()
         self.saved = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None
         if self.saved:
             tty.setcbreak(sys.stdin)
         sys.stdout.write("\x1b[?1049h\x1b[?25l\x1b[2J")
 
-    def show(self, picture: np.ndarray, caption: str) -> None:
+    def show(self, picture: np.ndarray, thought: Thought | None, caption: str) -> None:
         self.read_keys()
-        size = shutil.get_terminal_size()
-        text = half_blocks(picture, size.columns, size.lines - 2)
-        line = f"{self.title}  {caption}  (q: stop)"[: size.columns - 1]
-        sys.stdout.write(f"\x1b[H{text}\x1b[0m\x1b[K{line}")
+        if time.monotonic() - self.last_s < self.EVERY_S:
+            return
+        self.last_s = time.monotonic()
+        if shutil.get_terminal_size() != self.size:
+            self.size, self.drawn = shutil.get_terminal_size(), {}
+            sys.stdout.write("\x1b[2J")
+        columns, lines = self.size
+        beside = self.PANEL if thought and columns >= 80 else 0
+        width, height = best_size(picture)
+        blocks = half_blocks(picture, width / height, columns - beside, lines - 1)
+        text = f"{self.title}  {caption}  (q: stop)"[: columns - 1]
+        pieces = {(row, 1): block for row, block in enumerate(blocks, start=1)}
+        if thought and beside:
+            panel = thought_lines(thought, self.PANEL - 2)[: lines - 1]
+            pieces |= {(row, columns - beside + 2): line for row, line in enumerate(panel, 1)}
+        pieces[lines, 1] = f"{text}\x1b[K"
+        changed = {at: piece for at, piece in pieces.items() if self.drawn.get(at) != piece}
+        sys.stdout.write("".join(f"\x1b[{r};{c}H{p}" for (r, c), p in changed.items()))
         sys.stdout.flush()
+        self.drawn |= changed
 
     def read_keys(self) -> None:
         """Take over the keys typed since the last look; Closed for q."""
-        self.down = {key: left - 1 for key, left in self.down.items() if left > 1}
+        now = time.monotonic()
+        self.down = {key: until for key, until in self.down.items() if until > now}
         if self.saved is None:
             return
         typed = ""
@@ -114,13 +145,13 @@ class Terminal:
             if not data:
                 break
             typed += data
-        if "q" in typed or "\x03" in typed:
+        if "q" in typed:
             raise Closed
         pieces = typed.split("\x1b[")
         keys = [self.ARROWS[p[0]] for p in pieces[1:] if p and p[0] in self.ARROWS]
         plain = pieces[0] + "".join(p[1:] for p in pieces[1:])
         keys += ["space" if letter == " " else letter for letter in plain]
-        self.down |= dict.fromkeys(keys, self.HELD_FOR)
+        self.down |= dict.fromkeys(keys, now + self.HELD_S)
 
     def held(self) -> set[str]:
         return set(self.down)
@@ -132,14 +163,14 @@ class Terminal:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self.saved)
 
 
-def half_blocks(picture: np.ndarray, columns: int, lines: int) -> str:
-    """Return a picture as lines of coloured half blocks that fit so many columns and lines."""
-    rows, width = picture.shape[:2]
-    scale = min(columns / width, 2 * lines / rows)
-    size = (max(1, int(width * scale)), max(1, int(rows * scale) // 2) * 2)
-    small = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+def half_blocks(picture: np.ndarray, aspect: float, columns: int, lines: int) -> list[str]:
+    """Return a picture as lines of coloured half blocks, width / height = aspect, that fit."""
+    width = max(1, min(columns, int(2 * lines * aspect)))
+    rows = max(1, min(lines, round(width / aspect / 2)))
+    small = Image.fromarray(picture).resize((width, 2 * rows), Image.Resampling.BOX)
+    pixels = np.asarray(small)
     out = []
-    for upper, lower in zip(small[::2].tolist(), small[1::2].tolist(), strict=True):
+    for upper, lower in zip(pixels[::2].tolist(), pixels[1::2].tolist(), strict=True):
         last, cells = None, []
         for above, below in zip(upper, lower, strict=True):
             if (above, below) != last:
@@ -148,8 +179,22 @@ def half_blocks(picture: np.ndarray, columns: int, lines: int) -> str:
                 cells.append(f"\x1b[38;2;{r};{g};{b};48;2;{r2};{g2};{b2}m")
                 last = (above, below)
             cells.append("▀")
-        out.append("".join(cells) + "\x1b[0m\x1b[K\r\n")
-    return "".join(out)
+        out.append("".join(cells) + "\x1b[0m")
+    return out
+
+
+def thought_lines(thought: Thought, width: int) -> list[str]:
+    """Return a thought as lines of text of this width; the chosen action stands out."""
+    label = min(14, max(len(name) for name in thought.action_names))
+    lines = [thought.title, thought.note, "", f"score {thought.score:g}"]
+    lines += [f"value {thought.value:+.2f}", ""]
+    lines = [f"{line[:width]:{width}}" for line in lines]
+    for i, name in enumerate(thought.action_names):
+        bar = "█" * round((width - label - 6) * float(thought.probabilities[i]))
+        percent = f"{100 * float(thought.probabilities[i]):3.0f}%"
+        line = f"{f'{name[:label]:{label}} {percent} {bar}':{width}}"
+        lines.append(f"\x1b[33m{line}\x1b[0m" if i == thought.action else line)
+    return lines
 
 
 class Film:
@@ -177,7 +222,8 @@ class Film:
         self.stream.options = {"crf": "20", "preset": "veryfast"}
         self.started = False
 
-    def show(self, picture: np.ndarray, caption: str) -> None:
+    def show(self, picture: np.ndarray, thought: Thought | None, caption: str) -> None:
+        picture = compose(picture, thought)
         if not self.started:
             self.stream.height, self.stream.width = picture.shape[:2]
             self.started = True

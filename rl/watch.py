@@ -19,7 +19,7 @@ from backbones.training.errors import UserError
 from backbones.training.run import Run, find_run
 from rl.agent import Agent, Choice, load_agent
 from rl.contract import STACK, game_seed, stack
-from rl.overlay import Thought, compose
+from rl.overlay import Thought
 from rl.screen import Glance, make_screen
 from rl.show import Closed, Film, Show, Terminal, Window, has_display
 
@@ -109,7 +109,7 @@ def play_game(
             note, values,
         )  # fmt: skip
         for picture in glance.pictures:
-            show.show(compose(picture, thought), f"score {score:g}  value {values[-1]:+.2f}")
+            show.show(picture, thought, f"score {score:g}  value {values[-1]:+.2f}")
             if speed is not None:
                 next_time = max(next_time + 1 / (fps * speed), time.monotonic() - 0.2)
                 time.sleep(max(0.0, next_time - time.monotonic()))

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import sys
+import time
 
 import av
 import numpy as np
@@ -20,7 +21,7 @@ from rl.overlay import Thought, compose
 from rl.play import action_for, find_game
 from rl.scores import RANDOM_AND_HUMAN, human_normalised
 from rl.screen import Glance, best_size
-from rl.show import Closed, Film, Terminal, Window, half_blocks
+from rl.show import Closed, Film, Terminal, Window, half_blocks, thought_lines
 from rl.watch import Eyes, film, play_game
 
 PONG = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
@@ -171,19 +172,43 @@ def test_half_blocks_carry_two_pixels_each():
     picture = np.zeros((4, 2, 3), np.uint8)
     picture[0] = (255, 0, 0)
     picture[1] = (0, 255, 0)
-    text = half_blocks(picture, 2, 2)
-    lines = text.split("\r\n")
+    lines = half_blocks(picture, 0.5, 2, 2)
     assert lines[0].startswith("\x1b[38;2;255;0;0;48;2;0;255;0m▀▀")
-    assert len(lines) == 3
-    wide = half_blocks(np.zeros((210, 160, 3), np.uint8), 80, 20)
-    assert wide.count("\r\n") <= 20
+    assert len(lines) == 2
+    wide = half_blocks(np.zeros((210, 160, 3), np.uint8), 480 / 420, 80, 20)
+    assert (len(wide), wide[0].count("▀")) == (20, 45)
+    narrow = half_blocks(np.zeros((210, 160, 3), np.uint8), 480 / 420, 40, 50)
+    assert (len(narrow), narrow[0].count("▀")) == (18, 40)
+
+
+def test_thoughts_are_text_in_a_terminal():
+    lines = thought_lines(thought(probabilities=[0.0, 0.5, 0.5, 0.0, 0.0, 0.0]), 32)
+    assert lines[3].strip() == "score 3"
+    assert lines[4].strip() == "value +0.50"
+    assert lines[7].startswith("FIRE")
+    assert " 50% ████" in lines[7]
+    assert lines[8].startswith("\x1b[33mRIGHT")  # the chosen one
+
+
+def test_a_terminal_sends_only_what_changed(capsys, monkeypatch):
+    monkeypatch.setattr(Terminal, "EVERY_S", 0.0)
+    terminal = Terminal("title")
+    picture = np.zeros((210, 160, 3), np.uint8)
+    terminal.show(picture, thought(), "score 3")
+    first = len(capsys.readouterr().out)
+    terminal.show(picture, thought(), "score 3")
+    assert capsys.readouterr().out == ""
+    picture[0:8] = 255
+    terminal.show(picture, thought(), "score 3")
+    assert 0 < len(capsys.readouterr().out) < first / 3
+    terminal.close()
 
 
 def test_a_film_has_the_frames_and_the_speed_it_was_given(tmp_path):
     path = tmp_path / "a" / "film.mp4"
     show = Film(path, 30.0)
     for i in range(12):
-        show.show(np.full((64, 96, 3), 20 * i, np.uint8), "")
+        show.show(np.full((210, 160, 3), 20 * i, np.uint8), None, "")
     show.close()
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -221,7 +246,7 @@ class Recorder:
     def __init__(self):
         self.pictures, self.captions = [], []
 
-    def show(self, picture, caption):
+    def show(self, picture, thought, caption):
         self.pictures.append(picture)
         self.captions.append(caption)
 
@@ -255,7 +280,7 @@ def test_watching_shows_two_pictures_a_step_and_repeats_by_seed(smoke):
 def test_a_window_opens_and_closes(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     window = Window("title")
-    window.show(np.zeros((420, 780, 3), np.uint8), "score 1")
+    window.show(np.zeros((210, 160, 3), np.uint8), thought(), "score 1")
     assert window.held() == set()
     window.close()
 
@@ -272,17 +297,18 @@ def test_a_terminal_reads_keys_and_is_given_back(monkeypatch, capsys):
     master, slave = pty.openpty()
     with os.fdopen(slave, "r") as keyboard:
         monkeypatch.setattr(sys, "stdin", keyboard)
+        monkeypatch.setattr(Terminal, "HELD_S", 0.05)
         terminal = Terminal("title")
         os.write(master, b"\x1b[A ")
         picture = np.zeros((20, 20, 3), np.uint8)
-        terminal.show(picture, "score 0")
+        terminal.show(picture, None, "score 0")
         assert terminal.held() == {"up", "space"}
-        for _ in range(Terminal.HELD_FOR):
-            terminal.show(picture, "score 0")
+        time.sleep(0.06)
+        terminal.show(picture, None, "score 0")
         assert terminal.held() == set()
         os.write(master, b"q")
         with pytest.raises(Closed):
-            terminal.show(picture, "score 0")
+            terminal.show(picture, None, "score 0")
         terminal.close()
     out = capsys.readouterr().out
     assert out.startswith("\x1b[?1049h")
