@@ -29,12 +29,7 @@ from torch import Tensor, nn
 from backbones import transfer
 from backbones.cnn import build_trunk
 from backbones.training.checkpoint import prefixed, under
-from backbones.training.config import (
-    RunConfig,
-    from_dict,
-    require_fraction,
-    require_positive,
-)
+from backbones.training.config import RunConfig, from_dict, require_fraction, require_positive
 from backbones.training.errors import UserError
 from backbones.training.log import Board
 from backbones.training.optim import anneal, load_optimizer_tensors, optimizer_tensors
@@ -48,7 +43,7 @@ from rl.contract import STACK, Game, mean_score
 from rl.environments import EnvOptions, is_atari, make_environments
 from rl.evaluate import finish
 from rl.network import ActorCritic, acting_copy, publish
-from rl.reel import Reel
+from rl.report import Reel, rollout_scalars
 from rl.rollout import Collector, Rollout
 
 SCORE_OVER_GAMES = 20
@@ -359,8 +354,7 @@ def resume(run: Run) -> Run:
 def fit(training: Training, run: Run, board: Board) -> None:
     """Learn rollout after rollout until the end or ctrl-C; save, evaluate, film."""
     config, learner = training.config, training.learner
-    precision = learner.precision
-    run.log(f"device {training.device}, {precision.name}: {precision.reason}")
+    run.log(f"device {training.device}, {learner.precision}")
     begin_s, last_save = time.monotonic() - training.trained_s, time.monotonic()
     reel = Reel(board, config.video_every_s)
     report = ProgressReport(config.total_steps, "env steps", learner.env_steps)
@@ -368,21 +362,20 @@ def fit(training: Training, run: Run, board: Board) -> None:
         while learner.rollouts < config.num_rollouts and not stop.requested:
             assert training.rollout is not None
             start = time.monotonic()
-            rollout, upcoming = training.rollout, None
+            rollout, collect = training.rollout, training.collector.collect
             publish(learner.network, training.acting)
-            if not config.sync:
-                upcoming = pool.submit(training.collector.collect, training.acting)
+            upcoming = None if config.sync else pool.submit(collect, training.acting)
             figures = learner.learn(rollout)
             learnt = time.monotonic()
             if upcoming is None:
                 publish(learner.network, training.acting)
-                training.rollout = training.collector.collect(training.acting)
-            else:
-                training.rollout = upcoming.result()
+            training.rollout = upcoming.result() if upcoming else collect(training.acting)
             end = time.monotonic()
             training.trained_s = end - begin_s
             training.scores = (training.scores + rollout.games)[-SCORE_OVER_GAMES:]
-            figures |= scalars_of(rollout, training, learnt - start, end - start)
+            seconds = {**rollout.seconds, "learn": learnt - start, "wait": end - learnt}
+            figures |= rollout_scalars(config.rollout_size, seconds, training.scores)
+            figures["time/minutes"] = training.trained_s / 60
             if not math.isfinite(figures["train/policy_loss"] + figures["train/grad_norm"]):
                 raise UserError(
                     f"the loss is not finite at {learner.env_steps:,} env steps; the last "
@@ -407,22 +400,3 @@ def fit(training: Training, run: Run, board: Board) -> None:
         run.log(f"trained {learner.env_steps:,} env steps in {training.trained_s / 60:.1f} min")
         finish(run, board, config.eval_games, learner.env_steps)
     board.close()
-
-
-def scalars_of(
-    rollout: Rollout, training: Training, learn_s: float, total_s: float
-) -> dict[str, float]:
-    """Return what a rollout and its timing say, as TensorBoard tags."""
-    scalars: dict[str, Any] = {
-        "speed/env_steps_per_s": training.config.rollout_size / total_s,
-        "speed/learn_s": learn_s,
-        "speed/wait_for_rollout_s": total_s - learn_s,
-        "time/minutes": training.trained_s / 60,
-    }
-    for name, seconds in rollout.seconds.items():
-        scalars[f"speed/{name}_s"] = seconds
-    if training.scores:
-        scalars["rollout/score"] = mean_score(training.scores)
-        lengths = [game.length for game in training.scores]
-        scalars["rollout/game_length"] = sum(lengths) / len(lengths)
-    return scalars

@@ -54,6 +54,9 @@ class Precision:
     device_type: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of weights that are only read."""

@@ -1,14 +1,16 @@
-"""A recent game of the first environment as an animated picture in TensorBoard.
+"""What play writes to TensorBoard: scores, where the time went, and a recent game as a picture.
 
-The agent's own frames are used: they are there already, so filming costs no play.
+The picture is made of the frames that the agent saw: they are there already, so filming costs no
+play.
 """
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
 from backbones.training.log import Board
-from rl.contract import STACK
+from rl.contract import STACK, Game
 from rl.rollout import Rollout
 
 MAX_FRAMES = 400
@@ -36,3 +38,19 @@ class Reel:
         frames = frames[:, 0] if frames.shape[1] == 1 else frames.transpose(0, 2, 3, 1)
         large = frames.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)
         self.board.animation(env_steps, "rollout/game", large, FPS)
+
+
+def rollout_scalars(
+    env_steps: int, seconds: Mapping[str, float], games: list[Game]
+) -> dict[str, float]:
+    """Return the tags of a rollout of so many env steps, its timing, and the recent games.
+
+    `seconds` has `env` and `policy`, spent by the collector, and `learn` and `wait`, whose sum is
+    the whole: with a collector one rollout ahead, `wait` is what the learner waited for it.
+    """
+    scalars = {f"speed/{name}_s": spent for name, spent in seconds.items()}
+    scalars["speed/env_steps_per_s"] = env_steps / (seconds["learn"] + seconds["wait"])
+    if games:
+        scalars["rollout/score"] = float(np.mean([game.score for game in games]))
+        scalars["rollout/game_length"] = float(np.mean([game.length for game in games]))
+    return scalars
