@@ -101,8 +101,19 @@ def resume(args: Sequence[str]) -> int:
     return 0
 
 
+def takes_nothing(verb: str, args: Sequence[str]) -> bool:
+    """Refuse arguments; say whether only help was asked for, and give it."""
+    if args and args[0] not in ("-h", "--help"):
+        raise Refused(f"{verb} takes no arguments, not {' '.join(args)}")
+    if args:
+        print(f"usage: arcadia {verb}\n\n{VERBS[verb][2]}")
+    return bool(args)
+
+
 def jobs(args: Sequence[str]) -> int:
     """The command `arcadia jobs`."""
+    if takes_nothing("jobs", args):
+        return 0
     for name, (module, what) in JOBS.items():
         presets = ", ".join(import_module(module).PRESETS)
         print(f"{name:12}{what}\n{'':12}presets: {presets}")
@@ -111,6 +122,8 @@ def jobs(args: Sequence[str]) -> int:
 
 def runs(args: Sequence[str]) -> int:
     """The command `arcadia runs`."""
+    if takes_nothing("runs", args):
+        return 0
     from backbones.training.runs_table import print_runs
 
     print_runs()
@@ -156,14 +169,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args[0] == "--version":
         print(__version__)
         return 0
-    # So that `--env mymodule:MyGame-v0` finds a module in the folder where the person stands.
-    sys.path.insert(0, os.getcwd())
     try:
         return dispatch(args[0], args[1:])
     except Refused as error:
         print(f"arcadia: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        print("arcadia: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of a pipe has left, as `arcadia runs | head` does.

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from backbones.cnn import Trunk, TrunkSpec, apply_mask, orthogonal_, scaled
+from backbones.cnn import Trunk, TrunkSpec, orthogonal_, scaled
+from backbones.training.errors import UserError
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -34,12 +35,10 @@ class BasicBlock(nn.Module):
                 nn.Conv2d(in_channels, channels, 1, stride, bias=False), group_norm(channels)
             )
 
-    def forward(
-        self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
-    ) -> Float[Tensor, "B C2 H2 W2"]:
+    def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2 H2 W2"]:
         shortcut = maps if self.downsample is None else self.downsample(maps)
-        inner = apply_mask(F.relu(self.bn1(self.conv1(maps))), mask)
-        return apply_mask(F.relu(self.bn2(self.conv2(inner)) + shortcut), mask)
+        inner = F.relu(self.bn1(self.conv1(maps)))
+        return F.relu(self.bn2(self.conv2(inner)) + shortcut)
 
 
 class ResNet(Trunk):
@@ -50,7 +49,7 @@ class ResNet(Trunk):
         super().__init__(spec)
         stem = 4 if spec.stem_stride is None else spec.stem_stride
         if stem not in (1, 2, 4):
-            raise ValueError(f"resnet has stem strides 1, 2 and 4, not {stem}")
+            raise UserError(f"resnet has stem strides 1, 2 and 4, not {stem}")
         counts = [scaled(c, spec.width) for c in (64, 128, 256, 512)]
         kernel, stride = (7, 2) if stem == 4 else (3, stem)
         self.stem_pool = stem == 4
@@ -75,12 +74,14 @@ class ResNet(Trunk):
     def forward(
         self, picture: Shaped[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"] | None = None
     ) -> dict[str, Tensor]:
-        maps = apply_mask(F.relu(self.bn1(self.conv1(self.enter(picture)))), mask)
+        if mask is not None:
+            raise ValueError("resnet takes no mask: its GroupNorm would count what lies outside")
+        maps = F.relu(self.bn1(self.conv1(self.enter(picture))))
         if self.stem_pool:
             maps = F.max_pool2d(maps, 3, 2, padding=1)
         out = {}
         for stage in self.stages:
             for block in getattr(self, f"layer{stage[1:]}"):
-                maps = block(maps, mask)
+                maps = block(maps)
             out[stage] = maps
         return out

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from backbones.training.errors import UserError
 from backbones.training.precision import compute_dtype
 
 NAMES = ("nature", "impala", "plain", "resnet")
@@ -43,9 +44,9 @@ class TrunkSpec:
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
-            raise ValueError(f"trunk {self.name!r} is unknown; choose one of {', '.join(NAMES)}")
+            raise UserError(f"trunk {self.name!r} is unknown; choose one of {', '.join(NAMES)}")
         if self.width <= 0 or self.pool < 1 or self.in_channels < 1:
-            raise ValueError(
+            raise UserError(
                 f"width = {self.width}, pool = {self.pool} and in_channels = {self.in_channels} "
                 "must be above 0"
             )
@@ -95,8 +96,10 @@ class Trunk(nn.Module):
         """Return the modules whose weights belong to one stage."""
         return [getattr(self, stage)]
 
-    def enter(self, picture: Shaped[Tensor, "B C H W"]) -> Float[Tensor, "B C H2 W2"]:
-        """Pool, convert to the computing precision and normalise; channels last in memory.
+    def enter(
+        self, picture: Shaped[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"] | None = None
+    ) -> Float[Tensor, "B C H2 W2"]:
+        """Pool, convert to the computing precision, normalise, mask; channels last in memory.
 
         ValueError if the number of channels is not that of the spec.
         """
@@ -111,7 +114,7 @@ class Trunk(nn.Module):
         values = picture.to(dtype, memory_format=torch.channels_last)
         if any(self.spec.mean):
             values = values - self.mean.to(dtype)
-        return values * (1 / self.std).to(dtype)
+        return apply_mask(values * (1 / self.std).to(dtype), mask)
 
     def conv_output(self, height: int, width: int) -> tuple[int, int, int]:
         """Return (channels, rows, columns) of the last stage for pictures of this size."""
@@ -119,7 +122,13 @@ class Trunk(nn.Module):
             zeros = torch.zeros(
                 1, self.spec.in_channels, height, width, dtype=torch.uint8, device=self.std.device
             )
-            last = self(zeros)[self.stages[-1]]
+            try:
+                last = self(zeros)[self.stages[-1]]
+            except RuntimeError as error:
+                raise UserError(
+                    f"pictures of {height} x {width} are too small for this {self.spec.name} trunk "
+                    f"with pool {self.spec.pool}: {error}"
+                ) from None
         return last.shape[1], last.shape[2], last.shape[3]
 
 
@@ -168,7 +177,7 @@ class Nature(Trunk):
     def __init__(self, spec: TrunkSpec) -> None:
         super().__init__(spec)
         if spec.pool not in (1, 2, 4):
-            raise ValueError(f"nature pools its input by 1, 2 or 4, not by {spec.pool}")
+            raise UserError(f"nature pools its input by 1, 2 or 4, not by {spec.pool}")
         stem = spec.stem_stride or 4 // spec.pool
         kernel = 2 * stem if stem > 1 else 3
         c1, c2, c3 = (scaled(c, spec.width) for c in (32, 64, 64))
@@ -183,7 +192,7 @@ class Nature(Trunk):
     def forward(
         self, picture: Shaped[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"] | None = None
     ) -> dict[str, Tensor]:
-        s1 = apply_mask(F.relu(self.s1(self.enter(picture))), mask)
+        s1 = apply_mask(F.relu(self.s1(self.enter(picture, mask))), mask)
         s2 = apply_mask(F.relu(self.s2(s1)), mask)
         s3 = apply_mask(F.relu(self.s3(s2)), mask)
         return {"s1": s1, "s2": s2, "s3": s3}
@@ -242,7 +251,7 @@ class Impala(Trunk):
     def forward(
         self, picture: Shaped[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"] | None = None
     ) -> dict[str, Tensor]:
-        maps, out = self.enter(picture), {}
+        maps, out = self.enter(picture, mask), {}
         for stage in self.stages:
             maps = getattr(self, stage)(maps, mask)
             # The ReLU belongs to the output: a residual stream itself is not rectified.
@@ -269,7 +278,7 @@ class Plain(Trunk):
     def forward(
         self, picture: Shaped[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"] | None = None
     ) -> dict[str, Tensor]:
-        maps, out = self.enter(picture), {}
+        maps, out = self.enter(picture, mask), {}
         for stage in self.stages:
             for conv in getattr(self, stage):
                 maps = apply_mask(F.relu(conv(maps)), mask)

@@ -79,29 +79,31 @@ def load_backbone(path: Path) -> tuple[Trunk, dict[str, Any]]:
     return trunk, card
 
 
-def find_backbone(text: str) -> Path:
-    """Return the backbone file meant by a `.safetensors` path, `RUN` or `RUN:cnn`."""
+def find_backbone(text: str) -> tuple[Path, list[str]]:
+    """Return the file meant by a `.safetensors` path, `RUN` or `RUN:cnn`, and warnings."""
     if text.endswith(".safetensors"):
-        return Path(text)
+        return Path(text), []
     name, _, part = text.partition(":")
     if part not in ("", "cnn"):
         raise UserError(f"{text} asks for the part {part!r}; a run has the part cnn")
-    found, _ = checkpoint.load_newest(find_run(name).checkpoints)
-    return found.folder / "cnn.safetensors"
+    found, passed_over = checkpoint.load_newest(find_run(name).checkpoints)
+    return found.folder / "cnn.safetensors", passed_over
 
 
-def init_trunk(trunk: Trunk, source: str) -> str:
-    """Start a trunk from the weights of another run; return the line for the log.
+def init_trunk(trunk: Trunk, source: str) -> list[str]:
+    """Start a trunk from the weights of another run, "" for none; return lines for the log.
 
     UserError names the first layer that does not fit.
     """
-    path = find_backbone(source)
+    if not source:
+        return []
+    path, said = find_backbone(source)
     card, tensors = read_backbone(path)
     adapted = copy_weights(trunk, tensors)
     origin = ", ".join(
         f"{k} {card[k]}" for k in ("job", "data", "progress", "score") if card.get(k)
     )
-    return f"trunk starts from {path} ({origin})" + (f"; {adapted}" if adapted else "")
+    return [*said, f"trunk starts from {path} ({origin})" + (f"; {adapted}" if adapted else "")]
 
 
 @torch.no_grad()

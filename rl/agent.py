@@ -17,6 +17,7 @@ from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import from_dict
 from backbones.training.errors import UserError
+from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
 from rl.environments import EnvOptions
 from rl.network import ActorCritic
@@ -67,11 +68,12 @@ class Agent:
         Takes a NumPy array or a tensor, uint8. ValueError if the shape is another.
         """
         tensor = torch.as_tensor(obs)
-        expected = self.network.cnn.spec.in_channels
-        if tensor.ndim not in (3, 4) or tensor.shape[-3] != expected:
+        channels, size = self.network.cnn.spec.in_channels, self.network.size_px
+        shape = (channels, size, size)
+        if tensor.ndim not in (3, 4) or tensor.shape[-3:] != shape or tensor.dtype != torch.uint8:
             raise ValueError(
-                f"obs has shape {tuple(tensor.shape)}; expected [{expected}, H, W] or "
-                f"[N, {expected}, H, W]: four frames, older ones first"
+                f"obs is {tensor.dtype} of shape {tuple(tensor.shape)}; expected uint8 "
+                f"{list(shape)} or [N, {channels}, {size}, {size}]: four frames, older ones first"
             )
         batch = tensor if tensor.ndim == 4 else tensor[None]
         action = self.choose(self.judge(batch)[0], choice, epsilon)
@@ -125,5 +127,5 @@ def load_agent(run: Run | str | Path, device: str = "cpu") -> Agent:
     found = newest_checkpoint(run)
     network = job.build_network(config, found.info["num_actions"]).eval()
     load_weights(network, found)
-    network.to(device)
+    network.to(choose_device(device))
     return Agent(network, config.env, config.env_options, config, found.info, run)

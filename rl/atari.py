@@ -10,6 +10,8 @@ What surprises, all tried on ale-py 0.12.1:
 - `terminated` with no lives left is the game's end, in every one of the 104 registered games.
 - Its own restart at a game's end costs a dead row, in which the action is ignored. We restart by
   mask at once, with a seed of our own, and there is none.
+- `truncated` is not set where a life is lost on the very step that reaches the limit, and the game
+  restarts all the same: lengths are counted here.
 - With threads=0 it takes what the hardware has, not what the process may use.
 """
 
@@ -60,6 +62,7 @@ class AtariEnvironments:
     ) -> None:  # fmt: skip
         self.num_envs = num_envs
         self.seed = seed
+        self.max_steps = -(-max_frames // FRAME_SKIP)
         self.envs = AtariVectorEnv(
             atari_ids()[env], num_envs, num_threads=min(threads or available_threads(), num_envs),
             stack_num=1, frameskip=FRAME_SKIP, noop_max=noop_max, use_fire_reset=True,
@@ -72,10 +75,10 @@ class AtariEnvironments:
             env=env, sticky=sticky, frame_skip=FRAME_SKIP, noop_max=noop_max, max_frames=max_frames,
             num_actions=len(self.action_names), obs="grey 84 x 84, 4 frames",
         )  # fmt: skip
-        self.history = History(num_envs)
+        self.history = History(num_envs, len(self.action_names))
 
     def reset(self) -> UInt8[np.ndarray, "N C H W"]:
-        self.history = History(self.num_envs)
+        self.history = History(self.num_envs, len(self.action_names))
         return self.begin_games(np.ones(self.num_envs, bool))
 
     def begin_games(self, mask: np.ndarray) -> UInt8[np.ndarray, "N C H W"]:
@@ -90,7 +93,8 @@ class AtariEnvironments:
 
     def step(self, action: Int[np.ndarray, "N"]) -> Step:
         frame, reward, terminated, truncated, info = self.envs.step(action)
-        over = (terminated & (info["lives"] == 0)) | truncated
+        # Our own clock: where a life is lost just as time is up, ale-py reports the life only.
+        over = (terminated & (info["lives"] == 0)) | (self.history.lengths() + 1 >= self.max_steps)
         self.history.record(action, over)
         final_frame = frame
         if over.any():

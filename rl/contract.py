@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float32, Int, UInt8
 from torch import Tensor
 
@@ -95,6 +96,27 @@ def stack(
     before_game = age[t, n][:, None] < STACK - 1 - offsets
     obs.mul_(~before_game.view(-1, 1))
     return obs.view(len(t), STACK * shape[0], *shape[1:])
+
+
+class FrameStack:
+    """The running stacks of N games outside rollouts: push frames, look at observations."""
+
+    def __init__(self, first: UInt8[np.ndarray, "N C H W"]) -> None:
+        frame = torch.from_numpy(np.ascontiguousarray(first))
+        self.frames = torch.zeros(STACK, *frame.shape, dtype=torch.uint8)
+        self.frames[-1] = frame
+        self.age = torch.zeros(1, len(frame), dtype=torch.int64)
+
+    def push(self, frame: UInt8[np.ndarray, "N C H W"], over: Bool[np.ndarray, "N"]) -> None:
+        """Take the frames after an env step; in `over` they are the first of new games."""
+        newest = torch.from_numpy(np.ascontiguousarray(frame))[None]
+        self.frames = torch.cat([self.frames[1:], newest])
+        self.age = torch.where(torch.from_numpy(over), 0, self.age + 1)
+
+    def obs(self) -> UInt8[Tensor, "N KC H W"]:
+        """Return the observations of all games."""
+        n = torch.arange(self.frames.shape[1])
+        return stack(self.frames, self.age, torch.zeros_like(n), n)
 
 
 class Game(NamedTuple):

@@ -7,6 +7,9 @@ a seed of their own, so one that obeys its seed can be lived through again when 
 """
 
 import difflib
+import os
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -35,7 +38,7 @@ class EnvOptions:
     noop_max: int = NOOP_MAX
     """Up to this many no-ops begin a game, less one (Atari only)."""
     max_frames: int = MAX_FRAMES
-    """A game is cut off after this many frames (Atari only)."""
+    """A game is cut off after this many frames."""
     frame_skip: int = 1
     """Frames that an action is held (not Atari, which always has 4)."""
     size_px: int = 84
@@ -45,12 +48,12 @@ class EnvOptions:
 
     def __post_init__(self) -> None:
         if self.sticky is not None and not 0 <= self.sticky < 1:
-            raise ValueError(f"sticky = {self.sticky} must lie in [0, 1)")
+            raise UserError(f"sticky = {self.sticky} must lie in [0, 1)")
         for name in ("noop_max", "max_frames", "frame_skip"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} must be at least 1")
+                raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
         if self.size_px < 36:
-            raise ValueError(f"size_px = {self.size_px} must be at least 36 for the trunks")
+            raise UserError(f"size_px = {self.size_px} must be at least 36 for the trunks")
 
 
 def is_atari(env: str) -> bool:
@@ -62,9 +65,9 @@ def is_atari(env: str) -> bool:
     known = [*atari_ids(), *gymnasium.registry]
     try:
         if module:
-            import_module(module)
+            import_own_module(module)
         spec = gymnasium.spec(name)
-    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+    except (gymnasium.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
         raise UserError(f"unknown environment {env!r}{nearest(env, known)} ({error})") from None
     if str(spec.entry_point).startswith("ale_py"):
         raise UserError(
@@ -74,10 +77,23 @@ def is_atari(env: str) -> bool:
     return False
 
 
+def import_own_module(name: str) -> None:
+    """Import a user's module, from the folder where the person stands if it is nowhere else."""
+    # Behind everything else, so that a file there never stands in for one of ours.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    import_module(name)
+
+
+def short_name(env: str) -> str:
+    """Return what people call an environment: pong for ALE/Pong-v5."""
+    return re.split(r"[/:]", env)[-1].rsplit("-v", 1)[0].lower()
+
+
 def nearest(env: str, known: list[str]) -> str:
     """Return "; did you mean ...?" with the id most like what was given, or nothing."""
-    by_key = {name.rsplit("/", 1)[-1].rsplit("-v", 1)[0].lower(): name for name in reversed(known)}
-    key = env.rsplit("/", 1)[-1].rsplit("-v", 1)[0].lower().replace("noframeskip", "")
+    by_key = {short_name(name): name for name in reversed(known)}
+    key = short_name(env).replace("noframeskip", "")
     close = difflib.get_close_matches(key, by_key, 1, 0.5)
     return f"; did you mean {by_key[close[0]]}?" if close else ""
 
@@ -169,8 +185,10 @@ class GymnasiumEnvironments:
     """N copies of a Gymnasium environment, stepped one after the other in this process."""
 
     def __init__(self, env: str, num_envs: int, *, seed: int, options: EnvOptions) -> None:
-        if options.sticky:
-            raise UserError(f"--sticky is for Atari; {env} is played as it is")
+        for name in ("sticky", "noop_max"):
+            if getattr(options, name) not in (getattr(EnvOptions, name), 0.0):
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag} is for Atari; {env} is played as it is")
         self.num_envs = num_envs
         self.seed = seed
         self.options = options
@@ -180,16 +198,17 @@ class GymnasiumEnvironments:
         self.frame_shape = (3 if options.colour else 1, options.size_px, options.size_px)
         limit = self.envs[0].spec.max_episode_steps if self.envs[0].spec else None
         self.protocol = GameProtocol(
-            env=env, sticky=0.0, frame_skip=options.frame_skip, noop_max=0, max_frames=limit or 0,
+            env=env, sticky=0.0, frame_skip=options.frame_skip, noop_max=0,
+            max_frames=min(limit or options.max_frames, options.max_frames),
             num_actions=len(self.action_names),
             obs=f"{'colour' if options.colour else 'grey'} {options.size_px} x {options.size_px}, "
             "4 frames",
         )  # fmt: skip
-        self.history = History(num_envs)
+        self.history = History(num_envs, len(self.action_names))
         self.frame = np.zeros((num_envs, *self.frame_shape), np.uint8)
 
     def reset(self) -> UInt8[np.ndarray, "N C H W"]:
-        self.history = History(self.num_envs)
+        self.history = History(self.num_envs, len(self.action_names))
         self.begin_games(np.ones(self.num_envs, bool))
         return self.frame.copy()
 
@@ -207,6 +226,8 @@ class GymnasiumEnvironments:
                 env, int(action[n]), self.options.frame_skip
             )
             self.frame[n] = self.frame_of(picture)
+        steps = -(-self.options.max_frames // self.options.frame_skip)
+        truncated |= self.history.lengths() + 1 >= steps
         over = terminated | truncated
         self.history.record(action, over)
         final_frame = self.frame.copy()

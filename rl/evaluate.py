@@ -17,11 +17,12 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from backbones.training.config import changed, require_fraction, require_positive
+from backbones.training.files import write_atomically
 from backbones.training.log import Board
 from backbones.training.run import Run, find_run
 from rl.agent import Agent, Choice, load_agent
 from rl.atari import atari_ids, available_threads
-from rl.contract import STACK, GameProtocol, ScoreKeeper, stack
+from rl.contract import FrameStack, GameProtocol, ScoreKeeper
 from rl.environments import EnvOptions, make_environments
 from rl.scores import RANDOM_AND_HUMAN, human_normalised
 from rl.watch import film
@@ -104,15 +105,10 @@ def play_games(
     quota = np.array([games // num_envs + (n < games % num_envs) for n in range(num_envs)])
     envs = make_environments(env, num_envs, seed=seed, options=options, threads=available_threads())
     keeper, found = ScoreKeeper(num_envs), []
-    everyone = torch.arange(num_envs)
-    frames = torch.zeros(STACK, num_envs, *envs.frame_shape, dtype=torch.uint8)
-    frames[-1] = torch.from_numpy(envs.reset())
-    age = torch.zeros(1, num_envs, dtype=torch.int64)
+    stacks = FrameStack(envs.reset())
     while quota.any():
-        obs = stack(frames, age, torch.zeros_like(everyone), everyone)
-        step = envs.step(actions_of(obs).numpy())
-        frames = torch.cat([frames[1:], torch.from_numpy(step.frame)[None]])
-        age = torch.where(torch.from_numpy(step.over), 0, age + 1)
+        step = envs.step(actions_of(stacks.obs()).numpy())
+        stacks.push(step.frame, step.over)
         for game in keeper.update(step):
             # Games beyond an environment's quota are not counted: they are the short ones.
             if quota[game.env_index] > 0:
@@ -180,13 +176,13 @@ def finish(run: Run, board: Board, games: int, env_steps: int) -> None:
     for line in lines(result):
         run.log(line)
     board.scalars(env_steps, {"eval/score": result["score"]})
-    (run.folder / "eval.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_atomically(run.folder / "eval.json", json.dumps(result, indent=2) + "\n")
     flat = {k: v for k, v in run.config.items() if not isinstance(v, dict)}
     for group in run.config.values():
         flat |= group if isinstance(group, dict) else {}
     board.hparams(flat, {"eval/score": result["score"]})
     path = run.folder / "videos" / f"{env_steps:012d}.mp4"
-    film(agent, path, force=True)
+    film(agent, path)
     run.log(f"film of one game: {path}")
     run.log(f"look at it with `arcadia watch {run.name}`, at the curves with `arcadia board`")
 

@@ -2,7 +2,7 @@
 
 An emulator cannot be cloned, but a seeded one repeats itself: the seed of each environment's game
 and its actions since are the whole state of the game. One game has at most 27,000 env steps at the
-usual limit of 108,000 frames, a byte each.
+usual limit of 108,000 frames, a byte each where there are at most 256 actions.
 """
 
 from collections.abc import Iterator
@@ -17,18 +17,23 @@ PRUNE_EVERY = 4096
 class History:
     """Records actions of N environments and the step at which each one's game began."""
 
-    def __init__(self, num_envs: int) -> None:
+    def __init__(self, num_envs: int, num_actions: int) -> None:
+        self.dtype = np.min_scalar_type(num_actions - 1)
         self.actions: list[np.ndarray] = []
         self.begin = np.zeros(num_envs, np.int64)
         self.episode = np.zeros(num_envs, np.int64)
 
     def record(self, action: Int[np.ndarray, "N"], over: Bool[np.ndarray, "N"]) -> None:
         """Add one env step; environments in `over` begin their next game after it."""
-        self.actions.append(action.astype(np.uint8))
+        self.actions.append(action.astype(self.dtype))
         self.begin[over] = len(self.actions)
         self.episode[over] += 1
         if len(self.actions) % PRUNE_EVERY == 0:
             self.prune()
+
+    def lengths(self) -> Int[np.ndarray, "N"]:
+        """Return the env steps of every running game."""
+        return len(self.actions) - self.begin
 
     def prune(self) -> None:
         """Forget steps from before every running game."""
@@ -40,7 +45,7 @@ class History:
         """Return `actions` [L, N], `begin` [N] and `episode` [N]."""
         self.prune()
         num_envs = len(self.begin)
-        actions = np.stack(self.actions) if self.actions else np.zeros((0, num_envs), np.uint8)
+        actions = np.stack(self.actions) if self.actions else np.zeros((0, num_envs), self.dtype)
         return {"actions": actions, "begin": self.begin.copy(), "episode": self.episode.copy()}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:

@@ -17,12 +17,11 @@ from backbones.cnn import Trunk, orthogonal_
 class ActorCritic(nn.Module):
     """Logits of a policy and a value from one observation."""
 
-    def __init__(
-        self, cnn: Trunk, frame_size: tuple[int, int], num_actions: int, hidden: int
-    ) -> None:
+    def __init__(self, cnn: Trunk, size_px: int, num_actions: int, hidden: int) -> None:
         super().__init__()
         self.cnn = cnn
-        channels, rows, columns = cnn.conv_output(*frame_size)
+        self.size_px = size_px
+        channels, rows, columns = cnn.conv_output(size_px, size_px)
         self.hidden = nn.Linear(channels * rows * columns, hidden)
         self.policy = nn.Linear(hidden, num_actions)
         self.value = nn.Linear(hidden, 1)
@@ -30,6 +29,11 @@ class ActorCritic(nn.Module):
         orthogonal_(self.hidden)
         orthogonal_(self.policy, 0.01)
         orthogonal_(self.value, 1.0)
+
+    def blank_obs(self, count: int) -> UInt8[Tensor, "B KC H W"]:
+        """Return so many black observations on the network's device, to time it with."""
+        shape = (count, self.cnn.spec.in_channels, self.size_px, self.size_px)
+        return torch.zeros(shape, dtype=torch.uint8, device=self.value.weight.device)
 
     def forward(
         self, obs: UInt8[Tensor, "B KC H W"]

@@ -43,7 +43,8 @@ def compose(picture: np.ndarray, thought: Thought | None) -> np.ndarray:
     width, height = best_size(picture)
     if thought is None:
         return enlarge(picture, (width, height))
-    canvas = Image.new("RGB", (width + PANEL_PX, height + height % 2), BACK)
+    # Films need even sides.
+    canvas = Image.new("RGB", (width + width % 2 + PANEL_PX, height + height % 2), BACK)
     canvas.paste(Image.fromarray(enlarge(picture, (width, height))), (0, 0))
     draw = ImageDraw.Draw(canvas)
     left, right = width + 20, width + PANEL_PX - 20

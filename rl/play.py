@@ -5,21 +5,20 @@ a run, the agent plays a game of its own from the same start first, and its scor
 """
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import tyro
 
-from backbones.training.config import require_positive
+from backbones.training.config import changed, require_positive
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
+from rl import watch
 from rl.agent import Agent, load_agent
 from rl.environments import EnvOptions, is_atari
-from rl.evaluate import play_games
 from rl.screen import make_screen
-from rl.show import Closed, Show, Terminal, Window, has_display
+from rl.show import Blind, Closed, Pace, Show, Terminal, Window, has_display
 
 DIRECTIONS = {"up": "UP", "down": "DOWN", "left": "LEFT", "right": "RIGHT",
               "w": "UP", "s": "DOWN", "a": "LEFT", "d": "RIGHT"}  # fmt: skip
@@ -46,6 +45,10 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "games", "speed")
+        if self.seed < 0 or not 0 <= self.sticky < 1:
+            raise ValueError(
+                f"seed = {self.seed} must be 0 or above, sticky = {self.sticky} in [0, 1)"
+            )
         if self.window and self.terminal:
             raise ValueError("choose one of --window and --terminal")
 
@@ -72,14 +75,15 @@ def action_for(held: set[str], names: Sequence[str]) -> int:
 def find_game(text: str) -> tuple[str, EnvOptions, Agent | None]:
     """Return (environment, options, agent or None) for an id or a run; UserError for neither."""
     try:
-        agent = load_agent(find_run(text))
-        return agent.env, agent.options, agent
+        run = find_run(text)
     except UserError as no_run:
         try:
             is_atari(text)
         except UserError as no_env:
             raise UserError(f"{text} is neither a run nor a game: {no_env}") from no_run
-    return text, EnvOptions(), None
+        return text, EnvOptions(), None
+    agent = load_agent(run)
+    return agent.env, agent.options, agent
 
 
 def play_game(
@@ -87,27 +91,15 @@ def play_game(
 ) -> float:
     """Let a person play one game; return the score."""
     screen = make_screen(env, options)
-    glance, score = screen.reset(seed), 0.0
-    next_time = time.monotonic()
+    glance, score, pace = screen.reset(seed), 0.0, Pace(speed)
     while not glance.over:
         glance = screen.step(action_for(show.held(), screen.action_names))
         score += glance.reward
-        wait = 1 / (screen.steps_per_s * speed * len(glance.pictures))
         for picture in glance.pictures:
             show.show(picture, None, f"score {score:g}{beat}")
-            next_time = max(next_time + wait, time.monotonic() - 0.2)
-            time.sleep(max(0.0, next_time - time.monotonic()))
+            pace.wait(screen.steps_per_s * len(glance.pictures))
     screen.close()
     return score
-
-
-def agents_score(agent: Agent, options: EnvOptions, seed: int) -> float:
-    """Return the score of one game by the agent."""
-    agent.generator.manual_seed(seed)
-    scores, _, _ = play_games(
-        agent.env, options, 1, seed, lambda obs: agent.choose(agent.judge(obs)[0])
-    )
-    return scores[0]
 
 
 def main(config: Config) -> int:
@@ -115,18 +107,21 @@ def main(config: Config) -> int:
     torch.set_num_threads(1)
     env, options, agent = find_game(config.game)
     if is_atari(env):
-        options = EnvOptions(sticky=config.sticky, max_frames=options.max_frames)
+        options = changed(options, sticky=config.sticky)
     if config.window or (not config.terminal and has_display()):
         show: Show = Window(f"play {env}")
     elif sys.stdin.isatty() and sys.stdout.isatty():
         show = Terminal(f"play {env}")
     else:
         raise UserError("playing needs a keyboard: a display for --window, or a real terminal")
-    scores = []
+    scores = list[tuple[float, float | None]]()
     try:
         for number in range(config.games):
             seed = config.seed + number
-            rival = None if agent is None else agents_score(agent, options, seed)
+            rival = None
+            if agent is not None:
+                print("the agent plays its game first ...", flush=True)
+                rival = watch.play_game(agent, Blind(), seed=seed, options=options)
             beat = "" if rival is None else f"  agent {rival:g}"
             scores.append((play_game(show, env, options, seed, config.speed, beat), rival))
     except (Closed, KeyboardInterrupt):

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from backbones import transfer
 from backbones.cnn import build_trunk
+from backbones.training import checkpoint
 from backbones.training.checkpoint import prefixed, under
 from backbones.training.config import RunConfig, from_dict, require_fraction, require_positive
 from backbones.training.errors import UserError
@@ -40,13 +41,11 @@ from backbones.transfer import TrunkConfig
 from rl.advantage import explained_variance, gae, normalise
 from rl.agent import load_weights, newest_checkpoint, save_agent
 from rl.contract import STACK, Game, mean_score
-from rl.environments import EnvOptions, is_atari, make_environments
+from rl.environments import EnvOptions, is_atari, make_environments, short_name
 from rl.evaluate import finish
 from rl.network import ActorCritic, acting_copy, publish
-from rl.report import Reel, rollout_scalars
+from rl.report import SCORE_OVER_GAMES, Reel, rollout_scalars
 from rl.rollout import Collector, Rollout
-
-SCORE_OVER_GAMES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +104,8 @@ class Config:
             "learning_rate", "clip", "max_grad_norm", "hidden", "env_threads", "video_every_s",
         )  # fmt: skip
         require_fraction(self, "anneal_from", "gamma", "gae_lambda")
+        if self.normalise_over == "minibatch" and self.minibatch_size == 1:
+            raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
         if self.entropy_coef < 0 or self.value_coef < 0 or self.eval_games < 0:
             raise ValueError("entropy_coef, value_coef and eval_games must be 0 or above")
         size = self.rollout_size
@@ -128,7 +129,7 @@ class Config:
 FAST = Config(hidden=256, trunk=TrunkConfig(width=0.5, pool=2))
 REFERENCE = Config(
     total_steps=10_000_000, num_envs=8, num_steps=128, learning_rate=2.5e-4, anneal_from=0.0,
-    normalise_over="minibatch", env_options=EnvOptions(sticky=0.0),
+    normalise_over="minibatch", sync=True, env_options=EnvOptions(sticky=0.0),
 )  # fmt: skip
 SMOKE = Config(
     total_steps=256, num_envs=4, num_steps=32, minibatch_size=64, num_epochs=1, hidden=32,
@@ -136,7 +137,7 @@ SMOKE = Config(
     trunk=TrunkConfig(width=0.25, pool=2), run=RunConfig(precision="fp32"),
 )  # fmt: skip
 CATCH = Config(
-    env="Arcadia/Catch-v0", total_steps=60_000, hidden=64, eval_games=100,
+    env="Arcadia/Catch-v0", total_steps=60_000, anneal_from=0.7, hidden=64, eval_games=100,
     trunk=TrunkConfig(width=0.25, pool=2),
 )  # fmt: skip
 PRESETS = {"default": FAST, "fast": FAST, "reference": REFERENCE, "smoke": SMOKE, "catch": CATCH}
@@ -144,10 +145,9 @@ PRESETS = {"default": FAST, "fast": FAST, "reference": REFERENCE, "smoke": SMOKE
 
 def build_network(config: Config, num_actions: int) -> ActorCritic:
     """Return the untrained network of a config, its weights a function of torch's seed."""
-    channels = 3 if config.env_options.colour else 1
-    cnn = build_trunk(config.trunk.spec(STACK * channels))
-    size = (config.env_options.size_px, config.env_options.size_px)
-    return ActorCritic(cnn, size, num_actions, config.hidden)
+    channels = STACK * (3 if config.env_options.colour else 1)
+    cnn = build_trunk(config.trunk.spec(channels))
+    return ActorCritic(cnn, config.env_options.size_px, num_actions, config.hidden)
 
 
 def ppo_loss(
@@ -184,9 +184,6 @@ class Learner:
         self.config = config
         self.device = device
         self.network = build_network(config, num_actions)
-        self.said = ""
-        if config.trunk.init:
-            self.said = transfer.init_trunk(self.network.cnn, config.trunk.init)
         transfer.freeze(self.network.cnn, config.trunk.freeze)
         self.network.to(device)
         groups = transfer.parameter_groups(self.network, self.network.cnn, config.trunk.lr_backbone)
@@ -197,14 +194,9 @@ class Learner:
 
     def choose_precision(self) -> None:
         """Time the network where `auto` needs it."""
-        config, channels = self.config, self.network.cnn.spec.in_channels
-        shape = (config.minibatch_size, channels, *[config.env_options.size_px] * 2)
-        obs = torch.zeros(shape, dtype=torch.uint8, device=self.device)
+        obs = self.network.blank_obs(self.config.minibatch_size)
         self.precision = choose_precision(
-            config.run.precision,
-            self.device,
-            lambda: sum(x.sum() for x in self.network(obs)),
-            self.network,
+            self.config.run.precision, self.device, lambda: self.network(obs)[0].sum(), self.network
         )
 
     @property
@@ -214,8 +206,7 @@ class Learner:
 
     def learn(self, rollout: Rollout) -> dict[str, float]:
         """Update on a rollout; return the mean of every figure over the updates."""
-        config = self.config
-        rollout = rollout.to(self.device)
+        config, rollout = self.config, rollout.to(self.device)
         factor = anneal(self.rollouts / config.num_rollouts, config.anneal_from)
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * factor * group["scale"]
@@ -284,12 +275,33 @@ class Training:
         self.scores: list[Game] = []
         self.trained_s = 0.0
 
-    def begin(self) -> None:
-        """Start from nothing: choose the precision and play the first rollout."""
+    def begin(self) -> list[str]:
+        """Start anew, from the trunk of another run if asked; return lines for the log."""
+        said = transfer.init_trunk(self.learner.network.cnn, self.config.trunk.init)
         self.learner.choose_precision()
         self.acting = acting_copy(self.learner.network, self.learner.precision.dtype)
         self.collector.reset()
         self.rollout = self.collector.collect(self.acting)
+        return said
+
+    def advance(self, pool: ThreadPoolExecutor) -> tuple[Rollout, dict[str, float]]:
+        """Learn from the rollout in hand while the next is played, or, with `sync`, before.
+
+        Return the rollout learnt from, and figures as TensorBoard tags.
+        """
+        assert self.rollout is not None
+        rollout, collect, start = self.rollout, self.collector.collect, time.monotonic()
+        publish(self.learner.network, self.acting)
+        upcoming = None if self.config.sync else pool.submit(collect, self.acting)
+        figures = self.learner.learn(rollout)
+        learnt = time.monotonic()
+        if upcoming is None:
+            publish(self.learner.network, self.acting)
+        self.rollout = upcoming.result() if upcoming else collect(self.acting)
+        end = time.monotonic()
+        self.scores = (self.scores + rollout.games)[-SCORE_OVER_GAMES:]
+        seconds = {**rollout.seconds, "learn": learnt - start, "wait": end - learnt}
+        return rollout, figures | rollout_scalars(self.config.rollout_size, seconds, self.scores)
 
     def save(self, run: Run) -> None:
         """Write a checkpoint from which `restore` continues exactly."""
@@ -309,6 +321,7 @@ class Training:
         """Continue from the newest whole checkpoint of a run, and say so."""
         found = newest_checkpoint(run)
         info, state, learner = found.info, found.tensors("state"), self.learner
+        checkpoint.set_aside_newer(run.checkpoints, found.info["progress"])
         load_weights(learner.network, found)
         load_optimizer_tensors(learner.optimizer, under("adam", state))
         learner.rollouts = info["rollouts"]
@@ -319,23 +332,19 @@ class Training:
         self.scores = [Game(*game) for game in info["scores"]]
         self.trained_s = info["trained_s"]
         if not self.collector.load_state_dict(under("collector", state)):
-            run.warn(
-                f"{self.config.env} did not repeat its games from seed and actions; "
-                "they go on from another picture than they stopped at"
-            )
+            run.warn(f"{self.config.env} does not repeat its games: this resume is not exact")
         run.log(f"resumed {run.name} at {learner.env_steps:,} env steps")
 
 
 def train(config: Config, preset: str = "default") -> Run:
     """Train an agent from nothing; return its run. UserError comes before a folder is made."""
     training = Training(config)
-    training.begin()
-    base = config.env.rsplit("/", 1)[-1].rsplit(":", 1)[-1].rsplit("-v", 1)[0]
-    run = Run.create("ppo", config, name=config.run.name, base=base, preset=preset)
+    said = training.begin()
+    run = Run.create("ppo", config, config.run.name, short_name(config.env), preset)
     with run.lock():
         run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
-        if training.learner.said:
-            run.log(training.learner.said)
+        for line in said:
+            run.log(line)
         training.save(run)
         fit(training, run, Board(run.folder))
     return run
@@ -352,7 +361,7 @@ def resume(run: Run) -> Run:
 
 
 def fit(training: Training, run: Run, board: Board) -> None:
-    """Learn rollout after rollout until the end or ctrl-C; save, evaluate, film."""
+    """Learn rollout after rollout; save, evaluate, film. KeyboardInterrupt if ctrl-C stopped it."""
     config, learner = training.config, training.learner
     run.log(f"device {training.device}, {learner.precision}")
     begin_s, last_save = time.monotonic() - training.trained_s, time.monotonic()
@@ -360,21 +369,8 @@ def fit(training: Training, run: Run, board: Board) -> None:
     report = ProgressReport(config.total_steps, "env steps", learner.env_steps)
     with ThreadPoolExecutor(1, "collector") as pool, StopRequest() as stop, report:
         while learner.rollouts < config.num_rollouts and not stop.requested:
-            assert training.rollout is not None
-            start = time.monotonic()
-            rollout, collect = training.rollout, training.collector.collect
-            publish(learner.network, training.acting)
-            upcoming = None if config.sync else pool.submit(collect, training.acting)
-            figures = learner.learn(rollout)
-            learnt = time.monotonic()
-            if upcoming is None:
-                publish(learner.network, training.acting)
-            training.rollout = upcoming.result() if upcoming else collect(training.acting)
-            end = time.monotonic()
-            training.trained_s = end - begin_s
-            training.scores = (training.scores + rollout.games)[-SCORE_OVER_GAMES:]
-            seconds = {**rollout.seconds, "learn": learnt - start, "wait": end - learnt}
-            figures |= rollout_scalars(config.rollout_size, seconds, training.scores)
+            rollout, figures = training.advance(pool)
+            training.trained_s = time.monotonic() - begin_s
             figures["time/minutes"] = training.trained_s / 60
             if not math.isfinite(figures["train/policy_loss"] + figures["train/grad_norm"]):
                 raise UserError(
@@ -391,12 +387,14 @@ def fit(training: Training, run: Run, board: Board) -> None:
                 training.save(run)
                 last_save = time.monotonic()
         training.save(run)
+    reel.write(learner.env_steps)
     training.envs.close()
     if learner.rollouts < config.num_rollouts:
+        board.close()
         run.log(
             f"stopped at {learner.env_steps:,} env steps; continue with `arcadia resume {run.name}`"
         )
-    else:
-        run.log(f"trained {learner.env_steps:,} env steps in {training.trained_s / 60:.1f} min")
-        finish(run, board, config.eval_games, learner.env_steps)
+        raise KeyboardInterrupt
+    run.log(f"trained {learner.env_steps:,} env steps in {training.trained_s / 60:.1f} min")
+    finish(run, board, config.eval_games, learner.env_steps)
     board.close()

@@ -13,28 +13,40 @@ from backbones.training.log import Board
 from rl.contract import STACK, Game
 from rl.rollout import Rollout
 
+# Training scores are the mean of so many games, the latest ones.
+SCORE_OVER_GAMES = 20
 MAX_FRAMES = 400
 FPS = 15.0
 ZOOM = 2
 
 
 class Reel:
-    """Keeps the last frames of environment 0 and shows them every so many seconds."""
+    """Keeps the latest whole game of environment 0 and shows it every so many seconds."""
 
     def __init__(self, board: Board, every_s: float) -> None:
         self.board = board
         self.every_s = every_s
         self.last = time.monotonic()
-        self.frames: list[np.ndarray] = []
+        self.running: list[np.ndarray] = []
+        self.finished: list[np.ndarray] = []
 
     def add(self, rollout: Rollout, env_steps: int) -> None:
         """Take over a rollout's frames; write a picture when one is due."""
-        block = rollout.frames[STACK - 1 : -1, 0].numpy()
-        self.frames = [*self.frames, *block][-MAX_FRAMES:]
-        if time.monotonic() - self.last < self.every_s:
+        frames = rollout.frames[STACK - 1 : -1, 0].numpy()
+        for frame, age in zip(frames, rollout.age[:-1, 0].tolist(), strict=True):
+            if age == 0 and self.running:
+                self.running, self.finished = [], self.running
+            # A copy: a view would keep the whole rollout in memory.
+            self.running = [*self.running[-MAX_FRAMES + 1 :], frame.copy()]
+        if time.monotonic() - self.last >= self.every_s:
+            self.last = time.monotonic()
+            self.write(env_steps)
+
+    def write(self, env_steps: int) -> None:
+        """Write the end of the latest whole game; before one has ended, of the running one."""
+        if not self.running:
             return
-        self.last = time.monotonic()
-        frames = np.stack(self.frames)  # [T, C, H, W]
+        frames = np.stack(self.finished or self.running)  # [T, C, H, W]
         frames = frames[:, 0] if frames.shape[1] == 1 else frames.transpose(0, 2, 3, 1)
         large = frames.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)
         self.board.animation(env_steps, "rollout/game", large, FPS)

@@ -111,8 +111,9 @@ class GymnasiumScreen:
     def __init__(self, env: str, options: EnvOptions) -> None:
         self.env = env
         self.options = options
-        modes = make_checked(env).metadata.get("render_modes", [])
-        self.draws = "rgb_array" in modes
+        plain = make_checked(env)
+        self.draws = "rgb_array" in plain.metadata.get("render_modes", [])
+        plain.close()
         self.game = make_checked(env, **({"render_mode": "rgb_array"} if self.draws else {}))
         self.frame_of = preprocess(options)
         self.action_names = action_names(self.game)

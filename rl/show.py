@@ -46,6 +46,35 @@ def has_display() -> bool:
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in names)
 
 
+class Pace:
+    """Keeps pictures at the game's own speed times a factor; None: as fast as it goes."""
+
+    def __init__(self, speed: float | None) -> None:
+        self.speed = speed
+        self.next_s = time.monotonic()
+
+    def wait(self, pictures_per_s: float) -> None:
+        """Sleep until the next picture is due; what is late by over 0.2 s is not made up for."""
+        if self.speed is None:
+            return
+        late = time.monotonic() - 0.2
+        self.next_s = max(self.next_s + 1 / (pictures_per_s * self.speed), late)
+        time.sleep(max(0.0, self.next_s - time.monotonic()))
+
+
+class Blind:
+    """Shows nothing to nobody."""
+
+    def show(self, picture: np.ndarray, thought: Thought | None, caption: str) -> None:
+        pass
+
+    def held(self) -> set[str]:
+        return set()
+
+    def close(self) -> None:
+        pass
+
+
 class Window:
     """A desktop window."""
 
@@ -64,6 +93,11 @@ class Window:
             pygame.display.init()
         except pygame.error as error:
             raise UserError(f"no window can be opened here ({error}); use --terminal") from None
+        # Where the display that is named does not answer, SDL draws into memory and says nothing.
+        driver = pygame.display.get_driver()
+        if driver in ("offscreen", "dummy", "evdev") and not os.environ.get("SDL_VIDEODRIVER"):
+            pygame.quit()
+            raise UserError("the display does not answer; use --terminal, or --video FILE.mp4")
 
     def show(self, picture: np.ndarray, thought: Thought | None, caption: str) -> None:
         pygame = self.pygame

@@ -5,6 +5,7 @@ and the probability of every action. `--follow` takes the newest weights of a ru
 end of every game: one watches it learn.
 """
 
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ from backbones.training.config import require_fraction, require_positive
 from backbones.training.errors import UserError
 from backbones.training.run import Run, find_run
 from rl.agent import Agent, Choice, load_agent
-from rl.contract import STACK, game_seed, stack
+from rl.contract import FrameStack, game_seed
+from rl.environments import EnvOptions
 from rl.overlay import Thought
-from rl.screen import Glance, make_screen
-from rl.show import Closed, Film, Show, Terminal, Window, has_display
+from rl.screen import make_screen
+from rl.show import Closed, Film, Pace, Show, Terminal, Window, has_display
 
-PICTURES_PER_STEP = 2
 FILM_LIMIT_S = 120.0
 WATCH_SEED = 2_000_000
 
@@ -64,80 +65,55 @@ class Config:
             raise ValueError("choose one of --window, --terminal and --video")
         if self.games is not None and self.games < 1:
             raise ValueError(f"games = {self.games} must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed = {self.seed} must be 0 or above")
         if self.limit_s is not None and self.limit_s <= 0:
             raise ValueError(f"limit_s = {self.limit_s} must be above 0")
 
 
-class Eyes:
-    """The stack of frames that an agent sees of one game."""
-
-    def __init__(self) -> None:
-        self.frames: torch.Tensor | None = None
-        self.age = 0
-
-    def see(self, glance: Glance, new_game: bool) -> torch.Tensor:
-        """Take the next frame; return the observation [1, K * C, H, W]."""
-        frame = torch.from_numpy(np.ascontiguousarray(glance.frame))[None, None]
-        if self.frames is None or new_game:
-            self.frames = frame.expand(STACK, *frame.shape[1:]).clone()
-            self.age = 0
-        else:
-            self.frames = torch.cat([self.frames[1:], frame])
-            self.age += 1
-        zero = torch.zeros(1, dtype=torch.int64)
-        return stack(self.frames, torch.tensor([[self.age]]), zero, zero)
-
-
 def play_game(
-    agent: Agent, show: Show, *, seed: int, fps: float, speed: float | None, limit_s: float,
-    choice: Choice, epsilon: float, title: str, note: str,
+    agent: Agent, show: Show, *, seed: int, options: EnvOptions | None = None,
+    speed: float | None = None, limit_s: float = math.inf, choice: Choice = "sampled",
+    epsilon: float = 0.0,
 ) -> float:  # fmt: skip
     """Show one game; return its raw score. `speed` None: as fast as it goes, for films."""
-    screen = make_screen(agent.env, agent.options)
+    screen = make_screen(agent.env, options or agent.options)
     agent.generator.manual_seed(seed)
-    eyes, glance, score, values = Eyes(), screen.reset(seed), 0.0, []
-    obs = eyes.see(glance, new_game=True)
-    next_time = time.monotonic()
-    for _ in range(int(limit_s * screen.steps_per_s) if limit_s < 1e9 else sys.maxsize):
-        probabilities, value = agent.judge(obs)
+    glance = screen.reset(seed)
+    stacks, pace = FrameStack(glance.frame[None]), Pace(speed)
+    score, values = 0.0, list[float]()
+    while not glance.over and len(values) < max(1.0, limit_s * screen.steps_per_s):
+        probabilities, value = agent.judge(stacks.obs())
         action = int(agent.choose(probabilities, choice, epsilon)[0])
         values.append(float(value[0]))
         glance = screen.step(action)
+        stacks.push(glance.frame[None], np.array([glance.over]))
         score += glance.reward
         thought = Thought(
-            title, score, values[-1], probabilities[0].tolist(), action, screen.action_names,
-            note, values,
+            agent.env, score, values[-1], probabilities[0].tolist(), action, screen.action_names,
+            note_of(agent), values,
         )  # fmt: skip
         for picture in glance.pictures:
             show.show(picture, thought, f"score {score:g}  value {values[-1]:+.2f}")
-            if speed is not None:
-                next_time = max(next_time + 1 / (fps * speed), time.monotonic() - 0.2)
-                time.sleep(max(0.0, next_time - time.monotonic()))
-        if glance.over:
-            break
-        obs = eyes.see(glance, new_game=False)
+            pace.wait(screen.steps_per_s * len(glance.pictures))
     screen.close()
     return score
 
 
-def pictures_per_s(agent: Agent) -> float:
+def pictures_per_s(env: str, options: EnvOptions) -> float:
     """Return how many pictures a second of play gives at the game's own speed."""
-    screen = make_screen(agent.env, agent.options)
+    screen = make_screen(env, options)
     screen.reset(0)
     rate = screen.steps_per_s * len(screen.step(0).pictures)
     screen.close()
     return rate
 
 
-def film(agent: Agent, path: Path, *, force: bool = False, limit_s: float = FILM_LIMIT_S) -> float:
-    """Film one game of an agent into an mp4 file; return its score."""
-    fps = pictures_per_s(agent)
-    show = Film(path, fps, force)
+def film(agent: Agent, path: Path) -> float:
+    """Film one game of an agent into an mp4 file, over one that is there; return its score."""
+    show = Film(path, pictures_per_s(agent.env, agent.options), force=True)
     try:
-        return play_game(
-            agent, show, seed=WATCH_SEED, fps=fps, speed=None, limit_s=limit_s, choice="sampled",
-            epsilon=0.0, title=agent.env, note=note_of(agent),
-        )  # fmt: skip
+        return play_game(agent, show, seed=WATCH_SEED, limit_s=FILM_LIMIT_S)
     finally:
         show.close()
 
@@ -151,8 +127,13 @@ def make_show(config: Config, run: Run, fps: float) -> tuple[Show, bool]:
     """Return where to show, and whether it is a film."""
     if config.video is not None:
         return Film(config.video, fps, config.force), True
-    if config.window or (not config.terminal and has_display()):
+    if config.window:
         return Window(run.name), False
+    if not config.terminal and has_display():
+        try:
+            return Window(run.name), False
+        except UserError as error:
+            print(f"no window: {error}", file=sys.stderr)
     if config.terminal or sys.stdout.isatty():
         return Terminal(run.name), False
     number = 1
@@ -180,19 +161,18 @@ def main(config: Config) -> int:
     torch.set_num_threads(1)
     run = find_run(config.run)
     agent = wait_for_agent(run, config.follow)
-    fps = pictures_per_s(agent)
-    show, filming = make_show(config, run, fps)
+    show, filming = make_show(config, run, pictures_per_s(agent.env, agent.options))
     games = config.games or (1 if filming else sys.maxsize)
-    limit_s = config.limit_s or (FILM_LIMIT_S if filming else 1e12)
+    limit_s = config.limit_s or (FILM_LIMIT_S if filming else math.inf)
     scores = []
     try:
         for number in range(games):
             if config.follow and number:
                 agent.reload()
             score = play_game(
-                agent, show, seed=game_seed(config.seed, 0, number), fps=fps,
+                agent, show, seed=game_seed(config.seed, 0, number),
                 speed=None if filming else config.speed, limit_s=limit_s, choice=config.choice,
-                epsilon=config.epsilon, title=agent.env, note=note_of(agent),
+                epsilon=config.epsilon,
             )  # fmt: skip
             scores.append(score)
     except (Closed, KeyboardInterrupt):

@@ -8,7 +8,6 @@ whose digests hold, and says which it passed over. Nothing is ever unpickled.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from backbones.training.errors import NewerFormat, UserError
+from backbones.training.files import sync
 
 FORMAT = 1
 KEEP = 2
@@ -50,15 +50,6 @@ def info_digest(info: Mapping[str, Any]) -> str:
     return digest(json.dumps(rest, sort_keys=True).encode())
 
 
-def sync(path: Path) -> None:
-    """Force a file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def save(
     folder: Path, progress: int, parts: Mapping[str, Mapping[str, Tensor]], info: Mapping[str, Any],
     metadata: Mapping[str, Mapping[str, str]] | None = None,
@@ -69,7 +60,8 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     final, temporary = folder / f"{progress:012d}", folder / f".{progress:012d}.writing"
-    shutil.rmtree(temporary, ignore_errors=True)
+    for half_written in folder.glob(".*.writing"):
+        shutil.rmtree(half_written)
     temporary.mkdir()
     digests = {}
     for part, tensors in parts.items():
@@ -84,7 +76,9 @@ def save(
     (temporary / "checkpoint.json").write_text(json.dumps(full, indent=1) + "\n")
     sync(temporary / "checkpoint.json")
     sync(temporary)
-    shutil.rmtree(final, ignore_errors=True)
+    if final.exists():
+        # Never delete before the new one is in place; what is left aside is cleaned up next time.
+        final.rename(folder / f".{final.name}.replaced.writing")
     temporary.rename(final)
     sync(folder)
     for old in numbered(folder)[:-KEEP]:
@@ -134,6 +128,13 @@ def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
             passed_over.append(f"{error}; taking the one before")
     reasons = "".join(f"\n  {line.removesuffix('; taking the one before')}" for line in passed_over)
     raise UserError(f"there is no usable checkpoint in {folder}{reasons}")
+
+
+def set_aside_newer(folder: Path, progress: int) -> None:
+    """Rename the checkpoints after `progress`, which are damaged, so that they count no more."""
+    for path in numbered(folder):
+        if int(path.name) > progress:
+            path.rename(path.with_name(f"damaged-{path.name}"))
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,10 @@
 """One frozen dataclass per job: the config, the flags, the help text, the file beside the run."""
 
+import contextlib
 import dataclasses
+import io
+import re
+import shlex
 import sys
 import typing
 from collections.abc import Mapping, Sequence
@@ -36,7 +40,7 @@ class RunConfig:
         require_positive(self, "threads", "checkpoint_every_s")
         if self.seed < 0:
             raise ValueError(f"seed = {self.seed} must be 0 or above")
-        if "/" in self.name or self.name.startswith("."):
+        if "/" in self.name or self.name.startswith(".") or self.name == "last":
             raise ValueError(f"name = {self.name!r} must be a plain folder name, such as pong-lr3")
 
 
@@ -57,11 +61,33 @@ def require_fraction(config: object, *names: str) -> None:
 def parse(
     kind: type[T], args: Sequence[str], *, prog: str, default: T | None = None, about: str = ""
 ) -> T:
-    """Read a config from command-line flags. A mistake is explained on standard error, exit 2."""
+    """Read a config from command-line flags; UserError, in one line, for a mistake."""
     options = (tyro.conf.OmitArgPrefixes,)
-    return tyro.cli(  # type: ignore[return-value]
-        kind, args=list(args), prog=prog, default=default, description=about or None, config=options
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(  # type: ignore[return-value]
+                kind, args=list(args), prog=prog, default=default, description=about or None,
+                config=options,
+            )  # fmt: skip
+    except SystemExit as error:
+        if not error.code:
+            raise
+        raise UserError(one_line(said.getvalue())) from None
+
+
+def one_line(box: str) -> str:
+    """Return tyro's framed explanation of a mistake as one plain line."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    # Frames are drawn with - and | where the output is not a terminal.
+    ruled = re.sub(r"[╭╮╰╯│─┄]|-{3,}|(?m:^\| | \|$)", " ", plain)
+    words = [line.strip() for line in ruled.splitlines()]
+    text = " ".join(word for word in words if word)
+    text = re.sub(r"For full helptext, (?:run|see) ", "see ", text)
+    text = re.sub(
+        r"^(?:Value error|Parsing error|Unrecognized options|Required options) ?─* ?", "", text
     )
+    return re.sub(r"^Error parsing \w+: ?", "", text)
 
 
 def parse_job(
@@ -112,4 +138,4 @@ def changed(config: Any, **values: Any) -> Any:
 
 def command_line() -> str:
     """Return the command that started this process, as a user would type it."""
-    return " ".join(["arcadia", *sys.argv[1:]])
+    return shlex.join(["arcadia", *sys.argv[1:]])

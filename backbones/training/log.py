@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from backbones.training.files import write_atomically
+
 
 class Board:
     """Writes the scalars, pictures and histograms of one run."""
@@ -31,7 +33,7 @@ class Board:
         if resumed_at is not None and self.metrics.exists():
             lines = self.metrics.read_text().splitlines(keepends=True)
             kept = [line for line in lines if is_before(line, resumed_at)]
-            self.metrics.write_text("".join(kept))
+            write_atomically(self.metrics, "".join(kept))
         purge = None if resumed_at is None else resumed_at + 1
         self.writer = SummaryWriter(str(folder), purge_step=purge)
 

@@ -1,5 +1,6 @@
 """How far a run is and how long it will take: a bar on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 import time
 from collections import deque
@@ -10,6 +11,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 LINE_EVERY_S = 15.0
 RATE_OVER_S = 30.0
+
+
+def say(line: str) -> None:
+    """Print a line. Where the reader of a pipe has left, go on in silence."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def clock(seconds: float) -> str:
@@ -63,4 +72,4 @@ class ProgressReport:
             self.bar.update(self.task, completed=done, description="  ".join(words))
         elif now - self.last_line >= LINE_EVERY_S or done >= self.total:
             self.last_line = now
-            print(f"{100 * done // self.total:3d} %  " + "  ".join(words), flush=True)
+            say(f"{100 * done // self.total:3d} %  " + "  ".join(words))

@@ -24,6 +24,8 @@ from typing import Any
 
 from backbones.training.config import command_line, to_dict
 from backbones.training.errors import NewerFormat, UserError
+from backbones.training.files import write_atomically
+from backbones.training.progress import say
 
 FORMAT = 1
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -82,7 +84,7 @@ class Run:
             "started_s": time.time(),
             "commit": commit(), "versions": versions(), "hardware": hardware(),
         }  # fmt: skip
-        (folder / "config.json").write_text(json.dumps(about, indent=2) + "\n")
+        write_atomically(folder / "config.json", json.dumps(about, indent=2) + "\n")
         return cls(folder, about)
 
     @classmethod
@@ -99,7 +101,9 @@ class Run:
             if missing:
                 raise KeyError(", ".join(sorted(missing)))
             return cls(folder, about)
-        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
             raise UserError(
                 f"{folder} is not a run: config.json is missing or broken ({error}); "
                 "`arcadia runs` lists the runs"
@@ -108,7 +112,7 @@ class Run:
     def log(self, text: str) -> None:
         """Write a line to log.txt and to standard output."""
         self.write_log(text)
-        print(text, flush=True)
+        say(text)
 
     def warn(self, text: str) -> None:
         """Write a warning to log.txt and to standard error."""
@@ -174,9 +178,7 @@ def all_runs() -> list[Run]:
             found.append(Run.open(path.parent))
         except UserError as error:
             print(f"skipped: {error}", file=sys.stderr)
-    return sorted(
-        found, key=lambda run: (str(run.about.get("started")), run.folder.stat().st_mtime)
-    )
+    return sorted(found, key=lambda run: float(run.about["started_s"]))
 
 
 def find_run(text: str) -> Run:
@@ -208,6 +210,8 @@ def find_run(text: str) -> Run:
 
 def commit() -> str:
     """Return the commit of the checkout, `-dirty` behind it if files changed; "" outside one."""
+    if not (CHECKOUT / ".git").exists():
+        return ""
     words = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(words, capture_output=True, text=True, timeout=10).stdout.strip()

@@ -15,7 +15,10 @@ from backbones.training.run import Run, all_runs, runs_folder
 def final_score(run: Run) -> str:
     """Return the score of the evaluation at the end, empty without one."""
     path = run.folder / "eval.json"
-    return f"{json.loads(path.read_text())['score']:.1f}" if path.exists() else ""
+    try:
+        return f"{json.loads(path.read_text())['score']:.1f}" if path.exists() else ""
+    except (ValueError, KeyError, TypeError):
+        return "damaged"
 
 
 def row_of(run: Run) -> list[str]:

@@ -37,7 +37,7 @@ def test_a_saved_backbone_comes_back_with_its_card(tmp_path):
 def test_init_takes_the_weights_and_says_where_they_come_from(tmp_path):
     source, target = plain(), plain()
     save_backbone(source, tmp_path / "cnn.safetensors", CARD)
-    said = init_trunk(target, str(tmp_path / "cnn.safetensors"))
+    (said,) = init_trunk(target, str(tmp_path / "cnn.safetensors"))
     assert "job ppo" in said
     assert "score 12.5" in said
     assert torch.equal(source.s1[0].weight, target.s1[0].weight)

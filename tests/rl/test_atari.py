@@ -98,6 +98,23 @@ def test_the_clock_truncates_a_game_without_terminating_it():
     assert (step.truncated & ~step.terminated & step.over)[step.over].all()
 
 
+def test_a_life_lost_just_when_time_is_up_still_ends_the_game():
+    envs = make("ALE/Breakout-v5", 1)
+    envs.reset()
+    for k in range(1, 400):
+        step = envs.step(np.zeros(1, np.int64) + (k % 10 == 0))
+        if step.terminated[0]:
+            break
+    assert step.terminated[0]
+    assert not step.over[0]
+    limited = make("ALE/Breakout-v5", 1, max_frames=4 * k)
+    limited.reset()
+    steps = [limited.step(np.zeros(1, np.int64) + (i % 10 == 0)) for i in range(1, k + 2)]
+    assert steps[k - 1].over[0]
+    assert not any(step.over[0] for step in steps[: k - 1])
+    assert not steps[k].over[0]  # the next step is the new game's first, not a dead row
+
+
 def play(envs, steps, seed):
     rng = np.random.default_rng(seed)
     actions = rng.integers(len(envs.action_names), size=(steps, envs.num_envs))

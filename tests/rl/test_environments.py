@@ -172,6 +172,8 @@ def test_options_that_would_be_ignored_are_refused():
         make("ALE/Pong-v5", colour=True)
     with pytest.raises(UserError, match="--sticky is for Atari"):
         make(CATCH, sticky=0.25)
+    with pytest.raises(UserError, match="--noop-max is for Atari"):
+        make(CATCH, noop_max=3)
 
 
 @pytest.mark.parametrize(

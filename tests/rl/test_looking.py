@@ -14,15 +14,17 @@ import torch
 from backbones.training.errors import UserError
 from rl import evaluate as evaluate_module
 from rl.agent import load_agent
-from rl.contract import STACK
+from rl.contract import FrameStack
 from rl.environments import EnvOptions
 from rl.evaluate import evaluate, play_games
 from rl.overlay import Thought, compose
+from rl.play import Config as PlayConfig
 from rl.play import action_for, find_game
+from rl.play import main as play_main
 from rl.scores import RANDOM_AND_HUMAN, human_normalised
-from rl.screen import Glance, best_size
+from rl.screen import best_size
 from rl.show import Closed, Film, Terminal, Window, half_blocks, thought_lines
-from rl.watch import Eyes, film, play_game
+from rl.watch import film, play_game
 
 PONG = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
 
@@ -114,8 +116,9 @@ def test_an_agent_acts_on_one_observation_and_on_many(smoke):
     many = agent.act(torch.zeros(5, 4, 84, 84, dtype=torch.uint8), choice="greedy")
     assert many.shape == (5,)
     assert len(set(many.tolist())) == 1
-    with pytest.raises(ValueError, match=r"expected \[4, H, W\]"):
-        agent.act(np.zeros((84, 84), np.uint8))
+    for shape, dtype in [((84, 84), np.uint8), ((4, 90, 90), np.uint8), ((4, 84, 84), np.float32)]:
+        with pytest.raises(ValueError, match=r"expected uint8 \[4, 84, 84\]"):
+            agent.act(np.zeros(shape, dtype))
 
 
 def test_epsilon_one_is_random_play_and_greedy_is_the_likeliest(smoke):
@@ -126,15 +129,13 @@ def test_epsilon_one_is_random_play_and_greedy_is_the_likeliest(smoke):
     assert abs(agent.choose(probabilities, "sampled").float().mean() - 0.9) < 0.05
 
 
-def test_eyes_see_the_same_stacks_as_the_collector():
-    eyes = Eyes()
-    frames = [np.full((1, 84, 84), i + 1, np.uint8) for i in range(6)]
-    seen = [eyes.see(Glance(f, [], 0.0, False), i == 0) for i, f in enumerate(frames)]
-    assert [int(x) for x in seen[0][0, :, 0, 0]] == [0, 0, 0, 1]
-    assert [int(x) for x in seen[2][0, :, 0, 0]] == [0, 1, 2, 3]
-    assert [int(x) for x in seen[5][0, :, 0, 0]] == [3, 4, 5, 6]
-    again = eyes.see(Glance(frames[0], [], 0.0, False), True)
-    assert [int(x) for x in again[0, :, 0, 0]] == [0] * (STACK - 1) + [1]
+def test_a_running_stack_forgets_the_game_before():
+    frames = [np.full((2, 1, 84, 84), i + 1, np.uint8) for i in range(6)]
+    stacks = FrameStack(frames[0])
+    assert stacks.obs()[:, :, 0, 0].tolist() == [[0, 0, 0, 1]] * 2
+    stacks.push(frames[1], np.array([False, False]))
+    stacks.push(frames[2], np.array([False, True]))
+    assert stacks.obs()[:, :, 0, 0].tolist() == [[0, 1, 2, 3], [0, 0, 0, 3]]
 
 
 def thought(**values):
@@ -259,11 +260,7 @@ class Recorder:
 
 def watch(agent, seed):
     show = Recorder()
-    score = play_game(
-        agent, show, seed=seed, fps=30.0, speed=None, limit_s=3.0, choice="sampled", epsilon=0.0,
-        title="t", note="n",
-    )  # fmt: skip
-    return score, show
+    return play_game(agent, show, seed=seed, limit_s=3.0), show
 
 
 def test_watching_shows_two_pictures_a_step_and_repeats_by_seed(smoke):
@@ -345,3 +342,31 @@ def test_play_takes_a_game_or_a_run(smoke):
     assert agent is not None
     with pytest.raises(UserError, match=r"neither a run nor a game: .*did you mean"):
         find_game("ALE/Brakout-v5")
+
+
+def test_a_followed_agent_takes_the_newest_weights(runs):
+    from backbones.training.config import RunConfig, changed
+    from rl import ppo
+
+    run = ppo.train(changed(ppo.SMOKE, env="Arcadia/Catch-v0", eval_games=0, run=RunConfig()))
+    newest, agent = sorted(run.checkpoints.iterdir())[-1], load_agent(run)
+    weights = agent.network.policy.weight.clone()
+    agent.network.policy.weight.data.zero_()
+    assert agent.reload() == int(newest.name)
+    assert torch.equal(agent.network.policy.weight, weights)
+
+
+@pytest.mark.filterwarnings("ignore:no fast renderer")
+def test_a_person_plays_against_an_agents_score(smoke, monkeypatch, capsys):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    status = play_main(PlayConfig(game="ppo/pong-1", window=True, speed=200.0))
+    assert status == 0
+    assert re.search(r"you -?\d+, the agent -?\d+", capsys.readouterr().out)
+
+
+def test_films_of_odd_sizes_are_whole(tmp_path):
+    show = Film(tmp_path / "odd.mp4", 15.0)
+    show.show(np.zeros((85, 83, 3), np.uint8), thought(), "")
+    show.show(np.zeros((85, 83, 3), np.uint8), thought(), "")
+    show.close()
+    assert (tmp_path / "odd.mp4").stat().st_size > 500

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from gymnasium.spaces import Box, Discrete
 from torch.testing import assert_close
 
 from backbones.training.config import RunConfig, changed
+from backbones.training.log import read_metrics
 from backbones.training.run import Run, find_run
 from backbones.transfer import TrunkConfig
 from rl import ppo
@@ -120,7 +122,7 @@ def test_nothing_is_learnt_from_a_ratio_beyond_the_clip():
 
 @pytest.mark.slow
 def test_catch_is_solved(runs):
-    config = changed(ppo.CATCH, total_steps=45_000, eval_games=0, run=RunConfig(precision="fp32"))
+    config = changed(ppo.CATCH, total_steps=50_000, eval_games=0, run=RunConfig(precision="fp32"))
     run = ppo.train(config)
     result = evaluate(load_agent(run), games=60)
     assert result.random < 0
@@ -156,13 +158,40 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(
 
     with monkeypatch.context() as patch:
         patch.setattr(ppo, "StopRequest", StopsAfterTwo)
-        ppo.train(changed(config, run=changed(config.run, name="halved")))
+        with pytest.raises(KeyboardInterrupt):
+            ppo.train(changed(config, run=changed(config.run, name="halved")))
     halved = find_run("halved")
     assert load_agent(halved).card["progress"] == 2 * config.rollout_size
     ppo.resume(halved)
     assert load_agent(halved).card["progress"] == load_agent(whole).card["progress"]
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, weights(halved)[name]), name
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_killed_between_two_checkpoints_ends_the_same_and_says_the_same(runs, precision):
+    config = changed(TINY, run=RunConfig(precision=precision, checkpoint_every_s=1e-6))
+    whole = ppo.train(changed(config, run=changed(config.run, name="whole")))
+    killed = ppo.train(changed(config, run=changed(config.run, name="killed")))
+    # As kill -9 leaves it: the log is ahead of the newest checkpoint that is whole.
+    shutil.rmtree(sorted(killed.checkpoints.iterdir())[-1])
+    ppo.resume(killed)
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(killed)[name]), name
+    lines = [
+        [{k: v for k, v in line.items() if k.startswith(("step", "train/", "rollout/"))}
+         for line in read_metrics(run.folder)]
+        for run in (whole, killed)
+    ]  # fmt: skip
+    assert lines[0] == lines[1]
+
+
+def test_a_resumed_run_does_not_need_the_run_that_it_was_started_from(runs):
+    source = ppo.train(changed(TINY, total_steps=1024))
+    trunk = changed(TINY.trunk, init=source.name)
+    run = ppo.train(changed(TINY, total_steps=1024, trunk=trunk))
+    shutil.rmtree(source.folder)
+    assert ppo.resume(run).folder == run.folder
 
 
 def test_the_same_config_gives_the_same_weights_and_another_seed_does_not(runs):

@@ -74,6 +74,22 @@ def test_no_usable_checkpoint_is_an_error_with_reasons(tmp_path):
         checkpoint.load_newest(tmp_path)
 
 
+def test_saving_the_same_progress_again_replaces_it_and_sweeps_half_written_ones(tmp_path):
+    save(tmp_path, 1)
+    (tmp_path / ".000000000009.writing").mkdir()
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000000000001", "000000000002"]
+
+
+def test_damaged_ones_that_are_set_aside_count_no_more(tmp_path):
+    for progress in (1, 2):
+        save(tmp_path, progress)
+    checkpoint.set_aside_newer(tmp_path, 1)
+    assert checkpoint.load_newest(tmp_path)[0].info["progress"] == 1
+    assert (tmp_path / "damaged-000000000002").exists()
+
+
 def test_a_part_that_was_not_saved_is_named(tmp_path):
     save(tmp_path, 1)
     with pytest.raises(UserError, match=r"no state\.safetensors"):

@@ -66,6 +66,13 @@ def test_the_config_says_how_the_run_was_made(runs):
     assert {"commit", "started", "format", "preset"} <= set(about)
 
 
+def test_one_broken_config_does_not_hide_the_other_runs(runs, capsys):
+    (create().folder / "config.json").write_bytes(b"\xff\xfe")
+    create()
+    assert [run.name for run in all_runs()] == ["ppo/pong-2"]
+    assert "skipped" in capsys.readouterr().err
+
+
 def test_a_newer_format_is_refused(runs):
     path = create().folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
