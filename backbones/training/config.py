@@ -83,10 +83,8 @@ def one_line(box: str) -> str:
     ruled = re.sub(r"[╭╮╰╯│─┄]|-{3,}|(?m:^\| | \|$)", " ", plain)
     words = [line.strip() for line in ruled.splitlines()]
     text = " ".join(word for word in words if word)
-    text = re.sub(r"For full helptext, (?:run|see) ", "see ", text)
-    text = re.sub(
-        r"^(?:Value error|Parsing error|Unrecognized options|Required options) ?─* ?", "", text
-    )
+    text = re.sub(r"For full helptext, (?:run|see):? (.*)$", r"(see `\1`)", text)
+    text = re.sub(r"^(?:Value error|Parsing error|Missing required options?)\s+", "", text)
     return re.sub(r"^Error parsing \w+: ?", "", text)
 
 

@@ -67,7 +67,7 @@ class Run:
         return self.folder / "checkpoints"
 
     @classmethod
-    def create(cls, job: str, config: Any, *, name: str, base: str, preset: str) -> "Run":
+    def create(cls, job: str, config: Any, name: str, base: str, preset: str) -> "Run":
         """Make the folder of a new run; UserError if a run of this name is there already."""
         parent = runs_folder() / job
         try:

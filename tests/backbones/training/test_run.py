@@ -18,7 +18,7 @@ class Toy:
 
 
 def create(name="", base="Pong", job="ppo"):
-    return Run.create(job, Toy(), name=name, base=base, preset="default")
+    return Run.create(job, Toy(), name, base, "default")
 
 
 def test_a_run_is_found_by_path_name_job_and_last(runs):
