@@ -84,7 +84,10 @@ def one_line(box: str) -> str:
     words = [line.strip() for line in ruled.splitlines()]
     text = " ".join(word for word in words if word)
     text = re.sub(r"For full helptext, (?:run|see):? (.*)$", r"(see `\1`)", text)
-    text = re.sub(r"^(?:Value error|Parsing error|Missing required options?)\s+", "", text)
+    text = re.sub(
+        r"^(?:Value error|Parsing error|Missing required options?|Invalid choice"
+        r"|Unrecognized options)\s+(?!:)", "", text,
+    )  # fmt: skip
     return re.sub(r"^Error parsing \w+: ?", "", text)
 
 
