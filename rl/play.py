@@ -108,20 +108,19 @@ def main(config: Config) -> int:
     env, options, agent = find_game(config.game)
     if is_atari(env):
         options = changed(options, sticky=config.sticky)
-    if config.window or (not config.terminal and has_display()):
-        show: Show = Window(f"play {env}")
-    elif sys.stdin.isatty() and sys.stdout.isatty():
-        show = Terminal(f"play {env}")
-    else:
+    windowed = config.window or (not config.terminal and has_display())
+    if not windowed and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError("playing needs a keyboard: a display for --window, or a real terminal")
+    seeds = range(config.seed, config.seed + config.games)
+    rivals: list[float | None] = [None] * config.games
+    if agent is not None:
+        print("the agent plays first ...", flush=True)
+        blind = Blind()
+        rivals = [watch.play_game(agent, blind, seed=seed, options=options) for seed in seeds]
+    show: Show = Window(f"play {env}") if windowed else Terminal(f"play {env}")
     scores = list[tuple[float, float | None]]()
     try:
-        for number in range(config.games):
-            seed = config.seed + number
-            rival = None
-            if agent is not None:
-                print("the agent plays its game first ...", flush=True)
-                rival = watch.play_game(agent, Blind(), seed=seed, options=options)
+        for seed, rival in zip(seeds, rivals, strict=True):
             beat = "" if rival is None else f"  agent {rival:g}"
             scores.append((play_game(show, env, options, seed, config.speed, beat), rival))
     except (Closed, KeyboardInterrupt):
