@@ -111,7 +111,7 @@ def copy_weights(trunk: Trunk, tensors: dict[str, Tensor]) -> str:
     """Copy tensors by name; return what was adapted. Mean and std stay the trunk's own.
 
     A first convolution of other input channels is adapted: many to one by their sum, one to n by
-    copies divided by n, so that its outputs keep their size.
+    copies divided by n, anything else by copies of their mean, so that outputs keep their size.
     """
     said = ""
     target = {k: v for k, v in trunk.state_dict().items() if k not in ("mean", "std")}
