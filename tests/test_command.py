@@ -167,16 +167,25 @@ def test_board_serves_the_runs_on_this_machine_only(smoke_runs):
             assert taken.returncode == 2
             assert f"try --port {port + 1}" in taken.stderr
             assert "ppo/pong-1" in runs_on_board(port)
+            curve = "/data/plugin/scalars/scalars?run=ppo%2Fpong-1&tag=train%2Fkl"
+            assert len(from_board(port, curve)) == 2
+            film = "/data/plugin/images/images?run=ppo%2Fpong-1&tag=rollout%2Fgame&sample=0"
+            assert len(from_board(port, film)) == 1
         finally:
             server.send_signal(signal.SIGINT)
         assert server.wait(20) == 0
 
 
+def from_board(port: int, path: str) -> list:
+    """Return what TensorBoard's server answers to its own page."""
+    with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return json.loads(answer.read())
+
+
 def runs_on_board(port: int) -> list[str]:
     """Return the runs that TensorBoard shows, waiting up to 15 s for the first."""
     for _ in range(60):
-        with urlopen(f"http://127.0.0.1:{port}/data/runs", timeout=10) as answer:
-            found = json.loads(answer.read())
+        found = from_board(port, "/data/runs")
         if found:
             return found
         time.sleep(0.25)

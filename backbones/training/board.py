@@ -39,10 +39,10 @@ def main(config: Config) -> int:
     folder = runs_folder()
     folder.mkdir(parents=True, exist_ok=True)
     server = program.TensorBoard()
-    # Every tag is shown at full length of its curve; pictures keep the newest ten.
+    # Curves of up to 5,000 points are shown whole; 0, documented as "all", shows none at all.
     server.configure(
         logdir=str(folder), host=config.host, port=config.port, reload_interval=5,
-        samples_per_plugin={"scalars": 0, "images": 10},
+        samples_per_plugin={"scalars": 5000, "images": 10},
     )  # fmt: skip
     url = server.launch()
     print(f"TensorBoard on {folder}: {url}  (ctrl-C ends it)", flush=True)
