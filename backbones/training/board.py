@@ -1,5 +1,6 @@
 """The command `arcadia board`: TensorBoard on the runs folder."""
 
+import signal
 import socket
 import threading
 from dataclasses import dataclass
@@ -46,9 +47,9 @@ def main(config: Config) -> int:
     )  # fmt: skip
     url = server.launch()
     print(f"TensorBoard on {folder}: {url}  (ctrl-C ends it)", flush=True)
-    try:
-        # The server is a daemon thread: this one only waits.
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        pass
+    # Handlers of our own: a process started in the background ignores ctrl-C by default.
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
     return 0
