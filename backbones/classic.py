@@ -1,4 +1,4 @@
-"""The classic classifiers behind the trunk contract of `backbones/cnn.py`: ResNet-18 for now.
+"""The classic classifiers behind the trunk contract of `backbones/trunk.py`: ResNet-18 for now.
 
 Letters as there. He et al. 2016, https://arxiv.org/abs/1512.03385, with GroupNorm in place of
 BatchNorm (Wu and He 2018, https://arxiv.org/abs/1803.08494): statistics of a batch mix frames of
@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from backbones.cnn import Trunk, TrunkSpec, orthogonal_, scaled
 from backbones.training.errors import UserError
+from backbones.trunk import Trunk, TrunkSpec, orthogonal_, scaled
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

@@ -15,11 +15,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from backbones.cnn import Trunk, TrunkSpec, build_trunk
+from backbones.cnn import build_trunk
 from backbones.training import checkpoint
 from backbones.training.config import require_positive
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
+from backbones.trunk import Trunk, TrunkSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
-from backbones.cnn import Trunk, orthogonal_
+from backbones.trunk import Trunk, orthogonal_
 
 
 class ActorCritic(nn.Module):

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from backbones.cnn import NAMES, TrunkSpec, apply_mask, build_trunk, max_pool_bytes
+from backbones.cnn import build_trunk
+from backbones.trunk import NAMES, TrunkSpec, apply_mask, max_pool_bytes
 
 SPECS = [TrunkSpec(name=name, width=width) for name in NAMES for width in (0.25, 1.0)]
 SPECS += [TrunkSpec(name="nature", pool=2), TrunkSpec(name="impala", pool=2, in_channels=12)]

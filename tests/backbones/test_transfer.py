@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from backbones.cnn import TrunkSpec, build_trunk
+from backbones.cnn import build_trunk
 from backbones.training.errors import UserError
 from backbones.transfer import (
     copy_weights,
@@ -16,6 +16,7 @@ from backbones.transfer import (
     read_backbone,
     save_backbone,
 )
+from backbones.trunk import TrunkSpec
 
 CARD = {"job": "ppo", "data": "ALE/Pong-v5", "progress": 1000, "score": 12.5, "commit": "abc"}
 
