@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from backbones.training.errors import UserError
+
 if TYPE_CHECKING:
     from rl.agent import Agent
 
@@ -47,10 +49,6 @@ RUN is a run's name, a path, zoo/NAME, or last. Start with:
 """
 
 
-class Refused(Exception):
-    """A mistake on the command line that needs no module to be seen."""
-
-
 def usage() -> str:
     """Return the text of `arcadia --help`."""
     rows = [f"  {verb} {args}".rstrip() for verb, (_, args, _) in VERBS.items()]
@@ -62,14 +60,14 @@ def usage() -> str:
 
 
 def pick(name: str, table: dict[str, Any], kind: str) -> Any:
-    """Return a table's entry; Refused, with the nearest name, if there is none."""
+    """Return a table's entry; UserError, with the nearest name, if there is none."""
     if name in table:
         return table[name]
     import difflib
 
     close = difflib.get_close_matches(name, table, 1)
     hint = f"; did you mean {close[0]}?" if close else f"; choose one of {', '.join(table)}"
-    raise Refused(f"{kind} {name!r} is unknown{hint}" if name else f"which {kind}?{hint[1:]}")
+    raise UserError(f"{kind} {name!r} is unknown{hint}" if name else f"which {kind}?{hint[1:]}")
 
 
 def train(args: Sequence[str]) -> int:
@@ -93,7 +91,7 @@ def resume(args: Sequence[str]) -> int:
         print("usage: arcadia resume RUN\n\nContinue a run where its newest checkpoint stands.")
         return 0
     if len(args) != 1:
-        raise Refused(f"resume takes one RUN, not {len(args)} arguments: arcadia resume RUN")
+        raise UserError(f"resume takes one RUN, not {len(args)} arguments: arcadia resume RUN")
     from backbones.training.run import find_run
 
     run = find_run(args[0])
@@ -104,7 +102,7 @@ def resume(args: Sequence[str]) -> int:
 def takes_nothing(verb: str, args: Sequence[str]) -> bool:
     """Refuse arguments; say whether only help was asked for, and give it."""
     if args and args[0] not in ("-h", "--help"):
-        raise Refused(f"{verb} takes no arguments, not {' '.join(args)}")
+        raise UserError(f"{verb} takes no arguments, not {' '.join(args)}")
     if args:
         print(f"usage: arcadia {verb}\n\n{VERBS[verb][2]}")
     return bool(args)
@@ -171,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return dispatch(args[0], args[1:])
-    except Refused as error:
+    except UserError as error:
         print(f"arcadia: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -181,13 +179,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe has left, as `arcadia runs | head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except ValueError as error:
-        from backbones.training.errors import UserError
-
-        if not isinstance(error, UserError):
-            raise
-        print(f"arcadia: {error}", file=sys.stderr)
-        return 2
 
 
 def load(run: str, device: str = "cpu") -> "Agent":

@@ -7,7 +7,7 @@ human-normalised score.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,6 @@ class Evaluation:
     seed: int
     random: float
     random_source: str
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -89,7 +88,7 @@ class Evaluation:
             "run": run, "metric": "score", "score": self.mean, "baseline": self.random,
             "baseline_source": self.random_source, "human_normalised": normalised,
             "standard_deviation": spread, "min": min(self.scores), "max": max(self.scores),
-            "games": len(self.scores), "mean_length": float(np.mean(self.lengths)), **self.extra,
+            "games": len(self.scores), "mean_length": float(np.mean(self.lengths)),
             "protocol": {
                 **self.protocol.to_dict(), "choice": self.choice, "epsilon": self.epsilon,
                 "seed": self.seed, "reward": "raw, full games",

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
+from backbones.training.checkpoint import prefixed, under
 from rl.contract import STACK, Environments, Game, ScoreKeeper, stack
 
 # (observations) -> (logits [B, A], value [B]), both fp32.
@@ -167,7 +168,8 @@ class Collector:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return everything that the next rollout depends on besides the policy."""
-        state = {f"envs.{k}": torch.from_numpy(v) for k, v in self.envs.state_dict().items()}
+        games = {name: torch.from_numpy(v) for name, v in self.envs.state_dict().items()}
+        state = prefixed("envs", games)
         state |= {"recent": self.recent, "age": self.age}
         state["score"] = torch.from_numpy(self.scores.score.copy())
         state["length"] = torch.from_numpy(self.scores.length.copy())
@@ -176,7 +178,7 @@ class Collector:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> bool:
         """Continue where `state_dict` was taken; False if the games did not repeat themselves."""
-        games = {k[5:]: v.numpy() for k, v in state.items() if k.startswith("envs.")}
+        games = {name: v.numpy() for name, v in under("envs", state).items()}
         frame = self.envs.load_state_dict(games)
         self.recent, self.age = state["recent"], state["age"]
         self.scores.score, self.scores.length = state["score"].numpy(), state["length"].numpy()
