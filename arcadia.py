@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from backbones.training.errors import UserError
+from backbones.training.errors import PeerLost, UserError
 
 if TYPE_CHECKING:
     from rl.agent import Agent
@@ -25,7 +25,7 @@ JOBS = {
 # verb: (module with Config and main, arguments, what it does)
 VERBS = {
     "train": ("", "JOB [--preset NAME] [--flags]", "train a model; JOB is one of `arcadia jobs`"),
-    "resume": ("", "RUN", "continue a stopped run where its last checkpoint stands"),
+    "resume": ("", "[RUN] [--extend N]", "continue a run where its last checkpoint stands"),
     "eval": ("rl.evaluate", "[RUN] [--games N] [--json]", "score a run by a stated protocol"),
     "watch": ("rl.watch", "[RUN] [--window|--terminal|--video F]", "watch an agent play; --follow"),
     "play": ("rl.play", "GAME|RUN", "play yourself, alone or against an agent's score"),
@@ -87,15 +87,14 @@ def train(args: Sequence[str]) -> int:
 
 def resume(args: Sequence[str]) -> int:
     """The command `arcadia resume`."""
-    if args in (["-h"], ["--help"]):
-        print("usage: arcadia resume RUN\n\nContinue a run where its newest checkpoint stands.")
-        return 0
-    if len(args) != 1:
-        raise UserError(f"resume takes one RUN, not {len(args)} arguments: arcadia resume RUN")
-    from backbones.training.run import find_run
+    from backbones.training.config import ResumeConfig, parse
 
-    run = find_run(args[0])
-    import_module(pick(run.job, JOBS, "job")[0]).resume(run)
+    flags = parse(ResumeConfig, args, prog="arcadia resume")
+    from backbones.training.distributed import join
+    from backbones.training.run import find_run, shared_run
+
+    run = shared_run(join(), lambda: find_run(flags.run))
+    import_module(pick(run.job, JOBS, "job")[0]).resume(run, flags)
     return 0
 
 
@@ -170,15 +169,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return dispatch(args[0], args[1:])
     except UserError as error:
-        print(f"arcadia: {error}", file=sys.stderr)
+        complain(error)
         return 2
+    except PeerLost as error:
+        complain(f"{error}; `arcadia resume` goes on from the last checkpoint")
+        return 1
     except KeyboardInterrupt:
-        print("arcadia: interrupted", file=sys.stderr)
+        complain("interrupted")
         return 130
     except BrokenPipeError:
         # The reader of a pipe has left, as `arcadia runs | head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def complain(what: object) -> None:
+    """Print a line on standard error; of the processes of one machine only one does."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"arcadia: {what}", file=sys.stderr)
 
 
 def load(run: str, device: str = "cpu") -> "Agent":

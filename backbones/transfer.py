@@ -34,7 +34,8 @@ class TrunkConfig:
     pool: int = 1
     """Pictures are max-pooled by this factor first (nature halves its first kernel with it)."""
     init: str = ""
-    """Start from the trunk of another run: RUN, RUN:cnn or a .safetensors file."""
+    """Start from another run: RUN (all of it if it learnt the same, else its trunk), RUN:cnn (its
+    trunk) or a .safetensors file."""
     freeze: tuple[str, ...] = ()
     """Stages that are not trained, such as s1 s2."""
     lr_backbone: float = 1.0

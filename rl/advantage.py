@@ -13,6 +13,10 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
+from backbones.training.distributed import World
+
+ALONE = World()
+
 
 def gae(
     reward: Float32[Tensor, "T N"], value: Float32[Tensor, "T N"],
@@ -32,12 +36,32 @@ def gae(
     return advantage
 
 
-def normalise(values: Float32[Tensor, "B"]) -> Float32[Tensor, "B"]:
-    """Return values with mean 0 and standard deviation 1."""
-    return (values - values.mean()) / (values.std() + 1e-8)
+def normalise(
+    groups: list[Float32[Tensor, "_"]], world: World = ALONE
+) -> list[Float32[Tensor, "_"]]:
+    """Return groups of values, each with mean 0 and standard deviation 1 over all processes.
+
+    One message for all groups: sums, in float64, of what each process has.
+    """
+    means, variances = moments(groups, world).unbind()
+    scaled = zip(groups, means, variances, strict=True)
+    return [(v - mean) / (variance.sqrt() + 1e-8) for v, mean, variance in scaled]
 
 
-def explained_variance(value: Float32[Tensor, "T N"], returns: Float32[Tensor, "T N"]) -> float:
+def moments(groups: list[Float32[Tensor, "_"]], world: World) -> Float32[Tensor, "2 groups"]:
+    """Return mean and (unbiased) variance of groups of values over all processes."""
+    wide = [values.double() for values in groups]
+    rows = [torch.stack([v.new_tensor(len(v)), v.sum(), v.square().sum()]) for v in wide]
+    count, total, squares = world.sum_(torch.stack(rows)).unbind(1)
+    mean = total / count
+    variance = (squares - count * mean.square()) / (count - 1)
+    return torch.stack([mean, variance.clamp(min=0)]).float()
+
+
+def explained_variance(
+    value: Float32[Tensor, "T N"], returns: Float32[Tensor, "T N"], world: World = ALONE
+) -> float:
     """Return 1 - Var(returns - value) / Var(returns): 1 is perfect, 0 no better than the mean."""
-    variance = returns.var()
-    return float(1 - (returns - value).var() / variance) if variance > 0 else math.nan
+    groups = [(returns - value).flatten(), returns.flatten()]
+    left, variance = moments(groups, world)[1].tolist()
+    return 1 - left / variance if variance > 0 else math.nan

@@ -18,7 +18,9 @@ from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import from_dict
 from backbones.training.errors import UserError
 from backbones.training.precision import choose_device
-from backbones.training.run import Run, find_run
+from backbones.training.run import Run, commit, find_run
+from backbones.training.session import Snapshot, newest_checkpoint
+from backbones.transfer import TrunkConfig
 from rl.environments import EnvOptions
 from rl.network import ActorCritic
 from rl.rollout import sample
@@ -87,15 +89,20 @@ class Agent:
         return int(found.info["progress"])
 
 
-def save_agent(
-    run: Run, env_steps: int, network: ActorCritic, state: dict[str, Tensor], info: dict[str, Any]
-) -> None:
-    """Write a checkpoint: the backbone with its card, the heads, and the state of training."""
-    card = {key: info[key] for key in ("job", "data", "score", "commit")}
-    header = transfer.card_metadata(network.cnn, {**card, "progress": env_steps})
-    heads = {k: v for k, v in network.state_dict().items() if not k.startswith("cnn.")}
-    parts = {"cnn": network.cnn.state_dict(), "heads": heads, "state": state}
-    checkpoint.save(run.checkpoints, env_steps, parts, info, {"cnn": header})
+def agent_snapshot(
+    env_steps: int, network: ActorCritic, state: dict[str, Tensor], info: dict[str, Any]
+) -> Snapshot:
+    """Return a checkpoint to write: the backbone with its card, the heads, the training's state."""
+    card = {key: info[key] for key in ("job", "data", "score")}
+    card |= {"commit": commit(), "progress": env_steps}
+    parts = {"cnn": network.cnn.state_dict(), "heads": heads_of(network), "state": state}
+    metadata = {"cnn": transfer.card_metadata(network.cnn, card)}
+    return Snapshot(progress=env_steps, parts=parts, info=info, metadata=metadata)
+
+
+def heads_of(network: ActorCritic) -> dict[str, Tensor]:
+    """Return all of a network's tensors but those of its backbone."""
+    return {k: v for k, v in network.state_dict().items() if not k.startswith("cnn.")}
 
 
 def load_weights(network: ActorCritic, found: Checkpoint) -> None:
@@ -104,12 +111,23 @@ def load_weights(network: ActorCritic, found: Checkpoint) -> None:
     network.load_state_dict(cnn | found.tensors("heads"))
 
 
-def newest_checkpoint(run: Run) -> Checkpoint:
-    """Return the newest whole checkpoint; the run's log says which damaged ones it passed over."""
-    found, passed_over = checkpoint.load_newest(run.checkpoints)
-    for line in passed_over:
-        run.warn(line)
-    return found
+def start_from(network: ActorCritic, trunk: TrunkConfig, env: str) -> list[str]:
+    """Start a network as `--init` says; return lines for the log.
+
+    From a run that played the same game it takes all weights, else the trunk alone.
+    """
+    said = transfer.init_trunk(network.cnn, trunk.init)
+    if not trunk.init or ":" in trunk.init or trunk.init.endswith(".safetensors"):
+        return said
+    run = find_run(trunk.init)
+    heads = newest_checkpoint(run).tensors("heads") if run.config.get("env") == env else {}
+    fits = {k: v.shape for k, v in heads.items()} == {
+        k: v.shape for k, v in heads_of(network).items()
+    }
+    if not fits:
+        return [*said, f"the heads start anew: {run.name} played another game or has other heads"]
+    network.load_state_dict(heads, strict=False)
+    return [*said, f"the heads start from {run.name} too, which played the same game"]
 
 
 def load_agent(run: Run | str | Path, device: str = "cpu") -> Agent:

@@ -57,10 +57,12 @@ class AtariEnvironments:
     """N games of one ROM behind the contract of `rl/contract.py`."""
 
     def __init__(
-        self, env: str, num_envs: int, *, seed: int, sticky: float = 0.25, noop_max: int = NOOP_MAX,
-        max_frames: int = MAX_FRAMES, threads: int = 0,
+        self, env: str, numbers: range, *, seed: int, sticky: float = 0.25,
+        noop_max: int = NOOP_MAX, max_frames: int = MAX_FRAMES, threads: int = 0,
     ) -> None:  # fmt: skip
-        self.num_envs = num_envs
+        self.numbers = numbers
+        self.num_envs = num_envs = len(numbers)
+        self.end_games_every = 0
         self.seed = seed
         self.max_steps = -(-max_frames // FRAME_SKIP)
         self.envs = AtariVectorEnv(
@@ -84,7 +86,8 @@ class AtariEnvironments:
     def begin_games(self, mask: np.ndarray) -> UInt8[np.ndarray, "N C H W"]:
         """Restart the environments in the mask with the seeds of their current episodes."""
         seeds = [
-            game_seed(self.seed, int(n), int(self.history.episode[n])) for n in np.flatnonzero(mask)
+            game_seed(self.seed, self.numbers[n], int(self.history.episode[n]))
+            for n in np.flatnonzero(mask)
         ]
         # A full reset must come first and must not carry a mask.
         options = None if mask.all() else {"reset_mask": mask}

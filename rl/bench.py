@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backbones.training.config import changed, require_positive
+from backbones.training.distributed import World
 from backbones.training.errors import UserError
 
 NUM_ENVS, NUM_STEPS = 8, 128
@@ -53,9 +54,10 @@ def measure_ours(env: str, rollouts: int) -> dict[str, float]:
     """Time our PPO: the `reference` preset, but playing one rollout ahead of learning."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from rl.ppo import REFERENCE, Training
+    from rl.ppo import REFERENCE, Learner
+    from rl.training import Training
 
-    training = Training(changed(REFERENCE, env=env, sync=False))
+    training = Training("ppo", changed(REFERENCE, env=env, sync=False), Learner, World())
     training.begin()
     with ThreadPoolExecutor(1) as pool:
         training.advance(pool)

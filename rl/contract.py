@@ -54,6 +54,8 @@ class Environments(Protocol):
     """N games stepped side by side."""
 
     num_envs: int
+    numbers: range  # of these environments among those of all processes
+    end_games_every: int  # env steps; 0: games can be lived through again, none has to be ended
     action_names: tuple[str, ...]
     frame_shape: tuple[int, int, int]
     protocol: GameProtocol
@@ -135,7 +137,9 @@ def mean_score(games: list[Game]) -> float | None:
 class ScoreKeeper:
     """Adds up raw rewards until games are over. The only place where scores come from."""
 
-    def __init__(self, num_envs: int) -> None:
+    def __init__(self, num_envs: int, first: int = 0) -> None:
+        """Count for environments numbered from `first`."""
+        self.first = first
         self.score = np.zeros(num_envs)
         self.length = np.zeros(num_envs, np.int64)
 
@@ -144,7 +148,9 @@ class ScoreKeeper:
         self.score += step.reward
         self.length += 1
         ended = np.flatnonzero(step.over)
-        games = [Game(int(n), float(self.score[n]), int(self.length[n])) for n in ended]
+        games = [
+            Game(self.first + int(n), float(self.score[n]), int(self.length[n])) for n in ended
+        ]
         self.score[ended] = 0
         self.length[ended] = 0
         return games

@@ -4,6 +4,8 @@ A Gymnasium environment needs uint8 pictures [H, W], [H, W, 1] or [H, W, 3] and 
 space. Pictures are turned grey and shrunk to 84 x 84 unless told otherwise; nothing is skipped or
 clipped unless asked. `module:Env-v0` imports the user's own module first. Games are restarted with
 a seed of their own, so one that obeys its seed can be lived through again when a run is resumed.
+For one that does not (`repeats_itself`), all games can be ended every so many env steps, with
+environments made anew: there a run can be saved and resumed without living through anything.
 """
 
 import difflib
@@ -26,6 +28,9 @@ from rl import toys
 from rl.atari import MAX_FRAMES, NOOP_MAX, AtariEnvironments, atari_ids
 from rl.contract import Environments, GameProtocol, Step, game_seed
 from rl.history import History
+
+# Env steps between two ends of all games, where games cannot be lived through again.
+END_GAMES_EVERY = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +104,27 @@ def nearest(env: str, known: list[str]) -> str:
 
 
 def make_environments(
-    env: str, num_envs: int, *, seed: int, options: EnvOptions, threads: int = 0
+    env: str,
+    envs: int | range,
+    *,
+    seed: int,
+    options: EnvOptions,
+    threads: int = 0,
+    end_games_every: int = 0,
 ) -> Environments:
-    """Return N games of an environment; UserError if it is unknown or cannot be played."""
+    """Return games of an environment; UserError if it is unknown or cannot be played.
+
+    `envs` is how many, or which of those that several processes share. All games are ended every
+    `end_games_every` env steps if that is above 0 (not Atari, which repeats itself).
+    """
+    numbers = range(envs) if isinstance(envs, int) else envs
     if not is_atari(env):
-        return GymnasiumEnvironments(env, num_envs, seed=seed, options=options)
+        return GymnasiumEnvironments(env, numbers, seed=seed, options=options,
+                                     end_games_every=end_games_every)  # fmt: skip
     refuse_for_atari(env, options)
     sticky = 0.25 if options.sticky is None else options.sticky
     return AtariEnvironments(
-        env, num_envs, seed=seed, sticky=sticky, noop_max=options.noop_max,
+        env, numbers, seed=seed, sticky=sticky, noop_max=options.noop_max,
         max_frames=options.max_frames, threads=threads,
     )  # fmt: skip
 
@@ -184,14 +201,18 @@ def hold(env: gymnasium.Env, action: int, frames: int) -> tuple[np.ndarray, floa
 class GymnasiumEnvironments:
     """N copies of a Gymnasium environment, stepped one after the other in this process."""
 
-    def __init__(self, env: str, num_envs: int, *, seed: int, options: EnvOptions) -> None:
+    def __init__(
+        self, env: str, numbers: range, *, seed: int, options: EnvOptions, end_games_every: int = 0
+    ) -> None:
         for name in ("sticky", "noop_max"):
             if getattr(options, name) not in (getattr(EnvOptions, name), 0.0):
                 flag = name.replace("_", "-")
                 raise UserError(f"--{flag} is for Atari; {env} is played as it is")
-        self.num_envs = num_envs
-        self.seed = seed
+        self.numbers = numbers
+        self.num_envs = num_envs = len(numbers)
+        self.env, self.seed, self.end_games_every = env, seed, end_games_every
         self.options = options
+        self.env_steps = 0
         self.envs = [make_checked(env) for _ in range(num_envs)]
         self.frame_of = preprocess(options)
         self.action_names = action_names(self.envs[0])
@@ -215,7 +236,7 @@ class GymnasiumEnvironments:
     def begin_games(self, mask: np.ndarray) -> None:
         """Restart the environments in the mask with the seeds of their current episodes."""
         for n in np.flatnonzero(mask):
-            seed = game_seed(self.seed, int(n), int(self.history.episode[n]))
+            seed = game_seed(self.seed, self.numbers[n], int(self.history.episode[n]))
             self.frame[n] = self.frame_of(self.envs[n].reset(seed=seed)[0])
 
     def step(self, action: Int[np.ndarray, "N"]) -> Step:
@@ -227,19 +248,25 @@ class GymnasiumEnvironments:
             )
             self.frame[n] = self.frame_of(picture)
         steps = -(-self.options.max_frames // self.options.frame_skip)
-        truncated |= self.history.lengths() + 1 >= steps
+        self.env_steps += 1
+        all_end = self.end_games_every > 0 and self.env_steps % self.end_games_every == 0
+        truncated |= (self.history.lengths() + 1 >= steps) | all_end
         over = terminated | truncated
         self.history.record(action, over)
         final_frame = self.frame.copy()
+        if all_end:
+            self.close()
+            self.envs = [make_checked(self.env) for _ in self.envs]
         self.begin_games(over)
         return Step(
             self.frame.copy(), final_frame, reward, terminated, truncated & ~terminated, over
         )
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        return self.history.state_dict()
+        return {**self.history.state_dict(), "env_steps": np.array(self.env_steps)}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> UInt8[np.ndarray, "N C H W"]:
+        self.env_steps = int(state["env_steps"])
         self.history.load_state_dict(state)
         begun = np.zeros(self.num_envs, bool)
         for begins, action in self.history.replay():
@@ -255,3 +282,43 @@ class GymnasiumEnvironments:
     def close(self) -> None:
         for env in self.envs:
             env.close()
+
+
+def repeats_itself(env: str, options: EnvOptions, seed: int, num_steps: int = 256) -> bool:
+    """Say whether a game of an environment can be lived through again: played twice, all is equal.
+
+    The second time on a fresh environment and on the used one, with the same seeds and actions.
+    """
+    if is_atari(env):
+        return True  # Tried on every registered game, sticky actions included.
+    used, fresh = (
+        GymnasiumEnvironments(env, range(1), seed=seed, options=options) for _ in range(2)
+    )
+    rng = np.random.default_rng(seed)
+    actions = rng.integers(len(used.action_names), size=(num_steps, 1))
+    lives = [played(envs, actions) for envs in (used, fresh, used)]
+    used.close()
+    fresh.close()
+    return lives[0] == lives[1] == lives[2]
+
+
+def played(envs: Environments, actions: Int[np.ndarray, "T N"]) -> list[bytes]:
+    """Return all that some actions lead to from the first game on."""
+    seen = [envs.reset().tobytes()]
+    for action in actions:
+        seen += [array.tobytes() for array in envs.step(action)]
+    return seen
+
+
+def settle_end_of_games(env: str, options: EnvOptions, num_steps: int) -> tuple[int, list[str]]:
+    """Return how often all games must be ended for a run to be saved, and lines for the log.
+
+    0 (never) where games repeat themselves, else a multiple of the rollout's `num_steps`.
+    """
+    if repeats_itself(env, options, seed=1):
+        return 0, []
+    every = -(-END_GAMES_EVERY // num_steps) * num_steps
+    return every, [
+        f"{env} does not repeat its games from their seeds: all games end every {every:,} env "
+        "steps of each environment, where the run can be saved (--end-games-every)"
+    ]

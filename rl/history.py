@@ -42,17 +42,21 @@ class History:
         self.begin -= first
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return `actions` [L, N], `begin` [N] and `episode` [N]."""
+        """Return `actions` [L, N], `length` of the running games [N] and `episode` [N].
+
+        The last rows are the newest, so rows of anything before the first change nothing.
+        """
         self.prune()
         num_envs = len(self.begin)
         actions = np.stack(self.actions) if self.actions else np.zeros((0, num_envs), self.dtype)
-        return {"actions": actions, "begin": self.begin.copy(), "episode": self.episode.copy()}
+        return {"actions": actions, "length": self.lengths(), "episode": self.episode.copy()}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Take over what `state_dict` returned."""
         self.actions = list(state["actions"])
-        self.begin = state["begin"].copy()
+        self.begin = len(self.actions) - state["length"]
         self.episode = state["episode"].copy()
+        self.prune()
 
     def replay(self) -> Iterator[tuple[Bool[np.ndarray, "N"], np.ndarray | None]]:
         """Yield (environments whose game begins here, action to take next or None at the end).

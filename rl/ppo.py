@@ -15,37 +15,40 @@ return but not the game; a game cut off by the clock is bootstrapped from its la
 """
 
 import math
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from backbones import transfer
 from backbones.cnn import build_trunk
-from backbones.training import checkpoint
-from backbones.training.checkpoint import prefixed, under
-from backbones.training.config import RunConfig, from_dict, require_fraction, require_positive
-from backbones.training.errors import UserError
-from backbones.training.log import Board
-from backbones.training.optim import anneal, load_optimizer_tensors, optimizer_tensors
-from backbones.training.precision import Precision, choose_device, choose_precision
-from backbones.training.progress import ProgressReport
-from backbones.training.run import Run, StopRequest
+from backbones.training.checkpoint import Checkpoint
+from backbones.training.config import (
+    ResumeConfig,
+    RunConfig,
+    changed,
+    from_dict,
+    require_fraction,
+    require_positive,
+)  # fmt: skip
+from backbones.training.distributed import World, join, leave
+from backbones.training.optim import FlatGradients, anneal, require_finite
+from backbones.training.precision import Precision, choose_precision
+from backbones.training.run import Run, begun_before_restart, shared_run
+from backbones.training.session import Session, is_evaluated, lengthened, resume_point
 from backbones.transfer import TrunkConfig
 from rl.advantage import explained_variance, gae, normalise
-from rl.agent import load_weights, newest_checkpoint, save_agent
-from rl.contract import STACK, Game, mean_score
-from rl.environments import EnvOptions, is_atari, make_environments, short_name
+from rl.contract import STACK
+from rl.environments import EnvOptions, is_atari, settle_end_of_games, short_name
 from rl.evaluate import finish
-from rl.network import ActorCritic, acting_copy, publish
-from rl.report import SCORE_OVER_GAMES, Reel, rollout_scalars
-from rl.rollout import Collector, Rollout
+from rl.network import ActorCritic
+from rl.report import Reel
+from rl.rollout import Rollout, shares_of_minibatches
+from rl.training import Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,9 @@ class Config:
     """Play and learn strictly in turn, instead of one rollout ahead."""
     env_threads: int = 1
     """Emulator threads (Atari)."""
+    end_games_every: int | None = None
+    """All games are ended every so many env steps, since they cannot be lived through again when a
+    run resumes; 0: never; default: never, unless a try shows that it is needed (not Atari)."""
     video_every_s: float = 120.0
     """Seconds between two animated pictures of a recent game in TensorBoard."""
     eval_games: int = 20
@@ -108,6 +114,11 @@ class Config:
             raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
         if self.entropy_coef < 0 or self.value_coef < 0 or self.eval_games < 0:
             raise ValueError("entropy_coef, value_coef and eval_games must be 0 or above")
+        if (self.end_games_every or 0) < 0 or (self.end_games_every or 0) % self.num_steps:
+            raise ValueError(
+                f"end_games_every = {self.end_games_every} must be 0 or a multiple of num_steps = "
+                f"{self.num_steps}"
+            )
         size = self.rollout_size
         if size % self.minibatch_size:
             raise ValueError(
@@ -150,45 +161,52 @@ def build_network(config: Config, num_actions: int) -> ActorCritic:
     return ActorCritic(cnn, config.env_options.size_px, num_actions, config.hidden)
 
 
+FIGURES = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
+
+
 def ppo_loss(
     logits: Float[Tensor, "B A"], value: Float[Tensor, "B"], action: Int64[Tensor, "B"],
     old_log_prob: Float[Tensor, "B"], advantage: Float[Tensor, "B"], returns: Float[Tensor, "B"],
-    *, clip: float, value_coef: float, entropy_coef: float,
-) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
-    """Return the loss of a minibatch (equation 9 of the paper, negated) and its parts.
+    *, clip: float, value_coef: float, entropy_coef: float, of: int,
+) -> tuple[Tensor, Float[Tensor, "figures"]]:  # fmt: skip
+    """Return the loss of a minibatch (equation 9 of the paper, negated) and its `FIGURES`.
 
-    `kl` is the estimate (r - 1) - log r of Schulman, http://joschu.net/blog/kl-approx.html.
+    Both are sums over these positions divided by `of`, the size of the minibatch that they are a
+    share of. `kl` is the estimate (r - 1) - log r of Schulman,
+    http://joschu.net/blog/kl-approx.html.
     """
     log_probs = logits.log_softmax(-1)
     log_prob = log_probs.gather(1, action[:, None])[:, 0]
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
     clipped = ratio.clamp(1 - clip, 1 + clip)
-    policy_loss = -torch.minimum(ratio * advantage, clipped * advantage).mean()
-    value_loss = F.mse_loss(value, returns)
-    entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
+    policy_loss = -torch.minimum(ratio * advantage, clipped * advantage).sum() / of
+    value_loss = (value - returns).square().sum() / of
+    entropy = -(log_probs.exp() * log_probs).sum() / of
+    kl = (ratio - 1 - log_ratio).sum() / of
+    clip_fraction = ((ratio - 1).abs() > clip).sum() / of
     loss = policy_loss + value_coef * value_loss - entropy_coef * entropy
-    parts = {
-        "policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy,
-        "kl": (ratio - 1 - log_ratio).mean(),
-        "clip_fraction": ((ratio - 1).abs() > clip).float().mean(),
-    }  # fmt: skip
-    return loss, {name: part.detach() for name, part in parts.items()}
+    return loss, torch.stack([policy_loss, value_loss, entropy, kl, clip_fraction]).detach()
 
 
 class Learner:
-    """The network, its optimiser, and how many rollouts they have learnt from."""
+    """The network, its optimiser, and how many rollouts they have learnt from.
 
-    def __init__(self, config: Config, num_actions: int, device: torch.device) -> None:
+    Of several processes each has the same network, and learns from the environments of its share.
+    """
+
+    def __init__(
+        self, config: Config, num_actions: int, device: torch.device, world: World, share: range
+    ) -> None:
         torch.manual_seed(config.run.seed)
-        self.config = config
-        self.device = device
+        self.config, self.device, self.world, self.share = config, device, world, share
         self.network = build_network(config, num_actions)
         transfer.freeze(self.network.cnn, config.trunk.freeze)
         self.network.to(device)
         groups = transfer.parameter_groups(self.network, self.network.cnn, config.trunk.lr_backbone)
         # 1e-5, not Adam's 1e-8: what baselines and all published PPO scores on Atari used.
         self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, eps=1e-5, fused=True)
+        self.gradients = FlatGradients(p for group in groups for p in group["params"])
         self.rollouts = 0
         self.precision = Precision("fp32", device.type, "not chosen yet")
 
@@ -196,8 +214,9 @@ class Learner:
         """Time the network where `auto` needs it."""
         obs = self.network.blank_obs(self.config.minibatch_size)
         self.precision = choose_precision(
-            self.config.run.precision, self.device, lambda: self.network(obs)[0].sum(), self.network
-        )
+            self.config.run.precision, self.device, lambda: self.network(obs)[0].sum(),
+            self.network, self.world,
+        )  # fmt: skip
 
     @property
     def env_steps(self) -> int:
@@ -207,9 +226,9 @@ class Learner:
     def learn(self, rollout: Rollout) -> dict[str, float]:
         """Update on a rollout; return the mean of every figure over the updates."""
         config, rollout = self.config, rollout.to(self.device)
-        factor = anneal(self.rollouts / config.num_rollouts, config.anneal_from)
+        learning_rate = rate(config, self.rollouts)
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * factor * group["scale"]
+            group["lr"] = learning_rate * group["scale"]
         clips = is_atari(config.env) if config.clip_rewards is None else config.clip_rewards
         advantage = gae(
             rollout.reward.sign() if clips else rollout.reward, rollout.value, rollout.next_value,
@@ -221,180 +240,150 @@ class Learner:
             "advantage": advantage.flatten(), "returns": returns.flatten(),
         }  # fmt: skip
         if config.normalise_over == "rollout":
-            flat["advantage"] = normalise(flat["advantage"])
-        sums: dict[str, Tensor] = {}
+            flat["advantage"] = normalise([flat["advantage"]], self.world)[0]
+        figures, norms = [], []
         for epoch in range(config.num_epochs):
-            seed = [config.run.seed, self.rollouts, epoch]
-            order = np.random.default_rng(seed).permutation(config.rollout_size)
-            for index in torch.from_numpy(order).to(self.device).split(config.minibatch_size):
-                for name, part in self.update(rollout, index, flat).items():
-                    sums[name] = sums.get(name, 0) + part
+            order = np.random.default_rng([config.run.seed, self.rollouts, epoch])
+            minibatches = shares_of_minibatches(
+                order.permutation(config.rollout_size), config.minibatch_size, config.num_envs,
+                self.share, self.device,
+            )  # fmt: skip
+            advantages = [flat["advantage"][index] for index in minibatches]
+            if config.normalise_over == "minibatch":
+                advantages = normalise(advantages, self.world)
+            for index, values in zip(minibatches, advantages, strict=True):
+                parts, norm = self.update(rollout, index, {**flat, "advantage": values})
+                figures.append(parts)
+                norms.append(norm)
+        means = self.means(torch.stack(figures), torch.stack(norms))
         self.rollouts += 1
-        updates = config.num_epochs * config.rollout_size // config.minibatch_size
-        means = {f"train/{name}": float(total) / updates for name, total in sums.items()}
-        means["train/learning_rate"] = config.learning_rate * factor
-        means["train/explained_variance"] = explained_variance(rollout.value, returns)
+        means["train/learning_rate"] = learning_rate
+        means["train/explained_variance"] = explained_variance(rollout.value, returns, self.world)
         return means
 
     def update(
         self, rollout: Rollout, index: Int64[Tensor, "B"], flat: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """Take one optimiser step on the minibatch at flat indices t * N + n."""
-        config = self.config
-        batch = {name: values[index] for name, values in flat.items()}
-        if config.normalise_over == "minibatch":
-            batch["advantage"] = normalise(batch["advantage"])
-        with self.precision.autocast():
-            logits, value = self.network(rollout.obs(index))
-        loss, parts = ppo_loss(
-            logits, value, **batch, clip=config.clip, value_coef=config.value_coef,
-            entropy_coef=config.entropy_coef,
-        )  # fmt: skip
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        parts["grad_norm"] = nn.utils.clip_grad_norm_(trained, config.max_grad_norm)
-        self.optimizer.step()
-        return parts
+    ) -> tuple[Float[Tensor, "figures"], Float[Tensor, ""]]:
+        """Take one optimiser step; return this share's figures and the gradient's norm.
 
-
-class Training:
-    """A PPO run in progress: learner, collector, the rollout in hand, and recent scores."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        torch.set_num_threads(config.run.threads)
-        self.device = choose_device(config.run.device)
-        self.envs = make_environments(
-            config.env, config.num_envs, seed=config.run.seed, options=config.env_options,
-            threads=config.env_threads,
-        )  # fmt: skip
-        self.learner = Learner(config, len(self.envs.action_names), self.device)
-        self.collector = Collector(self.envs, config.num_steps, config.run.seed, self.device)
-        self.rollout: Rollout | None = None
-        self.scores: list[Game] = []
-        self.trained_s = 0.0
-
-    def begin(self) -> list[str]:
-        """Start anew, from the trunk of another run if asked; return lines for the log."""
-        said = transfer.init_trunk(self.learner.network.cnn, self.config.trunk.init)
-        self.learner.choose_precision()
-        self.acting = acting_copy(self.learner.network, self.learner.precision.dtype)
-        self.collector.reset()
-        self.rollout = self.collector.collect(self.acting)
-        return said
-
-    def advance(self, pool: ThreadPoolExecutor) -> tuple[Rollout, dict[str, float]]:
-        """Learn from the rollout in hand while the next is played, or, with `sync`, before.
-
-        Return the rollout learnt from, and figures as TensorBoard tags.
+        `flat["advantage"]` is of the minibatch, the rest of the rollout.
         """
-        assert self.rollout is not None
-        rollout, collect, start = self.rollout, self.collector.collect, time.monotonic()
-        publish(self.learner.network, self.acting)
-        upcoming = None if self.config.sync else pool.submit(collect, self.acting)
-        figures = self.learner.learn(rollout)
-        learnt = time.monotonic()
-        if upcoming is None:
-            publish(self.learner.network, self.acting)
-        self.rollout = upcoming.result() if upcoming else collect(self.acting)
-        end = time.monotonic()
-        self.scores = (self.scores + rollout.games)[-SCORE_OVER_GAMES:]
-        seconds = {**rollout.seconds, "learn": learnt - start, "wait": end - learnt}
-        return rollout, figures | rollout_scalars(self.config.rollout_size, seconds, self.scores)
+        config = self.config
+        batch = {k: v if k == "advantage" else v[index] for k, v in flat.items()}
+        self.gradients.zero()
+        figures = torch.zeros(len(FIGURES), device=self.device)
+        if len(index):
+            with self.precision.autocast():
+                logits, value = self.network(rollout.obs(index))
+            loss, figures = ppo_loss(
+                logits, value, **batch, clip=config.clip, value_coef=config.value_coef,
+                entropy_coef=config.entropy_coef, of=config.minibatch_size,
+            )  # fmt: skip
+            loss.backward()
+        self.world.sum_(self.gradients.flat)
+        norm = self.gradients.clip(config.max_grad_norm)
+        self.optimizer.step()
+        return figures, norm
 
-    def save(self, run: Run) -> None:
-        """Write a checkpoint from which `restore` continues exactly."""
-        assert self.rollout is not None
-        state = prefixed("rollout", self.rollout.tensors())
-        state |= prefixed("collector", self.collector.state_dict())
-        state |= prefixed("adam", optimizer_tensors(self.learner.optimizer))
-        info = {
-            "job": "ppo", "data": self.config.env, "num_actions": len(self.envs.action_names),
-            "rollouts": self.learner.rollouts, "score": mean_score(self.scores),
-            "scores": self.scores, "games": self.rollout.games, "trained_s": self.trained_s,
-            "precision": self.learner.precision.name, "commit": run.about["commit"],
-        }  # fmt: skip
-        save_agent(run, self.learner.env_steps, self.learner.network, state, info)
+    def means(
+        self, figures: Float[Tensor, "updates figures"], norms: Float[Tensor, "updates"]
+    ) -> dict[str, float]:
+        """Return the figures of all processes, mean over a rollout's updates, as tags.
 
-    def restore(self, run: Run) -> None:
-        """Continue from the newest whole checkpoint of a run, and say so."""
-        found = newest_checkpoint(run)
-        info, state, learner = found.info, found.tensors("state"), self.learner
-        checkpoint.set_aside_newer(run.checkpoints, found.info["progress"])
-        load_weights(learner.network, found)
-        load_optimizer_tensors(learner.optimizer, under("adam", state))
-        learner.rollouts = info["rollouts"]
-        learner.precision = Precision(info["precision"], self.device.type, "as in the checkpoint")
-        self.acting = acting_copy(learner.network, learner.precision.dtype)
-        blocks: dict[str, Any] = dict(under("rollout", state))
-        self.rollout = Rollout(**blocks, games=[Game(*game) for game in info["games"]])
-        self.scores = [Game(*game) for game in info["scores"]]
-        self.trained_s = info["trained_s"]
-        if not self.collector.load_state_dict(under("collector", state)):
-            run.warn(f"{self.config.env} does not repeat its games: this resume is not exact")
-        run.log(f"resumed {run.name} at {learner.env_steps:,} env steps")
+        UserError names the first update at which one is not finite.
+        """
+        table = torch.cat([self.world.sum_(figures), norms[:, None]], dim=1).cpu()
+        require_finite(table, self.rollouts * len(table) + 1)
+        names = [f"train/{name}" for name in (*FIGURES, "grad_norm")]
+        return dict(zip(names, table.mean(0).tolist(), strict=True))
 
 
 def train(config: Config, preset: str = "default") -> Run:
     """Train an agent from nothing; return its run. UserError comes before a folder is made."""
-    training = Training(config)
-    said = training.begin()
-    run = Run.create("ppo", config, config.run.name, short_name(config.env), preset)
+    world = join()
+    begun = begun_before_restart(world)
+    if begun:
+        return resume(begun)
+    said: list[str] = []
+    if config.end_games_every is None:
+        every, said = world.tell(
+            lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)
+        )
+        config = changed(config, end_games_every=every)
+    training = Training("ppo", config, Learner, world)
+    said += training.begin()
+    name = short_name(config.env)
+    run = shared_run(world, lambda: Run.create("ppo", config, config.run.name, name, preset))
     with run.lock():
         run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
         for line in said:
             run.log(line)
-        training.save(run)
-        fit(training, run, Board(run.folder))
+        fit(training, run)
     return run
 
 
-def resume(run: Run) -> Run:
-    """Continue a run where its newest checkpoint stands."""
-    config = from_dict(Config, run.config)
+def resume(run: Run, flags: ResumeConfig | None = None) -> Run:
+    """Continue a run where its newest checkpoint stands, longer or elsewhere if the flags say."""
+    world, flags = join(), flags or ResumeConfig()
     with run.lock():
-        training = Training(config)
-        training.restore(run)
-        fit(training, run, Board(run.folder, resumed_at=training.learner.env_steps))
+        before = from_dict(Config, run.config)
+        found = resume_point(run, world)
+        rollouts = found.info["rollouts"] if found else 0
+        if not flags.extend and rollouts >= before.num_rollouts and is_evaluated(run, world):
+            run.log(f"{run.name} is finished; `arcadia resume {run.name} --extend N` lengthens it")
+            leave(world)
+            return run
+        config = changed(
+            before, total_steps=before.total_steps + flags.extend, run=flags.applied_to(before.run)
+        )
+        training = Training("ppo", config, Learner, world)
+        run = run.reconfigured(config, "resume")
+        if flags.extend:
+            run.log(lengthened(before.total_steps, config.total_steps, "env steps",
+                               rate(before, rollouts), rate(config, rollouts)))  # fmt: skip
+        if found is None:
+            run.log(f"{run.name} has no checkpoint yet: it begins anew")
+            training.begin()
+        elif not training.restore(found):
+            run.warn(f"{config.env} does not repeat its games: this resume is not exact")
+        fit(training, run, found)
     return run
 
 
-def fit(training: Training, run: Run, board: Board) -> None:
+def rate(config: Config, rollouts: int) -> float:
+    """Return the learning rate after so many rollouts."""
+    return config.learning_rate * anneal(rollouts / config.num_rollouts, config.anneal_from)
+
+
+def fit(training: Training, run: Run, found: Checkpoint | None = None) -> None:
     """Learn rollout after rollout; save, evaluate, film. KeyboardInterrupt if ctrl-C stopped it."""
-    config, learner = training.config, training.learner
+    config, learner, world = training.config, training.learner, training.world
+    session = Session(
+        run, config.run, world, total=config.total_steps, unit="env steps", done=learner.env_steps,
+        resumed=found.info if found else None,
+    )  # fmt: skip
     run.log(f"device {training.device}, {learner.precision}")
-    begin_s, last_save = time.monotonic() - training.trained_s, time.monotonic()
-    reel = Reel(board, config.video_every_s)
-    report = ProgressReport(config.total_steps, "env steps", learner.env_steps)
-    with ThreadPoolExecutor(1, "collector") as pool, StopRequest() as stop, report:
-        while learner.rollouts < config.num_rollouts and not stop.requested:
+    reel = Reel(session.board, config.video_every_s)
+    with ThreadPoolExecutor(1, "collector") as pool, session:
+        if found is None and training.pipeline.can_be_saved:
+            session.save(training.checkpoint)
+        while learner.rollouts < config.num_rollouts and not session.stopped:
             rollout, figures = training.advance(pool)
-            training.trained_s = time.monotonic() - begin_s
-            figures["time/minutes"] = training.trained_s / 60
-            if not math.isfinite(figures["train/policy_loss"] + figures["train/grad_norm"]):
-                raise UserError(
-                    f"the loss is not finite at {learner.env_steps:,} env steps; the last "
-                    f"checkpoint is whole: try a lower --learning-rate than {config.learning_rate}"
-                )
-            board.scalars(learner.env_steps, figures)
-            if learner.rollouts % 50 == 1:
-                board.histogram(learner.env_steps, "rollout/actions", rollout.action)
+            score = figures.get("rollout/score")
+            shown = {"score": f"{score:.1f}"} if score is not None else {}
+            session.record(learner.env_steps, figures, shown)
             reel.add(rollout, learner.env_steps)
-            shown = {"score": f"{figures['rollout/score']:.1f}"} if training.scores else {}
-            report.update(min(learner.env_steps, config.total_steps), shown)
-            if time.monotonic() - last_save >= config.run.checkpoint_every_s:
-                training.save(run)
-                last_save = time.monotonic()
-        training.save(run)
-    reel.write(learner.env_steps)
+            session.keep(training.checkpoint, training.pipeline.can_be_saved)
+        session.save_last(training.checkpoint)
+        reel.write(learner.env_steps)
     training.envs.close()
+    leave(world)
     if learner.rollouts < config.num_rollouts:
-        board.close()
         run.log(
             f"stopped at {learner.env_steps:,} env steps; continue with `arcadia resume {run.name}`"
         )
         raise KeyboardInterrupt
-    run.log(f"trained {learner.env_steps:,} env steps in {training.trained_s / 60:.1f} min")
-    finish(run, board, config.eval_games, learner.env_steps)
-    board.close()
+    if session.board:
+        run.log(f"trained {learner.env_steps:,} env steps in {session.trained_s / 60:.1f} min, "
+                f"{session.saving_s / session.trained_s:.1%} of it saving")  # fmt: skip
+        finish(run, session.board, config.eval_games, learner.env_steps)

@@ -18,13 +18,18 @@ SCORE_OVER_GAMES = 20
 MAX_FRAMES = 400
 FPS = 15.0
 ZOOM = 2
+HISTOGRAM_EVERY = 50  # rollouts
 
 
 class Reel:
-    """Keeps the latest whole game of environment 0 and shows it every so many seconds."""
+    """Keeps the latest whole game of environment 0 and shows it every so many seconds.
 
-    def __init__(self, board: Board, every_s: float) -> None:
+    And which actions are taken. Without a board, in all but the first process, it does nothing.
+    """
+
+    def __init__(self, board: Board | None, every_s: float) -> None:
         self.board = board
+        self.rollouts = 0
         self.every_s = every_s
         self.last = time.monotonic()
         self.running: list[np.ndarray] = []
@@ -32,6 +37,11 @@ class Reel:
 
     def add(self, rollout: Rollout, env_steps: int) -> None:
         """Take over a rollout's frames; write a picture when one is due."""
+        if self.board is None:
+            return
+        self.rollouts += 1
+        if self.rollouts % HISTOGRAM_EVERY == 1:
+            self.board.histogram(env_steps, "rollout/actions", rollout.action)
         frames = rollout.frames[STACK - 1 : -1, 0].numpy()
         for frame, age in zip(frames, rollout.age[:-1, 0].tolist(), strict=True):
             if age == 0 and self.running:
@@ -44,7 +54,7 @@ class Reel:
 
     def write(self, env_steps: int) -> None:
         """Write the end of the latest whole game; before one has ended, of the running one."""
-        if not self.running:
+        if self.board is None or not self.running:
             return
         frames = np.stack(self.finished or self.running)  # [T, C, H, W]
         frames = frames[:, 0] if frames.shape[1] == 1 else frames.transpose(0, 2, 3, 1)

@@ -58,11 +58,10 @@ class Rollout:
         return stack(self.frames, self.age, index // num_envs, index % num_envs)
 
 
-def uniforms(seed: int, num_envs: int, rollout: int, num_steps: int) -> Float32[Tensor, "T N"]:
-    """Return one number in [0, 1) for every action of a rollout."""
+def uniforms(seed: int, envs: range, rollout: int, num_steps: int) -> Float32[Tensor, "T N"]:
+    """Return one number in [0, 1) for every action of a rollout, by the environments' numbers."""
     columns = [
-        np.random.default_rng([seed, n, rollout]).random(num_steps, np.float32)
-        for n in range(num_envs)
+        np.random.default_rng([seed, n, rollout]).random(num_steps, np.float32) for n in envs
     ]
     return torch.from_numpy(np.stack(columns, axis=1))
 
@@ -78,6 +77,22 @@ def sample(
     return action, log_probs.gather(1, action[:, None])[:, 0]
 
 
+def shares_of_minibatches(
+    order: Int64[np.ndarray, "TN"], size: int, num_envs: int, share: range, device: torch.device
+) -> list[Int64[Tensor, "_"]]:
+    """Return one process's share of every minibatch, as flat indices into its own rollout.
+
+    `order` are the positions t * N + n of all processes' environments; consecutive `size` of them
+    are a minibatch, and `share` the environments of this process: how many of a minibatch are
+    among them varies.
+    """
+    t, n = np.divmod(order, num_envs)
+    index = torch.from_numpy(t * len(share) + n - share.start)
+    mine = torch.from_numpy((n >= share.start) & (n < share.stop))
+    pairs = zip(index.split(size), mine.split(size), strict=True)
+    return [part[kept].to(device) for part, kept in pairs]
+
+
 class Collector:
     """Plays rollouts, one after the other, and keeps the games running in between."""
 
@@ -86,7 +101,7 @@ class Collector:
         self.num_steps = num_steps
         self.seed = seed
         self.device = device
-        self.scores = ScoreKeeper(envs.num_envs)
+        self.scores = ScoreKeeper(envs.num_envs, envs.numbers.start)
         self.num_rollouts = 0
         # The last K frames: the newest one is what the next action is chosen on.
         self.recent = torch.zeros(STACK, envs.num_envs, *envs.frame_shape, dtype=torch.uint8)
@@ -100,7 +115,7 @@ class Collector:
     def collect(self, policy: Policy) -> Rollout:
         """Play `num_steps` env steps in every environment and return them."""
         rollout = self.empty_rollout()
-        uniform = uniforms(self.seed, self.envs.num_envs, self.num_rollouts, self.num_steps)
+        uniform = uniforms(self.seed, self.envs.numbers, self.num_rollouts, self.num_steps)
         everyone = torch.arange(self.envs.num_envs)
         env_s, policy_s = 0.0, 0.0
         for t in range(self.num_steps + 1):

@@ -4,17 +4,24 @@
 `heads`, `state`) and checkpoint.json with the counters, the format's version and the SHA-256 of
 everything. It is written under a temporary name, synced and renamed. Loading takes the newest one
 whose digests hold, and says which it passed over. Nothing is ever unpickled.
+
+Bulk state, such as a replay buffer, comes in chunks: parts whose name settles their content for
+good (`replay-000120000`). A checkpoint links the chunks that an earlier one has and writes the new
+ones, so saving costs what is new, and every checkpoint is still a folder that is whole by itself.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as save_to_bytes
 from torch import Tensor
 
 from backbones.training.errors import NewerFormat, UserError
@@ -23,16 +30,24 @@ from backbones.training.files import sync
 FORMAT = 1
 KEEP = 2
 
+# Part name -> tensors by name; chunk name -> function that gives them if they are not on disk yet.
+Parts = Mapping[str, Mapping[str, Tensor]]
+Chunks = Mapping[str, Callable[[], Mapping[str, Tensor]]]
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint on disk whose digests held when it was found."""
+    """A checkpoint on disk whose digests held when it was found, or one that was `held` in memory
+    since another process read it."""
 
     folder: Path
     info: dict[str, Any]
+    held: dict[str, Tensor] | None = None
 
     def tensors(self, part: str) -> dict[str, Tensor]:
         """Read one part; UserError if this checkpoint does not have it."""
+        if self.held is not None:
+            return under(part, self.held)
         path = self.folder / f"{part}.safetensors"
         if not path.exists():
             raise UserError(f"{self.folder} has no {part}.safetensors, which this needs")
@@ -51,39 +66,112 @@ def info_digest(info: Mapping[str, Any]) -> str:
 
 
 def save(
-    folder: Path, progress: int, parts: Mapping[str, Mapping[str, Tensor]], info: Mapping[str, Any],
-    metadata: Mapping[str, Mapping[str, str]] | None = None,
+    folder: Path, progress: int, parts: Parts, info: Mapping[str, Any],
+    metadata: Mapping[str, Mapping[str, str]] | None = None, chunks: Chunks | None = None,
 ) -> Path:  # fmt: skip
-    """Write checkpoint number `progress` into `folder`; keep the newest `KEEP`, return its path.
+    """Write checkpoint number `progress` into `folder`, drop what is not kept, return its path.
 
-    `metadata` goes into the header of a part's file, as the card of a backbone does.
+    Kept are the newest `KEEP` and the best, whose `info["score"]` is highest. `metadata` goes into
+    the header of a part's file, as the card of a backbone does. On OSError (a full disk) nothing
+    has changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     final, temporary = folder / f"{progress:012d}", folder / f".{progress:012d}.writing"
     for half_written in folder.glob(".*.writing"):
         shutil.rmtree(half_written)
     temporary.mkdir()
-    digests = {}
-    for part, tensors in parts.items():
-        path = temporary / f"{part}.safetensors"
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, path, dict((metadata or {}).get(part, {})))
-        digests[path.name] = digest(path.read_bytes())
-        sync(path)
-    full = {"format": FORMAT, "progress": progress, "sha256": digests, **info}
-    full = json.loads(json.dumps(full))
-    full["sha256_of_this"] = info_digest(full)
-    (temporary / "checkpoint.json").write_text(json.dumps(full, indent=1) + "\n")
-    sync(temporary / "checkpoint.json")
-    sync(temporary)
-    if final.exists():
-        # Never delete before the new one is in place; what is left aside is cleaned up next time.
-        final.rename(folder / f".{final.name}.replaced.writing")
-    temporary.rename(final)
+    try:
+        digests = {}
+        for part, tensors in parts.items():
+            path = temporary / f"{part}.safetensors"
+            digests[path.name] = write_part(path, tensors, (metadata or {}).get(part, {}))
+        digests |= write_chunks(temporary, numbered(folder), chunks or {})
+        full = {"format": FORMAT, "progress": progress, "sha256": digests, **info}
+        full = json.loads(json.dumps(full))
+        full["sha256_of_this"] = info_digest(full)
+        write_bytes(temporary / "checkpoint.json", (json.dumps(full, indent=1) + "\n").encode())
+        sync(temporary)
+        if final.exists():
+            # Never delete before the new one is in place; what is left aside is swept next time.
+            final.rename(folder / f".{final.name}.replaced.writing")
+        temporary.rename(final)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     sync(folder)
-    for old in numbered(folder)[:-KEEP]:
-        shutil.rmtree(old)
+    for path in set(numbered(folder)) - kept(folder):
+        shutil.rmtree(path)
     return final
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file and force it to the disk."""
+    path.write_bytes(data)
+    sync(path)
+
+
+def write_part(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    """Write tensors as one .safetensors file; return its SHA-256."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = save_to_bytes(contiguous, dict(header))
+    write_bytes(path, data)
+    return digest(data)
+
+
+def write_chunks(temporary: Path, earlier: list[Path], chunks: Chunks) -> dict[str, str]:
+    """Write what no earlier checkpoint has, link the rest; return file name -> SHA-256.
+
+    A link costs nothing, and a chunk's bytes live as long as any checkpoint that names it.
+    """
+    known = {
+        name: (path / name, sha256)
+        for path in earlier
+        for name, sha256 in read_info(path).get("sha256", {}).items()
+    }
+    digests = {}
+    for chunk, tensors_of in chunks.items():
+        name = f"{chunk}.safetensors"
+        if name in known:
+            source, digests[name] = known[name]
+            try:
+                os.link(source, temporary / name)
+            except OSError:  # A file system without hard links, such as exFAT: the same bytes.
+                shutil.copyfile(source, temporary / name)
+                sync(temporary / name)
+        else:
+            digests[name] = write_part(temporary / name, tensors_of(), {})
+    return digests
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """Return checkpoint.json unchecked, {} if it cannot be read: for retention and tables."""
+    try:
+        info = json.loads((path / "checkpoint.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return info if isinstance(info, dict) else {}
+
+
+def best(folder: Path) -> Path | None:
+    """Return the checkpoint of the highest score, the newest among equals; None without scores."""
+    scores = [(read_info(path).get("score"), path) for path in numbered(folder)]
+    scored = [(score, path) for score, path in scores if isinstance(score, int | float)]
+    return max(scored)[1] if scored else None
+
+
+def kept(folder: Path) -> set[Path]:
+    """Return the checkpoints that stay: the newest `KEEP` and the best."""
+    return {*numbered(folder)[-KEEP:], *filter(None, [best(folder)])}
+
+
+def size_bytes(folder: Path) -> int:
+    """Return the bytes on disk of everything in a folder; a chunk with two names counts once."""
+    inodes = {}
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # Retention dropped it just now.
+            stat = path.lstat()
+            inodes[stat.st_ino] = 0 if path.is_dir() else stat.st_size
+    return sum(inodes.values())
 
 
 def numbered(folder: Path) -> list[Path]:
@@ -110,6 +198,14 @@ def check(path: Path) -> Checkpoint:
             raise
         raise UserError(f"{path} is not a whole checkpoint ({error!r})") from None
     return Checkpoint(path, info)
+
+
+def load_best(folder: Path) -> Checkpoint:
+    """Return the checkpoint of the highest score; UserError if none has one or it is damaged."""
+    path = best(folder)
+    if path is None:
+        raise UserError(f"no checkpoint in {folder} has a score yet; take the last one")
+    return check(path)
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:

@@ -44,6 +44,29 @@ class RunConfig:
             raise ValueError(f"name = {self.name!r} must be a plain folder name, such as pong-lr3")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ResumeConfig:
+    """Continue a stopped or killed run where its newest checkpoint stands."""
+
+    run: tyro.conf.Positional[str] = "last"
+    """A run: its name, a path or last."""
+    extend: int = 0
+    """Lengthen the run by this much of its unit (env steps for agents), finished or not."""
+    device: str = ""
+    """Go on on another device: cpu, cuda, cuda:N or auto; default: as before."""
+    threads: int = 0
+    """Go on with so many threads of torch's arithmetic; 0: as before."""
+
+    def __post_init__(self) -> None:
+        if self.extend < 0 or self.threads < 0:
+            raise ValueError("extend and threads must be 0 or above")
+
+    def applied_to(self, run: RunConfig) -> RunConfig:
+        """Return a run's config with what was given here."""
+        given = {"device": self.device, "threads": self.threads}
+        return dataclasses.replace(run, **{k: v for k, v in given.items() if v})  # type: ignore[arg-type]
+
+
 def require_positive(config: object, *names: str) -> None:
     """Raise ValueError unless every named field is above 0."""
     for name in names:

@@ -1,4 +1,4 @@
-"""What a user can get wrong."""
+"""What a user can get wrong, and what can end a run from outside."""
 
 
 class UserError(ValueError):
@@ -10,3 +10,7 @@ class UserError(ValueError):
 
 class NewerFormat(UserError):
     """A file was written by a newer version. It is not damaged, so nothing may step around it."""
+
+
+class PeerLost(RuntimeError):
+    """Another process of the same run has ended or cannot be reached."""

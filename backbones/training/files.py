@@ -1,4 +1,4 @@
-"""Files that are whole or not there: what a power cut must not halve."""
+"""Files that are whole or not there: what a power cut must not halve and a full disk not damage."""
 
 import os
 from pathlib import Path
@@ -20,3 +20,37 @@ def write_atomically(path: Path, text: str) -> None:
     sync(temporary)
     temporary.rename(path)
     sync(path.parent)
+
+
+class Appender:
+    """Appends to a file, each piece whole or not at all.
+
+    What the disk refuses (full, read-only, gone) waits in memory and is written, in order, as soon
+    as it can be: a run goes on, and its log has no hole afterwards.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.waiting: list[bytes] = []
+        self.trouble: OSError | None = None
+
+    def write(self, data: bytes) -> None:
+        """Append a piece, and what waits before it; `trouble` says why if it could not be done."""
+        self.waiting.append(data)
+        try:
+            self.append(b"".join(self.waiting))
+        except OSError as error:
+            self.trouble = error
+        else:
+            self.waiting, self.trouble = [], None
+
+    def append(self, data: bytes) -> None:
+        """Append bytes now; on OSError the file is as long as it was."""
+        with self.path.open("ab", buffering=0) as file:
+            size, left = os.fstat(file.fileno()).st_size, memoryview(data)
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                os.ftruncate(file.fileno(), size)
+                raise

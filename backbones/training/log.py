@@ -2,12 +2,15 @@
 
 Tags are `group/name`. Steps are the job's unit of progress (env steps, samples), never mere calls.
 Animated pictures are GIFs encoded here and stored as image summaries, which TensorBoard plays: its
-own route for videos needs moviepy.
+own route for videos needs moviepy. Events are framed by TensorBoard's own record writer but
+appended by ours: its thread ends at the first full disk, and waits for a clock that was set back.
 """
 
 import io
 import json
 import math
+import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,12 +19,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+from torch.utils.tensorboard import summary
 
-from backbones.training.files import write_atomically
+from backbones.training.files import Appender, write_atomically
 
 
 class Board:
@@ -29,26 +33,44 @@ class Board:
 
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
         """Open a run's folder; what was logged after progress `resumed_at` is taken back."""
-        self.metrics = folder / "metrics.jsonl"
-        if resumed_at is not None and self.metrics.exists():
-            lines = self.metrics.read_text().splitlines(keepends=True)
+        metrics = folder / "metrics.jsonl"
+        if resumed_at is not None and metrics.exists():
+            lines = metrics.read_text(errors="replace").splitlines(keepends=True)
             kept = [line for line in lines if is_before(line, resumed_at)]
-            write_atomically(self.metrics, "".join(kept))
-        purge = None if resumed_at is None else resumed_at + 1
-        self.writer = SummaryWriter(str(folder), purge_step=purge)
+            write_atomically(metrics, "".join(kept))
+        self.metrics = Appender(metrics)
+        self.events = Appender(folder / event_file_name(folder))
+        self.event(file_version="brain.Event:2")
+        if resumed_at is not None:
+            self.event(step=resumed_at + 1, session_log=SessionLog(status=SessionLog.START))
+
+    @property
+    def trouble(self) -> OSError | None:
+        """Why the last line could not be written; it waits in memory."""
+        return self.metrics.trouble or self.events.trouble
+
+    def flush(self) -> None:
+        """Try once more to write what waits."""
+        self.metrics.write(b"")
+        self.events.write(b"")
+
+    def event(self, **content: Any) -> None:
+        """Append one TensorBoard event."""
+        record = io.BytesIO()
+        RecordWriter(record).write(Event(wall_time=time.time(), **content).SerializeToString())
+        self.events.write(record.getvalue())
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Write scalars at one step; those that are not finite go to neither place."""
         finite = {k: float(v) for k, v in values.items() if math.isfinite(v)}
-        for tag, value in finite.items():
-            self.writer.add_scalar(tag, value, step)
         line = {"step": step, "time": round(time.time(), 3), **finite}
-        with self.metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        self.metrics.write(f"{json.dumps(line)}\n".encode())
+        tagged = [Summary.Value(tag=tag, simple_value=value) for tag, value in finite.items()]
+        self.event(step=step, summary=Summary(value=tagged))
 
     def histogram(self, step: int, tag: str, values: Tensor) -> None:
         """Write the distribution of some values."""
-        self.writer.add_histogram(tag, values, step)
+        self.event(step=step, summary=summary.histogram(tag, values, "auto"))
 
     def animation(
         self, step: int, tag: str,
@@ -59,18 +81,23 @@ class Board:
             height=frames.shape[1], width=frames.shape[2], colorspace=1 if frames.ndim == 3 else 3,
             encoded_image_string=gif(frames, fps),
         )  # fmt: skip
-        summary = Summary(value=[Summary.Value(tag=tag, image=image)])
-        self.writer._get_file_writer().add_summary(summary, step)
+        self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
 
     def hparams(self, config: Mapping[str, Any], scores: Mapping[str, float]) -> None:
         """Write the flat config beside the final scores, for TensorBoard's table of runs."""
         simple = {k: v for k, v in config.items() if isinstance(v, bool | int | float | str)}
-        for summary in hparams(simple, dict(scores)):
-            self.writer._get_file_writer().add_summary(summary)
+        for part in summary.hparams(simple, dict(scores)):
+            self.event(summary=part)
 
-    def close(self) -> None:
-        """Write what is still in memory."""
-        self.writer.close()
+
+def event_file_name(folder: Path) -> str:
+    """Return a name that sorts behind every event file of the folder, whatever the clock says.
+
+    TensorBoard reads the files of a run in the order of their names and never goes back.
+    """
+    stamps = [int(path.name.split(".")[3]) for path in folder.glob("events.out.tfevents.*.*")]
+    stamp = max([int(time.time()), *(old + 1 for old in stamps)])
+    return f"events.out.tfevents.{stamp:010d}.{socket.gethostname()}.{os.getpid()}"
 
 
 def is_before(line: str, step: int) -> bool:
@@ -84,7 +111,7 @@ def is_before(line: str, step: int) -> bool:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl; a half-written last one is left out."""
     path = folder / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if is_before(line, 2**62)]
 
 

@@ -15,18 +15,23 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from backbones.training.distributed import World
 from backbones.training.errors import UserError
 
+ALONE = World()
 PrecisionName = Literal["auto", "fp32", "bf16"]
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, world: World = ALONE) -> torch.device:
     """Return the device for `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    UserError if it is none of these or this machine does not have it.
+    Of several processes on one machine each gets a GPU of its own. UserError if the name is none of
+    these or this machine does not have it.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and world.size > 1:
+        name = f"cuda:{world.local_rank}"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -80,9 +85,21 @@ def cpu_has_bf16() -> bool:
 
 
 def choose_precision(
+    name: PrecisionName, device: torch.device, loss_of: Callable[[], Tensor], model: nn.Module,
+    world: World = ALONE,
+) -> Precision:  # fmt: skip
+    """Return the precision for training `model`; `loss_of()` is one forward pass of real size.
+
+    The first process chooses for all.
+    """
+    chosen = world.tell(lambda: vars(precision_here(name, device, loss_of, model)))
+    return Precision(**{**chosen, "device_type": device.type})
+
+
+def precision_here(
     name: PrecisionName, device: torch.device, loss_of: Callable[[], Tensor], model: nn.Module
 ) -> Precision:
-    """Return the precision for training `model`; `loss_of()` is one forward pass of real size."""
+    """Return the precision that suits this process."""
     if name != "auto":
         return Precision(name, device.type, "as asked")
     if device.type == "cuda":
@@ -106,5 +123,5 @@ def time_training(loss_of: Callable[[], Tensor], model: nn.Module, precision: Pr
             loss = loss_of()
         loss.backward()
         seconds.append(time.perf_counter() - start)
-    model.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=False)
     return min(seconds[2:])

@@ -5,26 +5,28 @@ TensorBoard events, checkpoints/, videos/ and log.txt. While a run trains, it ho
 folder: `arcadia runs` and `--follow` ask the lock, so a killed run is never shown as running.
 """
 
+import errno
 import fcntl
 import json
 import os
 import platform
 import re
-import signal
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from backbones.training.config import command_line, to_dict
+from backbones.training.distributed import World, launch, restarts
 from backbones.training.errors import NewerFormat, UserError
-from backbones.training.files import write_atomically
+from backbones.training.files import Appender, write_atomically
 from backbones.training.progress import say
 
 FORMAT = 1
@@ -41,10 +43,14 @@ def runs_folder() -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and what its config.json says."""
+    """A run's folder and what its config.json says.
+
+    `silent` copies, in all but the first process of several, say and write nothing.
+    """
 
     folder: Path
     about: dict[str, Any]
+    silent: bool = False
 
     @property
     def job(self) -> str:
@@ -70,21 +76,22 @@ class Run:
     def create(cls, job: str, config: Any, name: str, base: str, preset: str) -> "Run":
         """Make the folder of a new run; UserError if a run of this name is there already."""
         parent = runs_folder() / job
+        now = time.time()
+        about = {
+            "format": FORMAT, "job": job, "preset": preset, "config": to_dict(config),
+            "command": command_line(), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            # Later than every other run's, even if the clock was set back: `last` is the last.
+            "started_s": max([now, *(start_s(path) + 1e-3 for path in config_files())]),
+            "launch": launch(), "commit": commit(), "versions": versions(), "hardware": hardware(),
+        }  # fmt: skip
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            folder = new_folder(parent, name, base)
+            folder = new_folder(parent, name, base, about)
         except OSError as error:
             raise UserError(
                 f"no run can be made in {parent}: {error.strerror}; set $ARCADIA_RUNS to a folder "
                 "that can be written to"
             ) from None
-        about = {
-            "format": FORMAT, "job": job, "preset": preset, "config": to_dict(config),
-            "command": command_line(), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "started_s": time.time(),
-            "commit": commit(), "versions": versions(), "hardware": hardware(),
-        }  # fmt: skip
-        write_atomically(folder / "config.json", json.dumps(about, indent=2) + "\n")
         return cls(folder, about)
 
     @classmethod
@@ -109,24 +116,45 @@ class Run:
                 "`arcadia runs` lists the runs"
             ) from None
 
+    @cached_property
+    def log_file(self) -> Appender:
+        """log.txt, whose lines wait in memory while the disk takes none."""
+        return Appender(self.folder / "log.txt")
+
     def log(self, text: str) -> None:
         """Write a line to log.txt and to standard output."""
         self.write_log(text)
-        say(text)
+        if not self.silent:
+            say(text)
 
     def warn(self, text: str) -> None:
         """Write a warning to log.txt and to standard error."""
         self.write_log(f"warning: {text}")
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        if not self.silent:
+            print(f"warning: {text}", file=sys.stderr, flush=True)
 
     def write_log(self, text: str) -> None:
         """Write a line to log.txt alone."""
-        with (self.folder / "log.txt").open("a") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        if not self.silent:
+            self.log_file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode())
+
+    def reconfigured(self, config: Any, why: str) -> "Run":
+        """Return the run with another config from here on; config.json keeps what was changed."""
+        if to_dict(config) == self.config:
+            return self
+        change = {"why": why, "command": command_line(), "time": time.time(), "from": self.config}
+        changes = [*self.about.get("changes", []), change]
+        about = {**self.about, "config": to_dict(config), "changes": changes}
+        if not self.silent:
+            write_atomically(self.folder / "config.json", json.dumps(about, indent=2) + "\n")
+        return Run(self.folder, about, self.silent)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder while training; UserError if another process does."""
+        if self.silent:
+            yield
+            return
         with (self.folder / "lock").open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,37 +176,75 @@ class Run:
         return False
 
 
-def new_folder(parent: Path, name: str, base: str) -> Path:
-    """Make and return a folder of this name, or `base` with the next free number."""
-    if name:
-        try:
-            (parent / name).mkdir()
-        except FileExistsError:
-            raise UserError(
-                f"a run named {name} exists in {parent}; choose another --name, or continue it "
-                f"with `arcadia resume {parent.name}/{name}`"
-            ) from None
-        return parent / name
+def new_folder(parent: Path, name: str, base: str, about: dict[str, Any]) -> Path:
+    """Make and return a folder of this name, or `base` with the next free number.
+
+    It appears with its config.json inside or not at all, whenever the process is killed.
+    """
+    ready = parent / f".{os.getpid()}.writing"
+    ready.mkdir(exist_ok=True)
+    write_atomically(ready / "config.json", json.dumps(about, indent=2) + "\n")
     base = re.sub(r"[^a-z0-9]+", "-", base.lower()).strip("-")
     number = 1
     while True:
+        folder = parent / (name or f"{base}-{number}")
         try:
-            (parent / f"{base}-{number}").mkdir()
-            return parent / f"{base}-{number}"
-        except FileExistsError:
-            number += 1
+            # Onto an empty folder this succeeds, onto one with something inside it does not.
+            ready.rename(folder)
+            return folder
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        if name:
+            shutil.rmtree(ready)
+            raise UserError(
+                f"a run named {name} exists in {parent}; choose another --name, or continue it "
+                f"with `arcadia resume {parent.name}/{name}`"
+            )
+        number += 1
+
+
+def config_files() -> list[Path]:
+    """Return the config.json of every run of the runs folder."""
+    return sorted(p for p in runs_folder().glob("*/*/config.json") if p.parent.name[0] != ".")
+
+
+def start_s(path: Path) -> float:
+    """Return when the run of a config.json began, in seconds since 1970; 0 if it does not say."""
+    try:
+        return float(json.loads(path.read_text())["started_s"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return 0.0
 
 
 def all_runs() -> list[Run]:
     """Return every run of the runs folder, the oldest first."""
-    configs = sorted(runs_folder().glob("*/*/config.json"))
     found = []
-    for path in configs:
+    for path in config_files():
         try:
             found.append(Run.open(path.parent))
         except UserError as error:
             print(f"skipped: {error}", file=sys.stderr)
     return sorted(found, key=lambda run: float(run.about["started_s"]))
+
+
+def shared_run(world: World, make: Callable[[], Run]) -> Run:
+    """Return the run that `make` gives in the first process; the others get a silent copy."""
+    if world.size == 1:
+        return make()
+    made = make() if world.is_first else None
+    folder, about = world.tell(lambda: (str(made.folder), made.about) if made else ("", {}))
+    return made or Run(Path(folder), about, silent=True)
+
+
+def begun_before_restart(world: World) -> Run | None:
+    """Return the run that torchrun's processes had begun before it restarted them, if any."""
+    if not restarts():
+        return None
+    runs = [run for run in all_runs() if run.about.get("launch") == launch()]
+    if not world.tell(lambda: bool(runs)):
+        return None
+    return shared_run(world, lambda: runs[-1])
 
 
 def find_run(text: str) -> Run:
@@ -208,6 +274,7 @@ def find_run(text: str) -> Run:
     return Run.open(matches[0].parent)
 
 
+@cache
 def commit() -> str:
     """Return the commit of the checkout, `-dirty` behind it if files changed; "" outside one."""
     if not (CHECKOUT / ".git").exists():
@@ -241,27 +308,3 @@ def hardware() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"cpu": cpu, "cores": usable, "gpus": gpus}
-
-
-class StopRequest:
-    """Turns the first ctrl-C or SIGTERM into a flag, so that a run can save before it ends.
-
-    A second one ends the process at once, as ever.
-    """
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __enter__(self) -> "StopRequest":
-        self.previous = {s: signal.signal(s, self.handle) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        """Set the flag; put the former handlers back."""
-        self.requested = True
-        print("\nstopping: saving first (once more to quit at once)", file=sys.stderr)
-        self.__exit__()

@@ -13,7 +13,9 @@ GAMES = ("Pong Breakout Seaquest MsPacman BeamRider SpaceInvaders Qbert Enduro")
 
 
 def make(env="ALE/Breakout-v5", num_envs=4, **kwargs):
-    return AtariEnvironments(env, num_envs, **{"seed": 1, "sticky": 0.0, "threads": 2, **kwargs})
+    return AtariEnvironments(
+        env, range(num_envs), **{"seed": 1, "sticky": 0.0, "threads": 2, **kwargs}
+    )
 
 
 @pytest.mark.parametrize("game", GAMES)

@@ -10,6 +10,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch.testing import assert_close
 
+from backbones.training import session
 from backbones.training.config import RunConfig, changed
 from backbones.training.log import read_metrics
 from backbones.training.run import Run, find_run
@@ -78,8 +79,9 @@ def test_loss_and_gradients_equal_those_of_stable_baselines3_on_a_frozen_batch()
     logits = model.policy.action_net(latent_pi)
     value = model.policy.value_net(latent_vf)[:, 0]
     rest = {k: batch[k] for k in ("action", "old_log_prob", "returns")}
-    advantage = ppo.normalise(batch["advantage"])
-    loss, parts = ppo.ppo_loss(logits, value, advantage=advantage, **rest, **factors)
+    advantage = ppo.normalise([batch["advantage"]])[0]
+    loss, figures = ppo.ppo_loss(logits, value, advantage=advantage, **rest, **factors, of=size)
+    parts = dict(zip(ppo.FIGURES, figures, strict=True))
     loss.backward()
 
     logged = model.logger.name_to_value
@@ -97,11 +99,12 @@ def test_loss_and_gradients_equal_those_of_stable_baselines3_on_a_frozen_batch()
 
 def test_the_loss_of_two_positions_done_by_hand():
     logits = torch.zeros(2, 2, requires_grad=True)  # both actions 1/2
-    loss, parts = ppo.ppo_loss(
+    loss, figures = ppo.ppo_loss(
         logits, torch.tensor([1.0, 0.0]), torch.tensor([0, 1]),
         torch.tensor([math.log(0.25), math.log(0.5)]), torch.tensor([1.0, -1.0]),
-        torch.tensor([0.0, 2.0]), clip=0.1, value_coef=0.5, entropy_coef=0.1,
+        torch.tensor([0.0, 2.0]), clip=0.1, value_coef=0.5, entropy_coef=0.1, of=2,
     )  # fmt: skip
+    parts = dict(zip(ppo.FIGURES, figures, strict=True))
     # Ratios 2 and 1: the first is clipped to 1.1; min(2, 1.1) and -1 average to 0.05, negated.
     assert_close(parts["policy_loss"], torch.tensor(-0.05))
     assert_close(parts["value_loss"], torch.tensor(2.5))
@@ -114,7 +117,7 @@ def test_nothing_is_learnt_from_a_ratio_beyond_the_clip():
     logits = torch.zeros(1, 2, requires_grad=True)
     loss, _ = ppo.ppo_loss(
         logits, torch.zeros(1), torch.tensor([0]), torch.tensor([math.log(0.25)]),
-        torch.ones(1), torch.zeros(1), clip=0.1, value_coef=0.0, entropy_coef=0.0,
+        torch.ones(1), torch.zeros(1), clip=0.1, value_coef=0.0, entropy_coef=0.0, of=1,
     )  # fmt: skip
     loss.backward()
     assert logits.grad.abs().sum() == 0
@@ -144,20 +147,20 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(
     config = changed(TINY, env=env, sync=sync, **extra)
     whole = ppo.train(changed(config, run=changed(config.run, name="whole")))
 
-    class StopsAfterTwo(ppo.StopRequest):
+    class StopsAfterTwo(session.StopRequest):
         looks = 0
 
         @property
         def requested(self):
             self.looks += 1
-            return self.looks > 2
+            return self.looks > 1
 
         @requested.setter
         def requested(self, value):
             pass
 
     with monkeypatch.context() as patch:
-        patch.setattr(ppo, "StopRequest", StopsAfterTwo)
+        patch.setattr(session, "StopRequest", StopsAfterTwo)
         with pytest.raises(KeyboardInterrupt):
             ppo.train(changed(config, run=changed(config.run, name="halved")))
     halved = find_run("halved")
@@ -212,7 +215,7 @@ def test_a_trunk_started_from_another_run_and_frozen_stays_as_it_was(runs):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(runs, monkeypatch):
-    monkeypatch.setattr(ppo, "normalise", lambda values: values * math.nan)
+    monkeypatch.setattr(ppo, "normalise", lambda groups, world: [v * math.nan for v in groups])
     with pytest.raises(ValueError, match="not finite"):
         ppo.train(TINY)
 

@@ -26,7 +26,6 @@ def test_the_picture_is_the_latest_whole_game_of_the_first_environment(tmp_path)
     reel = Reel(board, every_s=0.0)
     rollout = collector.collect(still)
     reel.add(rollout, 40)
-    board.close()
     image = EventAccumulator(str(tmp_path)).Reload().Images("rollout/game")[0]
     picture = Image.open(io.BytesIO(image.encoded_image_string))
     assert picture.n_frames == 13

@@ -51,7 +51,7 @@ def test_rollouts_equal_those_of_a_slow_collector_over_lives_games_and_the_clock
     collector = Collector(envs_of(**options), 100, 1, CPU)
     collector.reset()
     rollouts = [collector.collect(policy) for _ in range(4)]
-    uniform = torch.cat([uniforms(1, 3, k, 100) for k in range(4)])
+    uniform = torch.cat([uniforms(1, range(3), k, 100) for k in range(4)])
     expected = slow_rollout(envs_of(**options), 400, uniform)
     assert expected["done"].sum() > expected["terminated"].sum() > 3
     for k, rollout in enumerate(rollouts):
@@ -76,10 +76,10 @@ def test_sampling_never_leaves_the_actions_at_the_edges():
 
 
 def test_random_numbers_belong_to_an_environment_and_a_rollout():
-    few, many = uniforms(3, 2, 5, 8), uniforms(3, 4, 5, 8)
+    few, many = uniforms(3, range(2), 5, 8), uniforms(3, range(4), 5, 8)
     assert torch.equal(few, many[:, :2])
-    assert not torch.equal(few, uniforms(3, 2, 6, 8))
-    assert not torch.equal(few, uniforms(4, 2, 5, 8))
+    assert not torch.equal(few, uniforms(3, range(2), 6, 8))
+    assert not torch.equal(few, uniforms(4, range(2), 5, 8))
 
 
 def test_a_collector_restored_in_the_middle_of_games_plays_on_as_if_never_stopped():

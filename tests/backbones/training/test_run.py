@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from backbones.training.errors import UserError
-from backbones.training.run import Run, StopRequest, all_runs, find_run
+from backbones.training.run import Run, all_runs, find_run
+from backbones.training.session import StopRequest
 
 
 @dataclass(frozen=True, kw_only=True)

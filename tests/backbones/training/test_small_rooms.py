@@ -136,7 +136,6 @@ def test_autocast_computes_in_bf16_and_fp32_leaves_all_alone():
 def test_scalars_go_to_both_places_and_those_that_are_no_numbers_to_none(tmp_path):
     board = Board(tmp_path)
     board.scalars(10, {"train/loss": 0.5, "train/bad": math.nan})
-    board.close()
     assert read_metrics(tmp_path)[0].items() >= {"step": 10, "train/loss": 0.5}.items()
     events = EventAccumulator(str(tmp_path)).Reload()
     assert events.Tags()["scalars"] == ["train/loss"]
@@ -147,10 +146,9 @@ def test_what_a_killed_run_logged_after_its_checkpoint_is_taken_back(tmp_path):
     board = Board(tmp_path)
     for i in (10, 20, 30):
         board.scalars(i, {"a": float(i)})
-    board.close()
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 40, "a"')
-    Board(tmp_path, resumed_at=20).close()
+    Board(tmp_path, resumed_at=20)
     assert [line["step"] for line in read_metrics(tmp_path)] == [10, 20]
 
 
@@ -159,7 +157,6 @@ def test_animations_are_gifs_that_tensorboard_reads(tmp_path, shape):
     frames = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
     board = Board(tmp_path)
     board.animation(5, "rollout/game", frames, fps=15.0)
-    board.close()
     image = EventAccumulator(str(tmp_path)).Reload().Images("rollout/game")[0]
     assert (image.step, image.width, image.height) == (5, 30, 20)
     picture = Image.open(io.BytesIO(image.encoded_image_string))
@@ -178,7 +175,6 @@ def test_a_gif_shows_the_frames_it_was_made_of():
 def test_hparams_stand_beside_the_final_score(tmp_path):
     board = Board(tmp_path)
     board.hparams({"lr": 0.1, "name": "x", "none": None}, {"eval/score": 3.0})
-    board.close()
     data = EventAccumulator(str(tmp_path)).Reload().SummaryMetadata("_hparams_/experiment")
     assert data.plugin_data.plugin_name == "hparams"
 

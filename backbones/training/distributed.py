@@ -1,0 +1,178 @@
+"""Several processes that train one model, on one machine or many, started by torchrun.
+
+Letters: W processes; `rank` counts them from 0, which is the first.
+
+A run is a function of its config, not of how many processes share its work: the global minibatch is
+the union of the processes' shares, gradients and statistics are sums over all of them (one flat
+all-reduce each), and what is random belongs to an environment's or sample's index. Only the first
+process reads and writes the run's folder and speaks; the others need no common disk. gloo carries
+tensors on the CPU, NCCL those on GPUs. Without torchrun there is one process and nothing to do.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import load, save
+from torch import Tensor
+
+from backbones.training.errors import PeerLost
+
+T = TypeVar("T")
+
+# A machine that loses its power closes no connection: after so long the others give up.
+SILENCE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run, as one of them sees it. All of them must make the same calls."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process reads, writes and speaks."""
+        return self.rank == 0
+
+    def share(self, count: int) -> range:
+        """Return which of `count` things, in order, are this process's: equal shares, or nearly."""
+        return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def sum_(self, tensor: Tensor) -> Tensor:
+        """Replace a tensor by its sum over all processes; return it."""
+        if self.size > 1:
+            with peers():
+                dist.all_reduce(tensor)
+        return tensor
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Return, for every flag, whether it is set in any process."""
+        return (self.sum_(torch.tensor(flags, dtype=torch.int64)) > 0).tolist()
+
+    def broadcast_(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors by the first process's, in one flat message for each dtype."""
+        if self.size == 1:
+            return
+        by_kind: dict[Any, list[Tensor]] = {}
+        for tensor in tensors:
+            by_kind.setdefault((tensor.dtype, tensor.device), []).append(tensor.detach())
+        for group in by_kind.values():
+            flat = torch.cat([tensor.flatten() for tensor in group])
+            with peers():
+                dist.broadcast(flat, 0)
+            sizes = [tensor.numel() for tensor in group]
+            for tensor, values in zip(group, flat.split(sizes), strict=True):
+                tensor.copy_(values.view_as(tensor))
+
+    def tell(self, make: Callable[[], T]) -> T:
+        """Return, in every process, what `make` gives in the first: anything that JSON can hold."""
+        if self.size == 1:
+            return make()
+        text = json.dumps(make()).encode() if self.is_first else b""
+        return json.loads(self.tell_bytes(text))  # type: ignore[no-any-return]
+
+    def tell_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the first process's tensors; what the others give is not looked at."""
+        if self.size == 1:
+            return dict(tensors)
+        return load(self.tell_bytes(save(on_cpu(tensors)) if self.is_first else b""))
+
+    def tell_bytes(self, data: bytes) -> bytes:
+        """Return the first process's bytes."""
+        size = torch.tensor(len(data))
+        with peers():
+            dist.broadcast(size, 0)
+        message = as_tensor(data, int(size))
+        with peers():
+            dist.broadcast(message, 0)
+        return message.numpy().tobytes()
+
+    def gather(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """Return, in the first process, the tensors of each, by rank; elsewhere an empty list.
+
+        Names must agree, shapes need not.
+        """
+        if self.size == 1:
+            return [dict(tensors)]
+        data = save(on_cpu(tensors))
+        sizes = torch.zeros(self.size, dtype=torch.int64)
+        sizes[self.rank] = len(data)
+        longest = int(self.sum_(sizes).max())
+        parts = [torch.empty(longest, dtype=torch.uint8) for _ in sizes] if self.is_first else None
+        with peers():
+            dist.gather(as_tensor(data, longest), parts)
+        return [
+            load(part[:size].numpy().tobytes())
+            for part, size in zip(parts or [], sizes.tolist(), strict=False)
+        ]
+
+
+def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as safetensors can write them."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def as_tensor(data: bytes, size: int) -> Tensor:
+    """Return bytes as a uint8 tensor of some size, zeros behind them."""
+    tensor = torch.zeros(size, dtype=torch.uint8)
+    if data:
+        tensor[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    return tensor
+
+
+@contextmanager
+def peers() -> Iterator[None]:
+    """Around a message: a connection that breaks becomes PeerLost."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            reason = str(error).splitlines()[0]
+            raise PeerLost(f"another process of this run has ended ({reason})") from None
+        raise
+
+
+def join() -> World:
+    """Return the processes that torchrun started together with this one; alone without torchrun."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return World()
+    if not dist.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        with peers():
+            dist.init_process_group(backend, timeout=SILENCE)
+    return World(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def leave(world: World) -> None:
+    """End the connection, once every process has come here."""
+    if world.size > 1:
+        with peers():
+            dist.barrier()
+        dist.destroy_process_group()
+
+
+def launch() -> str:
+    """Return what names this start by torchrun, the same after it restarts a dead worker; "" alone.
+
+    torchrun's own id is "none" unless asked for, so its process stands in.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return ""
+    given = os.environ["TORCHELASTIC_RUN_ID"]
+    return given if given != "none" else f"{socket.gethostname()}:{os.getppid()}"
+
+
+def restarts() -> int:
+    """Return how often torchrun has restarted the processes of this start."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

@@ -1,0 +1,262 @@
+"""One sitting of a run: from `train` or `resume` to its end, a stop, or a fault.
+
+What every job's loop needs besides learning: it hears ctrl-C, knows when to save, writes figures,
+and goes on when the disk does not take them. Seconds are those of a clock that nobody sets.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from backbones.training import checkpoint
+from backbones.training.checkpoint import Checkpoint, Chunks, Parts, prefixed
+from backbones.training.config import RunConfig
+from backbones.training.distributed import World, launch
+from backbones.training.log import Board
+from backbones.training.progress import ProgressReport
+from backbones.training.run import Run, commit, hardware, versions
+
+# Between two attempts to write the last checkpoint of a run.
+RETRY_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What a checkpoint is made of: the arguments of `checkpoint.save`."""
+
+    progress: int
+    parts: Parts
+    info: Mapping[str, Any]
+    metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    chunks: Chunks = field(default_factory=dict)
+
+
+class Session:
+    """Use as a context manager around the loop; see `rl/ppo.py` for one.
+
+    `stopped` says that the loop should end: somebody asked, in whichever process.
+    """
+
+    def __init__(
+        self, run: Run, config: RunConfig, world: World, *, total: int, unit: str, done: int = 0,
+        resumed: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Begin at progress `done`; `resumed` is the info of the checkpoint where it goes on."""
+        self.run, self.config, self.world = run, config, world
+        self.total, self.stopped, self.full = total, False, False
+        self.stop, self.commit = StopRequest(), commit()
+        self.board: Board | None = None
+        self.report: ProgressReport | None = None
+        if world.is_first:
+            self.board = Board(run.folder, done if resumed is not None else None)
+            self.report = ProgressReport(total, unit, done)
+        before = resumed or {}
+        if resumed is not None:
+            run.log(f"goes on at {done:,} {unit}")
+            self.say_differences(resumed)
+        self.saving_s = float(before.get("saving_s", 0.0))
+        self.last_save = time.monotonic()
+        self.begin = time.monotonic() - float(before.get("trained_s", 0.0))
+
+    def __enter__(self) -> "Session":
+        self.stop.__enter__()
+        if self.report:
+            self.report.__enter__()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self.report:
+            self.report.__exit__()
+        self.stop.__exit__()
+        if error is not None:
+            self.run.write_log(f"ended by {type(error).__name__}: {error}")
+
+    @property
+    def trained_s(self) -> float:
+        """Seconds of training so far, all sittings together."""
+        return time.monotonic() - self.begin
+
+    def record(self, progress: int, figures: Mapping[str, float], shown: Mapping[str, str]) -> None:
+        """Write figures, as TensorBoard tags, and show a few of them beside the progress."""
+        if self.board is None or self.report is None:
+            return
+        more = {
+            "time/minutes": self.trained_s / 60, "speed/resident_mib": resident_mib(),
+            "speed/saving_fraction": self.saving_s / self.trained_s,
+        }  # fmt: skip
+        self.board.scalars(progress, {**figures, **more})
+        self.report.update(min(progress, self.total), shown)
+        trouble = self.board.trouble
+        if bool(trouble) != self.full:
+            self.full = bool(trouble)
+            if trouble:
+                self.run.warn(
+                    f"{self.run.folder} takes no writing ({trouble.strerror}); training goes on, "
+                    "and what belongs there waits in memory"
+                )
+            else:
+                self.run.log(f"{self.run.folder} is written to again, nothing is missing")
+
+    def keep(self, make: Callable[[], Snapshot | None], possible: bool = True) -> None:
+        """Between two updates: save if it is time to; see whether to stop.
+
+        `make` gives what to save, in the first process. Where saving is not `possible` yet, both
+        wait. Every process must come here equally often.
+        """
+        due = self.world.is_first and (
+            time.monotonic() - self.last_save >= self.config.checkpoint_every_s
+        )
+        stop, save = self.world.any(self.stop.requested, due)
+        self.stopped = stop and possible
+        if save and possible and not stop:
+            self.save(make)
+
+    def save(self, make: Callable[[], Snapshot | None]) -> None:
+        """Write a checkpoint. If the disk does not take it, say so and go on."""
+        begin = time.monotonic()
+        snapshot = make()
+        if snapshot is not None:
+            self.write(snapshot)
+        self.last_save = time.monotonic()
+        self.saving_s += self.last_save - begin
+
+    def save_last(self, make: Callable[[], Snapshot | None]) -> None:
+        """Write the checkpoint of the end; wait for room on the disk unless asked to stop."""
+        snapshot = make()
+        while snapshot is not None and not self.write(snapshot):
+            if self.stop.requested:
+                self.run.warn("what was learnt since the last checkpoint is not saved")
+                return
+            time.sleep(RETRY_S)
+        if self.board:
+            self.board.flush()
+
+    def write(self, snapshot: Snapshot) -> bool:
+        """Write a checkpoint; say whether it could be done."""
+        about = {
+            "trained_s": self.trained_s, "saving_s": self.saving_s, "commit": self.commit,
+            "made_on": made_on(self.world),
+        }  # fmt: skip
+        try:
+            checkpoint.save(
+                self.run.checkpoints, snapshot.progress, snapshot.parts, {**snapshot.info, **about},
+                snapshot.metadata, snapshot.chunks,
+            )  # fmt: skip
+        except OSError as error:
+            self.run.warn(
+                f"no checkpoint at {snapshot.progress:,}: {error.strerror}; the one before is "
+                "whole, training goes on, and the next attempt follows"
+            )
+            return False
+        return True
+
+    def say_differences(self, info: Mapping[str, Any]) -> None:
+        """Log what differs from where a checkpoint was made: then the bits may differ too."""
+        now, then = made_on(self.world), info.get("made_on", {})
+        changes = [f"{k} {then[k]} -> {now[k]}" for k in now if k in then and then[k] != now[k]]
+        if changes:
+            self.run.log(
+                f"not where it was saved ({', '.join(changes)}): the same training, but perhaps not "
+                "the same bits"
+            )
+
+
+def newest_checkpoint(run: Run) -> Checkpoint:
+    """Return the newest whole checkpoint; the run's log says which damaged ones it passed over."""
+    found, passed_over = checkpoint.load_newest(run.checkpoints)
+    for line in passed_over:
+        run.warn(line)
+    return found
+
+
+def resume_point(run: Run, world: World) -> Checkpoint | None:
+    """Return, in every process, the checkpoint to go on from; None if the run never saved one.
+
+    Damaged ones that are newer are set aside: they count no more.
+    """
+    found = None
+    if world.is_first and checkpoint.numbered(run.checkpoints):
+        found = newest_checkpoint(run)
+        checkpoint.set_aside_newer(run.checkpoints, found.info["progress"])
+    if world.size == 1:
+        return found
+    info = world.tell(lambda: found.info if found else {})
+    held: dict[str, torch.Tensor] = {}
+    if found:
+        parts = [name.removesuffix(".safetensors") for name in found.info["sha256"]]
+        for part in parts:
+            held |= prefixed(part, found.tensors(part))
+    held = world.tell_tensors(held)
+    return Checkpoint(run.checkpoints, info, held) if info else None
+
+
+def is_evaluated(run: Run, world: World) -> bool:
+    """Say whether a run's evaluation at the end was done, or none was wanted."""
+    wanted = run.config.get("eval_games", 0)
+    return world.tell(lambda: not wanted or (run.folder / "eval.json").exists())
+
+
+def lengthened(before: int, after: int, unit: str, old_rate: float, new_rate: float) -> str:
+    """Return what lengthening a run does to its schedule, as a line for the log."""
+    return (
+        f"lengthened from {before:,} to {after:,} {unit}; the schedule is a function of progress: "
+        f"the learning rate, {old_rate:.2g} where the run stands, goes on from {new_rate:.2g}"
+    )
+
+
+def made_on(world: World) -> dict[str, Any]:
+    """Return processes, threads, processor, GPUs and versions."""
+    machine = hardware()
+    return {
+        "processes": world.size, "threads": torch.get_num_threads(), "cpu": machine["cpu"],
+        "gpus": machine["gpus"], **versions(),
+    }  # fmt: skip
+
+
+def resident_mib() -> float:
+    """Return the memory that this process holds, in MiB; not a number where /proc is missing."""
+    path = Path("/proc/self/statm")
+    pages = int(path.read_text().split()[1]) if path.exists() else float("nan")
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class StopRequest:
+    """Turns the first ctrl-C or SIGTERM into a flag, so that a run can save before it ends.
+
+    A second one ends the process at once, as ever. Under torchrun one ctrl-C arrives twice, from
+    the terminal and passed on, so there a second one counts only after some seconds.
+    """
+
+    GRACE_S = 5.0
+
+    def __init__(self) -> None:
+        self.requested, self.since = False, 0.0
+        self.previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        self.previous = {s: signal.signal(s, self.handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Set the flag; a second signal gets the handler of before."""
+        if self.requested and time.monotonic() - self.since < (self.GRACE_S if launch() else 0.0):
+            return
+        if self.requested:
+            self.__exit__()
+            signal.raise_signal(number)
+            return
+        self.requested, self.since = True, time.monotonic()
+        if os.environ.get("RANK", "0") == "0":
+            print("\nstopping: saving first (once more to quit at once)", file=sys.stderr)

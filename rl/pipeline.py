@@ -1,0 +1,144 @@
+"""Playing one rollout ahead of learning, in one process or in several.
+
+While rollout k is learnt from, a thread plays rollout k + 1 with the weights from before; with
+`sync` the two strictly alternate. The thread only works on weights handed to it, so a run is a
+function of its config.
+
+Several processes share the environments. A checkpoint holds all of them side by side, so that a run
+may go on with another number of processes.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float64
+from torch import Tensor
+
+from backbones.training.checkpoint import prefixed, under
+from backbones.training.distributed import World
+from rl.contract import Environments, Game
+from rl.network import ActorCritic, acting_copy, publish
+from rl.report import SCORE_OVER_GAMES, rollout_scalars
+from rl.rollout import Collector, Rollout
+
+State = dict[str, Tensor]
+
+
+class Pipeline:
+    """The collector, the rollout in hand, the copy of the weights that plays, recent games."""
+
+    def __init__(
+        self, envs: Environments, num_steps: int, seed: int, device: torch.device, world: World,
+        *, sync: bool,
+    ) -> None:  # fmt: skip
+        self.collector = Collector(envs, num_steps, seed, device)
+        self.envs, self.world, self.sync = envs, world, sync
+        self.scores: list[Game] = []
+
+    def begin(self, network: ActorCritic, dtype: torch.dtype) -> None:
+        """Begin the first games and play the first rollout."""
+        self.acting = acting_copy(network, dtype)
+        self.collector.reset()
+        self.rollout = self.collector.collect(self.acting)
+
+    def advance(
+        self, network: ActorCritic, learn: Callable[[Rollout], dict[str, float]],
+        pool: ThreadPoolExecutor,
+    ) -> tuple[Rollout, dict[str, float]]:  # fmt: skip
+        """Learn from the rollout in hand while the next is played, or, with `sync`, before.
+
+        Return the rollout learnt from (this process's share), and figures as TensorBoard tags.
+        """
+        rollout, collect, start = self.rollout, self.collector.collect, time.monotonic()
+        publish(network, self.acting)
+        upcoming = None if self.sync else pool.submit(collect, self.acting)
+        figures = learn(rollout)
+        learnt = time.monotonic()
+        if upcoming is None:
+            publish(network, self.acting)
+        self.rollout = upcoming.result() if upcoming else collect(self.acting)
+        end = time.monotonic()
+        self.scores = (self.scores + self.games_of_all(rollout))[-SCORE_OVER_GAMES:]
+        seconds = {**rollout.seconds, "learn": learnt - start, "wait": end - learnt}
+        env_steps = int(self.world.sum_(torch.tensor(rollout.action.numel())))
+        return rollout, figures | rollout_scalars(env_steps, seconds, self.scores)
+
+    @property
+    def can_be_saved(self) -> bool:
+        """Whether the running games can be brought back: always, or where all have just begun."""
+        every = self.envs.end_games_every
+        return not every or self.collector.num_rollouts * self.collector.num_steps % every == 0
+
+    def games_of_all(self, rollout: Rollout) -> list[Game]:
+        """Return the games that ended in a rollout, those of all processes in the first one."""
+        if self.world.size == 1:
+            return rollout.games
+        # In the order of their ends, as one process lists them: by step, then by environment.
+        ended = (rollout.age[1:] == 0).nonzero()[:, :1]
+        table = torch.cat([ended, as_table(rollout.games)], dim=1)
+        rows = [row for share in self.world.gather({"games": table}) for row in share["games"]]
+        ordered = sorted(row.tolist() for row in rows)
+        return [Game(int(n), score, int(length)) for _, n, score, length in ordered]
+
+    def state(self) -> tuple[State, dict[str, Any]]:
+        """Return tensors and figures from which `load_state` goes on; empty but in the first."""
+        state = prefixed("rollout", self.rollout.tensors())
+        state |= prefixed("collector", self.collector.state_dict())
+        state["games"] = as_table(self.rollout.games)
+        return side_by_side(self.world.gather(state)), {"scores": self.scores}
+
+    def load_state(
+        self, state: State, info: Mapping[str, Any], network: ActorCritic, dtype: torch.dtype
+    ) -> bool:
+        """Take over this process's share; False if a game did not repeat itself anywhere."""
+        self.acting = acting_copy(network, dtype)
+        state = share_of(state, self.envs.numbers)
+        blocks: dict[str, Any] = dict(under("rollout", state))
+        games = [Game(int(n), score, int(length)) for n, score, length in state["games"].tolist()]
+        self.rollout = Rollout(**blocks, games=games)
+        self.scores = [Game(*game) for game in info["scores"]]
+        same = self.collector.load_state_dict(under("collector", state))
+        return not self.world.any(not same)[0]
+
+
+def as_table(games: list[Game]) -> Float64[Tensor, "games 3"]:
+    """Return games as rows of environment, score and length."""
+    return torch.tensor(games, dtype=torch.float64).reshape(-1, len(Game._fields))
+
+
+def side_by_side(shares: list[State]) -> State:
+    """Return the states of several processes as one, environments in order.
+
+    Environments lie along axis 1 of a tensor, or axis 0 if that is its only one; single numbers
+    are everybody's. Where one process remembers fewer rows, zeros stand before its first.
+    """
+    whole: State = {}
+    for name in shares[0] if shares else ():
+        parts = [share[name] for share in shares]
+        if name == "games":
+            whole[name] = torch.cat(parts)
+        elif parts[0].ndim < 2:
+            whole[name] = torch.cat(parts) if parts[0].ndim else parts[0]
+        else:
+            rows = max(len(part) for part in parts)
+            behind = [0, 0] * (parts[0].ndim - 1)
+            padded = [F.pad(part, [*behind, rows - len(part), 0]) for part in parts]
+            whole[name] = torch.cat(padded, dim=1)
+    return whole
+
+
+def share_of(state: State, numbers: range) -> State:
+    """Return the part of a whole state that belongs to some environments."""
+    part: State = {}
+    for name, tensor in state.items():
+        if name == "games":
+            part[name] = tensor[[int(row[0]) in numbers for row in tensor]]
+        elif tensor.ndim < 2:
+            part[name] = tensor[numbers.start : numbers.stop] if tensor.ndim else tensor
+        else:
+            part[name] = tensor[:, numbers.start : numbers.stop].contiguous()
+    return part

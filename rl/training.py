@@ -1,0 +1,79 @@
+"""A run of an algorithm that learns from rollouts: how it begins, what is saved, how it goes on."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+
+from backbones.training.checkpoint import Checkpoint, prefixed, under
+from backbones.training.distributed import World
+from backbones.training.errors import UserError
+from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
+from backbones.training.precision import Precision, choose_device
+from backbones.training.session import Snapshot
+from rl.agent import agent_snapshot, load_weights, start_from
+from rl.contract import mean_score
+from rl.environments import make_environments
+from rl.pipeline import Pipeline
+from rl.report import SCORE_OVER_GAMES
+from rl.rollout import Rollout
+
+
+class Training:
+    """A run in progress: the learner, and the pipeline that plays for it."""
+
+    def __init__(
+        self, job: str, config: Any, make_learner: Callable[..., Any], world: World
+    ) -> None:
+        """`config` has the fields of PPO's; `make_learner` is a class such as PPO's Learner."""
+        self.job, self.config, self.world = job, config, world
+        torch.set_num_threads(config.run.threads)
+        self.device = choose_device(config.run.device, world)
+        share = world.share(config.num_envs)
+        if not share:
+            raise UserError(f"{world.size} processes cannot share num_envs = {config.num_envs}")
+        self.envs = make_environments(
+            config.env, share, seed=config.run.seed, options=config.env_options,
+            threads=config.env_threads, end_games_every=config.end_games_every or 0,
+        )  # fmt: skip
+        self.learner = make_learner(config, len(self.envs.action_names), self.device, world, share)
+        self.pipeline = Pipeline(
+            self.envs, config.num_steps, config.run.seed, self.device, world, sync=config.sync
+        )
+
+    def begin(self) -> list[str]:
+        """Start anew, from the weights of another run if asked; return lines for the log."""
+        learner, trunk = self.learner, self.config.trunk
+        said = self.world.tell(lambda: start_from(learner.network, trunk, self.config.env))
+        self.world.broadcast_(learner.network.state_dict().values())
+        learner.choose_precision()
+        self.pipeline.begin(learner.network, learner.precision.dtype)
+        return said
+
+    def advance(self, pool: ThreadPoolExecutor) -> tuple[Rollout, dict[str, float]]:
+        """Learn from one rollout and play one; see `Pipeline.advance`."""
+        return self.pipeline.advance(self.learner.network, self.learner.learn, pool)
+
+    def checkpoint(self) -> Snapshot | None:
+        """Return, in the first process, what `restore` continues from exactly."""
+        learner, scores = self.learner, self.pipeline.scores
+        state, info = self.pipeline.state()
+        if not self.world.is_first:
+            return None
+        state |= prefixed("adam", optimizer_tensors(learner.optimizer))
+        info |= {
+            "job": self.job, "data": self.config.env, "num_actions": len(self.envs.action_names),
+            "rollouts": learner.rollouts, "precision": learner.precision.name,
+            "score": mean_score(scores) if len(scores) == SCORE_OVER_GAMES else None,
+        }  # fmt: skip
+        return agent_snapshot(learner.env_steps, learner.network, state, info)
+
+    def restore(self, found: Checkpoint) -> bool:
+        """Continue from a checkpoint; False if its games could not be lived through again."""
+        info, state, learner = found.info, found.tensors("state"), self.learner
+        load_weights(learner.network, found)
+        load_optimizer_tensors(learner.optimizer, under("adam", state))
+        learner.rollouts = info["rollouts"]
+        learner.precision = Precision(info["precision"], self.device.type, "as in the checkpoint")
+        return self.pipeline.load_state(state, info, learner.network, learner.precision.dtype)

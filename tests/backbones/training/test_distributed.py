@@ -1,0 +1,94 @@
+"""Several processes equal one: shares, messages, one update, whole runs."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from backbones.training.distributed import World
+from backbones.training.log import read_metrics
+from rl.pipeline import share_of, side_by_side
+from tests.faults.trials import FLAGS, TWO_PROCESSES, arcadia, start, weights
+
+
+def test_alone_every_message_is_what_was_given():
+    world, tensor = World(), torch.arange(3.0)
+    assert world.sum_(tensor) is tensor
+    assert world.any(True, False) == [True, False]
+    assert world.tell(lambda: {"a": 1}) == {"a": 1}
+    assert world.gather({"x": tensor})[0]["x"] is tensor
+
+
+@pytest.mark.parametrize(("count", "size"), [(16, 2), (7, 3), (3, 4)])
+def test_shares_are_in_order_and_leave_nothing_out(count, size):
+    shares = [World(rank, size).share(count) for rank in range(size)]
+    assert [n for share in shares for n in share] == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_states_side_by_side_can_be_shared_out_again_among_another_number():
+    whole = {
+        "actions": torch.arange(20).reshape(5, 4), "age": torch.arange(4),
+        "frames": torch.arange(24).reshape(2, 4, 3), "num_rollouts": torch.tensor(7),
+        "games": torch.tensor([[1.0, 5, 9], [3, 6, 8]], dtype=torch.float64),
+    }  # fmt: skip
+    for size in (1, 2, 3):
+        shares = [share_of(whole, World(rank, size).share(4)) for rank in range(size)]
+        again = side_by_side(shares)
+        assert all(torch.equal(again[name], whole[name]) for name in whole)
+
+
+def test_a_process_that_remembers_fewer_rows_has_zeros_before_its_first():
+    shares = [{"actions": torch.ones(3, 1)}, {"actions": torch.ones(1, 1)}]
+    assert side_by_side(shares)["actions"].tolist() == [[1, 0], [1, 0], [1, 1]]
+
+
+MESSAGES = """
+import torch
+from backbones.training.distributed import join, leave
+world = join()
+mine = {"x": torch.full((2 + world.rank, 2), world.rank), "b": torch.tensor([True])}
+assert world.sum_(torch.tensor(1.0 + world.rank)) == 3
+assert world.any(world.rank == 1, False) == [True, False]
+assert world.tell(lambda: {"rank": world.rank}) == {"rank": 0}
+assert torch.equal(world.tell_tensors(mine)["x"], torch.zeros(2, 2, dtype=torch.int64))
+parts = world.gather(mine)
+assert [p["x"].shape[0] for p in parts] == ([2, 3] if world.is_first else [])
+a, b = torch.full((3,), float(world.rank)), torch.tensor([world.rank, 5])
+world.broadcast_([a, b])
+assert a.sum() == 0 and b.tolist() == [0, 5]
+leave(world)
+print("fine")
+"""
+
+
+def test_messages_between_two_processes(tmp_path):
+    (tmp_path / "messages.py").write_text(MESSAGES)
+    process = start([*TWO_PROCESSES, str(tmp_path / "messages.py")], tmp_path)
+    assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert (tmp_path / "said.txt").read_text().count("fine") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("normalise_over", "updates", "rollouts"),
+    [("rollout", 1, 1), ("minibatch", 1, 1), ("rollout", 4, 3), ("minibatch", 4, 3)],
+)
+def test_two_processes_end_where_one_does(tmp_path, normalise_over, updates, rollouts):
+    # 5 environments: shares of 2 and 3.
+    flags = ["train", "ppo", *FLAGS, "--env", "Arcadia/Catch-v0", "--num-envs", "5"]
+    flags += ["--normalise-over", normalise_over, "--minibatch-size", str(160 // updates)]
+    flags += ["--total-steps", str(160 * rollouts)]
+    for name, torchrun in (("one", ()), ("two", TWO_PROCESSES)):
+        process = arcadia(*flags, "--name", name, runs=tmp_path, torchrun=torchrun)
+        assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    (steps, one), (two_steps, two) = (weights(tmp_path, name) for name in ("one", "two"))
+    assert steps == two_steps == 160 * rollouts
+    for name, tensor in one.items():
+        assert_close(two[name], tensor, atol=1e-5, rtol=1e-5)
+    first, second = (read_metrics(tmp_path / "ppo" / name) for name in ("one", "two"))
+    for mine, theirs in zip(first, second, strict=True):
+        for tag in mine:
+            if tag.startswith(("train/", "rollout/")):
+                assert math.isclose(mine[tag], theirs[tag], rel_tol=1e-4, abs_tol=1e-5), tag

@@ -1,0 +1,233 @@
+"""Nothing is lost: kills, a full disk, one that takes no writing, dead workers, clocks set back."""
+
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from backbones.training import checkpoint
+from backbones.training.config import RunConfig, changed
+from backbones.training.errors import UserError
+from backbones.training.files import Appender
+from backbones.training.log import read_metrics
+from backbones.training.run import find_run
+from rl import ppo
+from tests.faults import kill
+from tests.faults.trials import FLAGS, TWO_PROCESSES, arcadia, differing
+
+CATCH = changed(ppo.SMOKE, env="Arcadia/Catch-v0", total_steps=1024, eval_games=0,
+                run=RunConfig(precision="fp32", checkpoint_every_s=1e-6))  # fmt: skip
+
+
+def named(name: str, **values):
+    return changed(CATCH, run=changed(CATCH.run, name=name), **values)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_as_if_never_killed(tmp_path):
+    flags = [*FLAGS, "--env", "ALE/Breakout-v5", "--total-steps", "4096"]
+    assert kill.trial(tmp_path, flags, kills=3, seed=int(time.time()), say=print) == 3
+    assert differing(tmp_path, "whole", "killed") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["full", "read-only"])
+def test_a_run_goes_on_without_its_disk_and_misses_nothing_afterwards(kind):
+    own_mounts = ["unshare", "--user", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*own_mounts, "true"]).returncode:
+        pytest.skip("this machine does not let `unshare` make file systems of one's own")
+    words = [*own_mounts, sys.executable, "-m", "tests.faults.disk", kind]
+    out = subprocess.run(words, capture_output=True, text=True, timeout=200)
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert "the ends are equal" in out.stdout
+
+
+def workers(process: subprocess.Popen) -> list[int]:
+    """Return the processes that torchrun has started."""
+    return [
+        int(p) for p in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ]
+
+
+def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> None:
+    while len(checkpoint.numbered(folder / "checkpoints")) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
+def test_a_dead_worker_is_restarted_and_the_run_ends_the_same(tmp_path):
+    flags = ["train", "ppo", *FLAGS, "--env", "Arcadia/Catch-v0", "--total-steps", "6400"]
+    restarting = (*TWO_PROCESSES, "--max-restarts", "3")
+    whole = arcadia(*flags, "--name", "whole", runs=tmp_path, torchrun=restarting)
+    assert whole.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    # No --name: the restarted processes must find their run by themselves.
+    process = arcadia(*flags, runs=tmp_path, torchrun=restarting)
+    folder = tmp_path / "ppo" / "catch-1"
+    wait_for_checkpoint(folder, process)
+    os.kill(workers(process)[1], signal.SIGKILL)
+    assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert "goes on at" in (folder / "log.txt").read_text()
+    assert not (tmp_path / "ppo" / "catch-2").exists()
+    assert differing(tmp_path, "whole", "catch-1") == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
+def test_ctrl_c_stops_all_processes_after_saving_and_one_process_can_go_on(tmp_path):
+    flags = ["train", "ppo", *FLAGS, "--env", "Arcadia/Catch-v0", "--total-steps", "6400"]
+    process = arcadia(*flags, "--name", "both", runs=tmp_path, torchrun=TWO_PROCESSES)
+    folder = tmp_path / "ppo" / "both"
+    wait_for_checkpoint(folder, process)
+    # A terminal sends it to torchrun and to its workers alike; torchrun passes it on once more.
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=60)
+    log = (folder / "log.txt").read_text()
+    assert "stopped at" in log, (tmp_path / "said.txt").read_text()
+    alone = arcadia("resume", "both", runs=tmp_path)
+    assert alone.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert "processes 2 -> 1" in (folder / "log.txt").read_text()
+    assert checkpoint.load_newest(folder / "checkpoints")[0].info["progress"] == 6400
+
+
+def test_a_clock_that_jumps_changes_nothing(runs, monkeypatch):
+    whole = ppo.train(named("whole"))
+    real, calls = time.time, []
+
+    def jumping() -> float:
+        calls.append(1)
+        return real() + (-1) ** len(calls) * 1e6 * len(calls)
+
+    monkeypatch.setattr(time, "time", jumping)
+    jumped = ppo.train(named("jumped"))
+    shutil.rmtree(checkpoint.numbered(jumped.checkpoints)[-1])
+    ppo.resume(find_run("last"))
+    assert find_run("last").name == jumped.name
+    assert differing(runs, "whole", "jumped") == []
+    steps = [line["step"] for line in read_metrics(jumped.folder)]
+    assert steps == [line["step"] for line in read_metrics(whole.folder)]
+    # TensorBoard reads event files in the order of their names.
+    events = sorted(jumped.folder.glob("events.*"), key=lambda path: path.stat().st_mtime_ns)
+    assert events == sorted(events)
+    assert len(events) == 2
+
+
+@pytest.mark.parametrize("length", [0, 0.5, 0.999])
+@pytest.mark.parametrize("name", ["cnn.safetensors", "state.safetensors", "checkpoint.json"])
+@pytest.mark.parametrize("zeros", [False, True])
+def test_files_that_a_power_cut_has_halved_are_stepped_around(runs, name, length, zeros):
+    run = ppo.train(named("whole"))
+    shutil.copytree(run.folder, run.folder.with_name("cut"))
+    cut = find_run("cut")
+    path = checkpoint.numbered(cut.checkpoints)[-1] / name
+    data = path.read_bytes()
+    kept = data[: int(length * len(data))]
+    path.write_bytes(kept + bytes(len(data) - len(kept)) if zeros else kept)
+    for log in ("metrics.jsonl", next(cut.folder.glob("events.*")).name):
+        with (cut.folder / log).open("ab") as file:
+            file.write(bytes(100))
+    ppo.resume(cut)
+    assert differing(runs, "whole", "cut") == []
+    assert len(read_metrics(cut.folder)) == len(read_metrics(run.folder))
+    assert "taking the one before" in (cut.folder / "log.txt").read_text()
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(runs):
+    whole, bare = ppo.train(named("whole")), ppo.train(named("bare"))
+    shutil.rmtree(bare.checkpoints)
+    ppo.resume(bare)
+    assert "no checkpoint yet: it begins anew" in (bare.folder / "log.txt").read_text()
+    assert differing(runs, "whole", "bare") == []
+    assert whole.folder.exists()
+
+
+def test_a_folder_without_a_config_does_not_block_its_name(runs):
+    (runs / "ppo" / "x").mkdir(parents=True)
+    assert ppo.train(named("x", total_steps=128)).folder == runs / "ppo" / "x"
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_update(runs, monkeypatch):
+    clip, calls = ppo.FlatGradients.clip, []
+
+    def explodes(self, max_norm):
+        calls.append(1)
+        if len(calls) == 4:
+            self.flat[7] = math.inf
+        return clip(self, max_norm)
+
+    monkeypatch.setattr(ppo.FlatGradients, "clip", explodes)
+    with pytest.raises(UserError, match="not finite at update 4; the last checkpoint is whole"):
+        ppo.train(named("bad", minibatch_size=64))  # two updates a rollout
+    found, passed_over = checkpoint.load_newest(find_run("bad").checkpoints)
+    assert (found.info["rollouts"], passed_over) == (1, [])
+    assert all(t.isfinite().all() for t in found.tensors("cnn").values())
+    assert "not finite at update 4" in (find_run("bad").folder / "log.txt").read_text()
+
+
+def test_two_processes_cannot_train_one_run(runs):
+    run = ppo.train(named("busy"))
+    with run.lock():
+        process = arcadia("resume", "busy", runs=runs)
+        assert process.wait(timeout=60) == 2
+    said = (runs / "said.txt").read_text()
+    assert said.strip() == (
+        "arcadia: ppo/busy is being trained by another process; wait for it or stop it"
+    )
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_others_whole(tmp_path):
+    code = """
+import resource, sys, torch
+from pathlib import Path
+from backbones.training import checkpoint
+folder = Path(sys.argv[1])
+checkpoint.save(folder, 1, {"a": {"x": torch.zeros(10)}}, {})
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
+try:
+    checkpoint.save(folder, 2, {"a": {"x": torch.zeros(10)}, "b": {"x": torch.zeros(10_000)}}, {})
+except OSError as error:
+    print("refused:", error.strerror)
+print(checkpoint.load_newest(folder)[0].info["progress"], sorted(p.name for p in folder.iterdir()))
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True
+    )
+    assert out.stdout.splitlines() == ["refused: File too large", "1 ['000000000001']"], out.stderr
+
+
+def test_what_the_disk_refuses_is_appended_later_in_order_and_whole(tmp_path):
+    path = tmp_path / "folder" / "file"
+    appender = Appender(path)
+    appender.write(b"one\n")
+    appender.write(b"two\n")
+    assert appender.trouble is not None
+    path.parent.mkdir()
+    appender.write(b"three\n")
+    assert appender.trouble is None
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+
+
+def test_a_piece_that_fits_only_in_part_leaves_the_file_as_it_was(tmp_path):
+    code = """
+import resource, sys
+from pathlib import Path
+from backbones.training.files import Appender
+appender = Appender(Path(sys.argv[1]))
+appender.write(b"a" * 900)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+appender.write(b"b" * 900)
+print(appender.path.stat().st_size, appender.trouble.strerror)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+appender.write(b"c")
+print(appender.path.stat().st_size, appender.trouble)
+"""
+    words = [sys.executable, "-c", code, str(tmp_path / "file")]
+    out = subprocess.run(words, capture_output=True, text=True)
+    assert out.stdout.splitlines() == ["900 File too large", "1801 None"], out.stderr
