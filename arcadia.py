@@ -189,14 +189,15 @@ def complain(what: object) -> None:
         print(f"arcadia: {what}", file=sys.stderr)
 
 
-def load(run: str, device: str = "cpu") -> "Agent":
+def load(run: str, device: str = "cpu", *, best: bool = False) -> "Agent":
     """Return the trained agent of a run: `load("last").act(obs)`.
 
-    `run` is a name, a path, zoo/NAME or last. Raises UserError, a ValueError, if there is none.
+    `run` is a name, a path, zoo/NAME or last; `best` takes the checkpoint of the highest score
+    while training rather than the newest. Raises UserError, a ValueError, if there is none.
     """
     from rl.agent import load_agent
 
-    return load_agent(run, device)
+    return load_agent(run, device, best=best)
 
 
 if __name__ == "__main__":

@@ -130,10 +130,10 @@ def start_from(network: ActorCritic, trunk: TrunkConfig, env: str) -> list[str]:
     return [*said, f"the heads start from {run.name} too, which played the same game"]
 
 
-def load_agent(run: Run | str | Path, device: str = "cpu") -> Agent:
+def load_agent(run: Run | str | Path, device: str = "cpu", *, best: bool = False) -> Agent:
     """Return the agent of a run with its newest whole checkpoint; UserError if there is none.
 
-    Works for every job in `rl` whose module has `Config` and `build_network`.
+    With `best`, that of the highest score while training, the mean of the last 20 games. Works for every job in `rl` whose module has `Config` and `build_network`.
     """
     if not isinstance(run, Run):
         run = find_run(str(run))
@@ -142,7 +142,7 @@ def load_agent(run: Run | str | Path, device: str = "cpu") -> Agent:
     except ModuleNotFoundError:
         raise UserError(f"{run.name} is of the job {run.job!r}, which plays no games") from None
     config = from_dict(job.Config, run.config)
-    found = newest_checkpoint(run)
+    found = checkpoint.load_best(run.checkpoints) if best else newest_checkpoint(run)
     network = job.build_network(config, found.info["num_actions"]).eval()
     load_weights(network, found)
     network.to(choose_device(device))

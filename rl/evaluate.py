@@ -38,6 +38,8 @@ class Config:
 
     run: tyro.conf.Positional[str] = "last"
     """A run: its name, a path, zoo/NAME or last."""
+    best: bool = False
+    """Take the checkpoint of the highest score while training, not the newest."""
     games: int = 20
     """Games to play."""
     choice: Choice = "sampled"
@@ -189,7 +191,7 @@ def finish(run: Run, board: Board, games: int, env_steps: int) -> None:
 def main(config: Config) -> int:
     """The command `arcadia eval`."""
     run = find_run(config.run)
-    agent = load_agent(run)
+    agent = load_agent(run, best=config.best)
     given = {k: getattr(config, k) for k in ("sticky", "noop_max", "max_frames")}
     options = changed(agent.options, **{k: v for k, v in given.items() if v is not None})
     result = evaluate(

@@ -43,6 +43,8 @@ class Config:
     """Film into this .mp4 file."""
     force: bool = False
     """Overwrite the film if it exists."""
+    best: bool = False
+    """Take the checkpoint of the highest score while training, not the newest."""
     follow: bool = False
     """Take the newest weights of a run in training at the end of every game."""
     games: int | None = None
@@ -63,6 +65,8 @@ class Config:
         require_fraction(self, "epsilon")
         if self.window + self.terminal + (self.video is not None) > 1:
             raise ValueError("choose one of --window, --terminal and --video")
+        if self.best and self.follow:
+            raise ValueError("choose one of --best and --follow, which takes the newest")
         if self.games is not None and self.games < 1:
             raise ValueError(f"games = {self.games} must be at least 1")
         if self.seed < 0:
@@ -144,11 +148,11 @@ def make_show(config: Config, run: Run, fps: float) -> tuple[Show, bool]:
     return Film(path, fps, config.force), True
 
 
-def wait_for_agent(run: Run, follow: bool) -> Agent:
+def wait_for_agent(run: Run, follow: bool, best: bool) -> Agent:
     """Load the run's agent; while following, wait for the first checkpoint of a run in training."""
     while True:
         try:
-            return load_agent(run)
+            return load_agent(run, best=best)
         except UserError:
             if not (follow and run.is_running()):
                 raise
@@ -160,7 +164,7 @@ def main(config: Config) -> int:
     """The command `arcadia watch`."""
     torch.set_num_threads(1)
     run = find_run(config.run)
-    agent = wait_for_agent(run, config.follow)
+    agent = wait_for_agent(run, config.follow, config.best)
     show, filming = make_show(config, run, pictures_per_s(agent.env, agent.options))
     games = config.games or (1 if filming else sys.maxsize)
     limit_s = config.limit_s or (FILM_LIMIT_S if filming else math.inf)

@@ -142,7 +142,9 @@ def test_resume_of_a_finished_run_has_nothing_to_train(smoke_runs, tmp_path, mon
     shutil.copytree(smoke_runs, tmp_path / "runs")
     monkeypatch.setenv("ARCADIA_RUNS", str(tmp_path / "runs"))
     assert arcadia.main(["resume", "last"]) == 0
-    assert "resumed ppo/pong-1 at 256 env steps" in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        "ppo/pong-1 is finished; `arcadia resume ppo/pong-1 --extend N` lengthens it\n"
+    )
 
 
 def test_load_gives_an_agent(smoke):
@@ -239,7 +241,10 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_goes_on(runs):
         (["watch", "nonsense"], "is not a run"),
         (["watch", "--window", "--terminal"], "choose one of"),
         (["play", "ALE/Pnog-v5"], "did you mean ALE/Pong-v5?"),
-        (["resume"], "takes one RUN"),
+        (["resume"], "there is no run in"),
+        (["resume", "a", "b"], "b"),
+        (["resume", "--extend", "-5"], "0 or above"),
+        (["resume", "--extend", "much"], "much"),
         (["resume", "nonsense"], "is not a run"),
         (["board", "--port", "99999999"], "between 1 and 65535"),
         (["bench", "go"], "choose one of ppo"),

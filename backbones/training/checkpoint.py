@@ -200,6 +200,15 @@ def check(path: Path) -> Checkpoint:
     return Checkpoint(path, info)
 
 
+def summary(folder: Path) -> str:
+    """Return the last and the best checkpoint and their size, as a line for people."""
+    words = f"checkpoints: last at {int(numbered(folder)[-1].name):,}"
+    top = best(folder)
+    if top is not None:
+        words += f", best at {int(top.name):,} (score {read_info(top)['score']:.1f})"
+    return f"{words}; {size_bytes(folder) / 2**20:.1f} MiB"
+
+
 def load_best(folder: Path) -> Checkpoint:
     """Return the checkpoint of the highest score; UserError if none has one or it is damaged."""
     path = best(folder)

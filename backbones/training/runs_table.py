@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from backbones.training.checkpoint import size_bytes
 from backbones.training.log import read_metrics
 from backbones.training.progress import clock
 from backbones.training.run import Run, all_runs, runs_folder
@@ -22,7 +23,7 @@ def final_score(run: Run) -> str:
 
 
 def row_of(run: Run) -> list[str]:
-    """Return name, what is trained, progress, minutes, scores and state of a run."""
+    """Return name, what is trained, progress, minutes, scores, size and state of a run."""
     metrics = read_metrics(run.folder)
     last: dict[str, Any] = {}
     for line in metrics:
@@ -33,7 +34,8 @@ def row_of(run: Run) -> list[str]:
     score = f"{last['rollout/score']:.1f}" if "rollout/score" in last else ""
     return [
         run.name, str(run.config.get("env", "")), f"{done:,} / {total:,}",
-        clock(60 * last.get("time/minutes", 0.0)), score, final_score(run), state,
+        clock(60 * last.get("time/minutes", 0.0)), score, final_score(run),
+        f"{size_bytes(run.folder) / 2**20:.0f} MiB", state,
     ]  # fmt: skip
 
 
@@ -44,8 +46,8 @@ def print_runs() -> None:
         print(f"no runs in {runs_folder()} yet; start with `arcadia train ppo`")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("run", "env", "env steps", "time", "score", "eval", "state"):
-        table.add_column(name, justify="right" if name in ("time", "score", "eval") else "left",
+    for name in ("run", "env", "env steps", "time", "score", "eval", "size", "state"):
+        table.add_column(name, justify="right" if name in ("time", "score", "eval", "size") else "left",
                          overflow="fold")  # fmt: skip
     for run in runs:
         table.add_row(*row_of(run))

@@ -138,6 +138,7 @@ class Session:
             time.sleep(RETRY_S)
         if self.board:
             self.board.flush()
+            self.run.log(checkpoint.summary(self.run.checkpoints))
 
     def write(self, snapshot: Snapshot) -> bool:
         """Write a checkpoint; say whether it could be done."""
