@@ -133,7 +133,8 @@ def start_from(network: ActorCritic, trunk: TrunkConfig, env: str) -> list[str]:
 def load_agent(run: Run | str | Path, device: str = "cpu", *, best: bool = False) -> Agent:
     """Return the agent of a run with its newest whole checkpoint; UserError if there is none.
 
-    With `best`, that of the highest score while training, the mean of the last 20 games. Works for every job in `rl` whose module has `Config` and `build_network`.
+    With `best`, that of the highest score while training, the mean of the last 20 games. Works for
+    every job in `rl` whose module has `Config` and `build_network`.
     """
     if not isinstance(run, Run):
         run = find_run(str(run))

@@ -45,9 +45,9 @@ def print_runs() -> None:
     if not runs:
         print(f"no runs in {runs_folder()} yet; start with `arcadia train ppo`")
         return
-    table = Table(box=None, pad_edge=False)
+    table, right = Table(box=None, pad_edge=False), ("time", "score", "eval", "size")
     for name in ("run", "env", "env steps", "time", "score", "eval", "size", "state"):
-        table.add_column(name, justify="right" if name in ("time", "score", "eval", "size") else "left",
+        table.add_column(name, justify="right" if name in right else "left",
                          overflow="fold")  # fmt: skip
     for run in runs:
         table.add_row(*row_of(run))

@@ -165,8 +165,8 @@ class Session:
         changes = [f"{k} {then[k]} -> {now[k]}" for k in now if k in then and then[k] != now[k]]
         if changes:
             self.run.log(
-                f"not where it was saved ({', '.join(changes)}): the same training, but perhaps not "
-                "the same bits"
+                f"not where it was saved ({', '.join(changes)}): the same training, but "
+                "perhaps not the same bits"
             )
 
 

@@ -231,3 +231,20 @@ print(appender.path.stat().st_size, appender.trouble)
     words = [sys.executable, "-c", code, str(tmp_path / "file")]
     out = subprocess.run(words, capture_output=True, text=True)
     assert out.stdout.splitlines() == ["900 File too large", "1801 None"], out.stderr
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_where_games_do_not_repeat_themselves_a_run_resumes_exactly_between_their_ends(
+    runs, sync, capsys
+):
+    unruly = {"env": "tests.rl.unruly_game:Unruly-v0", "end_games_every": 96, "sync": sync}
+    whole, cut = (ppo.train(named(name, **unruly)) for name in ("whole", "cut"))
+    kept = [int(path.name) // 128 for path in checkpoint.numbered(cut.checkpoints)]
+    # A rollout is 32 env steps: saved is where all games have just ended, and at the end.
+    assert [(rollouts + 1) % 3 for rollouts in kept[:-1]] == [0] * (len(kept) - 1)
+    shutil.rmtree(checkpoint.numbered(cut.checkpoints)[-1])
+    capsys.readouterr()
+    ppo.resume(find_run("cut"))
+    assert "not exact" not in capsys.readouterr().err
+    assert differing(runs, "whole", "cut") == []
+    assert whole.folder.exists()

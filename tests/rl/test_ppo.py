@@ -11,12 +11,12 @@ from gymnasium.spaces import Box, Discrete
 from torch.testing import assert_close
 
 from backbones.training import session
-from backbones.training.config import RunConfig, changed
+from backbones.training.config import ResumeConfig, RunConfig, changed
 from backbones.training.log import read_metrics
 from backbones.training.run import Run, find_run
 from backbones.transfer import TrunkConfig
 from rl import ppo
-from rl.agent import load_agent
+from rl.agent import load_agent, start_from
 from rl.environments import EnvOptions
 from rl.evaluate import evaluate
 
@@ -214,10 +214,65 @@ def test_a_trunk_started_from_another_run_and_frozen_stays_as_it_was(runs):
     assert not torch.equal(weights(run)["cnn.s3.weight"], weights(source)["cnn.s3.weight"])
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(runs, monkeypatch):
-    monkeypatch.setattr(ppo, "normalise", lambda groups, world: [v * math.nan for v in groups])
-    with pytest.raises(ValueError, match="not finite"):
-        ppo.train(TINY)
+def test_a_finished_run_can_be_lengthened_and_says_what_that_does_to_the_schedule(runs, capsys):
+    run = ppo.train(changed(TINY, total_steps=2048, anneal_from=0.0))
+    ppo.resume(run)
+    assert "is finished; `arcadia resume ppo/catch-1 --extend N` lengthens it" in said(capsys)
+    longer = ppo.resume(run, ResumeConfig(extend=2048))
+    assert (
+        "lengthened from 2,048 to 4,096 env steps; the schedule is a function of progress: the "
+        "learning rate, 0 where the run stands, goes on from 0.0005"
+    ) in said(capsys)
+    assert load_agent(run).card["progress"] == 4096
+    assert find_run(run.name).config["total_steps"] == 4096
+    assert longer.about["changes"][0]["from"]["total_steps"] == 2048
+    rates = [line["train/learning_rate"] for line in read_metrics(run.folder)]
+    assert rates == pytest.approx([1e-3, 5e-4, 5e-4, 2.5e-4])
+
+
+def said(capsys) -> str:
+    return capsys.readouterr().out
+
+
+def test_a_run_goes_on_with_other_threads_and_says_so(runs, capsys):
+    run = ppo.train(changed(TINY, total_steps=1024))
+    ppo.resume(run, ResumeConfig(extend=1024, threads=2))
+    assert "not where it was saved (threads 1 -> 2)" in said(capsys)
+    assert find_run(run.name).config["run"]["threads"] == 2
+
+
+def test_starting_from_a_run_of_the_same_game_takes_all_weights_and_cnn_only_the_trunk(
+    runs, capsys
+):
+    source = ppo.train(changed(TINY, total_steps=1024))
+    torch.manual_seed(0)
+    for init, heads in ((source.name, True), (f"{source.name}:cnn", False)):
+        network = ppo.build_network(TINY, 3)
+        start_from(network, changed(TINY.trunk, init=init), TINY.env)
+        for name, tensor in weights(source).items():
+            same = torch.equal(network.state_dict()[name], tensor)
+            assert same == (heads or name.startswith("cnn.")), name
+
+
+def test_heads_of_another_game_are_not_taken(runs):
+    source = ppo.train(changed(TINY, total_steps=1024))
+    network = ppo.build_network(TINY, 3)
+    lines = start_from(network, changed(TINY.trunk, init=source.name), "ALE/Pong-v5")
+    assert "the heads start anew" in lines[-1]
+    assert not torch.equal(network.state_dict()["policy.weight"], weights(source)["policy.weight"])
+
+
+def test_the_best_checkpoint_outlives_the_newest_ones_and_can_be_loaded(runs, monkeypatch):
+    scores = iter([1.0, 5.0, *[2.0] * 9])
+    monkeypatch.setattr("rl.training.mean_score", lambda games: next(scores))
+    monkeypatch.setattr("rl.training.SCORE_OVER_GAMES", 1)
+    monkeypatch.setattr("rl.pipeline.SCORE_OVER_GAMES", 1)
+    config = changed(TINY, total_steps=6144, run=RunConfig(checkpoint_every_s=1e-6))
+    run = ppo.train(config)
+    best = load_agent(run, best=True)
+    assert (best.card["score"], best.card["progress"]) == (5.0, 2048)
+    assert load_agent(run).card["progress"] == 6144
+    assert "best at 2,048 (score 5.0)" in (run.folder / "log.txt").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Checkpoints are whole or not there: damage is seen, said, and stepped around."""
 
 import json
+import os
+from functools import partial
 
 import pytest
 import torch
@@ -100,3 +102,68 @@ def test_sets_of_tensors_share_a_part_by_prefix():
     tensors = checkpoint.prefixed("a", {"x": torch.zeros(1)}) | {"ab.y": torch.ones(1)}
     assert set(tensors) == {"a.x", "ab.y"}
     assert set(checkpoint.under("a", tensors)) == {"x"}
+
+
+def test_the_best_is_kept_beside_the_newest_two(tmp_path):
+    for progress, score in [
+        (1, None),
+        (2, 3.0),
+        (3, 9.5),
+        (4, 9.5),
+        (5, 2.0),
+        (6, -1.0),
+        (7, None),
+    ]:
+        checkpoint.save(tmp_path, progress, {"a": {"x": torch.zeros(2)}}, {"score": score})
+    assert [int(path.name) for path in checkpoint.numbered(tmp_path)] == [4, 6, 7]
+    assert checkpoint.load_best(tmp_path).info["score"] == 9.5
+    assert checkpoint.summary(tmp_path).startswith(
+        "checkpoints: last at 7, best at 4 (score 9.5); "
+    )
+
+
+def test_without_scores_there_is_no_best(tmp_path):
+    save_plain(tmp_path, 1)
+    with pytest.raises(UserError, match="has a score yet; take the last one"):
+        checkpoint.load_best(tmp_path)
+
+
+def save_plain(folder, progress, chunks=None):
+    return checkpoint.save(folder, progress, {"a": {"x": torch.zeros(2)}}, {}, chunks=chunks)
+
+
+def chunks_up_to(number, asked):
+    def tensors_of(n):
+        asked.append(n)
+        return {"frames": torch.full((1000,), n)}
+
+    return {f"replay-{n:04d}": partial(tensors_of, n) for n in range(number)}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_chunks_are_written_once_and_belong_to_every_checkpoint(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    asked: list[int] = []
+    for progress in range(1, 6):
+        save_plain(tmp_path, progress, chunks_up_to(progress, asked))
+    assert asked == [0, 1, 2, 3, 4]
+    found, _ = checkpoint.load_newest(tmp_path)
+    for n in range(5):
+        assert found.tensors(f"replay-{n:04d}")["frames"].unique().tolist() == [n]
+    older = checkpoint.check(checkpoint.numbered(tmp_path)[0])
+    assert older.tensors("replay-0003")["frames"][0] == 3
+    files = sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors"))
+    assert (checkpoint.size_bytes(tmp_path) < files) == links
+
+
+def test_a_chunk_lives_as_long_as_a_checkpoint_that_names_it(tmp_path):
+    asked: list[int] = []
+    chunks = chunks_up_to(3, asked)
+    save_plain(tmp_path, 1, chunks)
+    chunks.pop("replay-0000")
+    for progress in (2, 3, 4):
+        save_plain(tmp_path, progress, chunks)
+    assert asked == [0, 1, 2]
+    assert list(tmp_path.rglob("replay-0000*")) == []
+    assert checkpoint.load_newest(tmp_path)[0].tensors("replay-0002")["frames"][0] == 2
