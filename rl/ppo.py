@@ -38,7 +38,7 @@ from backbones.training.config import (
 from backbones.training.distributed import World, join, leave
 from backbones.training.optim import FlatGradients, anneal, require_finite
 from backbones.training.precision import Precision, choose_precision
-from backbones.training.run import Run, begun_before_restart, shared_run
+from backbones.training.run import Run, begun_before, shared_run
 from backbones.training.session import Session, is_evaluated, lengthened, resume_point
 from backbones.transfer import TrunkConfig
 from rl.advantage import explained_variance, gae, normalise
@@ -301,7 +301,7 @@ class Learner:
 def train(config: Config, preset: str = "default") -> Run:
     """Train an agent from nothing; return its run. UserError comes before a folder is made."""
     world = join()
-    begun = begun_before_restart(world)
+    begun = begun_before(world, config.run.name)
     if begun:
         return resume(begun)
     said: list[str] = []

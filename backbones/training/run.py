@@ -237,11 +237,17 @@ def shared_run(world: World, make: Callable[[], Run]) -> Run:
     return made or Run(Path(folder), about, silent=True)
 
 
-def begun_before_restart(world: World) -> Run | None:
-    """Return the run that torchrun's processes had begun before it restarted them, if any."""
-    if not restarts():
-        return None
-    runs = [run for run in all_runs() if run.about.get("launch") == launch()]
+def begun_before(world: World, name: str) -> Run | None:
+    """Return the run that this start had begun before torchrun restarted its processes, if any.
+
+    Or before a batch system began the whole job again: torchrun's id and the run's `name`, both
+    given by hand, are then the same.
+    """
+    runs: list[Run] = []
+    if world.is_first and launch():
+        runs = [run for run in all_runs() if run.about.get("launch") == launch()]
+        if not restarts():
+            runs = [run for run in runs if run.folder.name == name and ":" not in launch()]
     if not world.tell(lambda: bool(runs)):
         return None
     return shared_run(world, lambda: runs[-1])

@@ -80,6 +80,21 @@ def test_a_dead_worker_is_restarted_and_the_run_ends_the_same(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_job_that_a_batch_system_begins_again_goes_on_where_it_was(tmp_path):
+    flags = ["train", "ppo", *FLAGS, "--env", "Arcadia/Catch-v0", "--total-steps", "1280"]
+    job = ("torch.distributed.run", "--nnodes", "1", "--nproc-per-node", "1", "--rdzv-id", "4711")
+    job += ("--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0")
+    for _ in range(2):
+        process = arcadia(*flags, "--name", "mine", runs=tmp_path, torchrun=job)
+        assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert "is finished" in (tmp_path / "ppo" / "mine" / "log.txt").read_text()
+    # Another job may not take the name.
+    other = arcadia(*flags, "--name", "mine", runs=tmp_path)
+    assert other.wait(timeout=120) == 2
+    assert "a run named mine exists" in (tmp_path / "said.txt").read_text()
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
 def test_ctrl_c_stops_all_processes_after_saving_and_one_process_can_go_on(tmp_path):
     flags = ["train", "ppo", *FLAGS, "--env", "Arcadia/Catch-v0", "--total-steps", "6400"]
