@@ -1,4 +1,4 @@
-"""A game whose course depends on how often it was begun in this process: seeds are not all of it."""
+"""A game whose course depends on how often it was begun in this process, not on seeds alone."""
 
 import gymnasium
 import numpy as np
