@@ -1,0 +1,109 @@
+"""The LSTM: fused over time or step by step, with resets at the ends of games; equal results.
+
+Letters: T steps, N sequences, I inputs, D outputs (units), L layers, S segments.
+
+Hochreiter and Schmidhuber 1997, with a forget gate (Gers et al. 2000) as torch has it. One call
+over time is faster than stepping. A reset before step t means that the state is zero there, so a
+sequence with resets is several shorter ones: they are cut apart, run as one packed batch, and put
+back in place. Stepped or fused, the weights are the same and so are the outputs, to rounding.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from backbones.training.errors import UserError
+
+# Hidden and cell state, [L, N, D] each.
+State = tuple[Float[Tensor, "L N D"], Float[Tensor, "L N D"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSTMSpec:
+    """What an LSTM is made of; saved in its card."""
+
+    inputs: int
+    units: int
+    layers: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise UserError(f"an LSTM's {name} = {value} must be at least 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class LSTM(nn.Module):
+    """Sequences in, sequences out, time first."""
+
+    def __init__(self, spec: LSTMSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.lstm = nn.LSTM(spec.inputs, spec.units, spec.layers)
+        for name, parameter in self.lstm.named_parameters():
+            # Gains as in the networks around it; biases zero, as in baselines.
+            if "weight" in name:
+                nn.init.orthogonal_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+
+    def initial_state(self, count: int) -> State:
+        """Return the state of sequences that have just begun: zeros."""
+        weight = next(self.parameters())
+        zeros = weight.new_zeros(self.spec.layers, count, self.spec.units)
+        return zeros, zeros.clone()
+
+    def forward(
+        self, inputs: Float[Tensor, "T N I"], state: State, reset: Bool[Tensor, "T N"] | None = None
+    ) -> tuple[Float[Tensor, "T N D"], State]:
+        """Return outputs and the state after the last step.
+
+        Where `reset` is set, the state is zero before that step, whatever went before.
+        """
+        if reset is None or not reset.any():
+            return self.lstm(inputs, state)  # type: ignore[no-any-return]
+        if len(inputs) == 1:
+            state = clear(state, reset[0])
+            return self.lstm(inputs, state)  # type: ignore[no-any-return]
+        return self.segments(inputs, state, reset)
+
+    def segments(
+        self, inputs: Float[Tensor, "T N I"], state: State, reset: Bool[Tensor, "T N"]
+    ) -> tuple[Float[Tensor, "T N D"], State]:
+        """Cut sequences apart at their resets, run all parts in one packed call, put them back."""
+        steps, count, _ = inputs.shape
+        begins = reset.clone()
+        begins[0] = True
+        # Segments in the order (sequence, time): number, first step and length of each.
+        n, t = begins.T.nonzero(as_tuple=True)
+        flat = n * steps + t
+        ends = torch.cat([flat[1:], flat.new_tensor([count * steps])])
+        length = ends - flat
+        offset = torch.arange(int(length.max()), device=inputs.device)[:, None]
+        inside = offset < length
+        source = (flat + offset).clamp(max=count * steps - 1)
+        by_sequence = inputs.transpose(0, 1).reshape(count * steps, -1)
+        # Only what begins with the rollout, and not with a game, goes on from the given state.
+        goes_on = ((t == 0) & ~reset[0, n])[:, None]
+        hidden, cell = (part[:, n] * goes_on for part in state)
+        packed = pack_padded_sequence(by_sequence[source], length.cpu(), enforce_sorted=False)
+        packed_out, (last_hidden, last_cell) = self.lstm(packed, (hidden, cell))
+        padded, _ = pad_packed_sequence(packed_out)
+        out = padded.new_empty(count * steps, self.spec.units)
+        out = out.index_put((source[inside],), padded[inside])
+        final = (ends % steps == 0).nonzero()[:, 0]
+        after = last_hidden[:, final], last_cell[:, final]
+        return out.view(count, steps, -1).transpose(0, 1), after
+
+
+def clear(state: State, reset: Bool[Tensor, "N"]) -> State:
+    """Return a state with zeros where `reset` is set."""
+    keep = (~reset)[:, None]
+    hidden, cell = state
+    return hidden * keep, cell * keep

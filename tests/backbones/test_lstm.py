@@ -1,0 +1,90 @@
+"""The LSTM: fused, stepped and split give the same; a reset forgets everything; gradients agree."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from backbones.lstm import LSTM, LSTMSpec
+from backbones.training.errors import UserError
+
+
+def make(inputs=5, units=7, layers=1, seed=0):
+    torch.manual_seed(seed)
+    return LSTM(LSTMSpec(inputs=inputs, units=units, layers=layers))
+
+
+def stepped(lstm, inputs, state, reset):
+    """The obvious way: one step at a time, zeros where the mask says."""
+    outputs = []
+    for t in range(len(inputs)):
+        out, state = lstm(inputs[t : t + 1], state, reset[t : t + 1])
+        outputs.append(out)
+    return torch.cat(outputs), state
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 5), st.integers(1, 2),
+       st.sampled_from([0.0, 0.1, 0.5, 1.0]))  # fmt: skip
+def test_fused_equals_stepped_with_any_resets(seed, steps, count, layers, chance):
+    lstm = make(layers=layers, seed=seed)
+    inputs = torch.randn(steps, count, 5)
+    reset = torch.rand(steps, count) < chance
+    state = tuple(torch.randn(2, layers, count, 7))
+    expected, expected_state = stepped(lstm, inputs, state, reset)
+    out, after = lstm(inputs, state, reset)
+    assert_close(out, expected, atol=1e-6, rtol=1e-5)
+    for ours, theirs in zip(after, expected_state, strict=True):
+        assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+
+
+def test_a_sequence_in_two_calls_equals_one():
+    lstm, inputs = make(), torch.randn(10, 3, 5)
+    reset = torch.rand(10, 3) < 0.2
+    whole, end = lstm(inputs, lstm.initial_state(3), reset)
+    first, state = lstm(inputs[:4], lstm.initial_state(3), reset[:4])
+    second, split_end = lstm(inputs[4:], state, reset[4:])
+    assert_close(torch.cat([first, second]), whole, atol=1e-6, rtol=1e-5)
+    assert_close(split_end, end, atol=1e-6, rtol=1e-5)
+
+
+def test_one_step_by_hand():
+    lstm = make(1, 1)
+    with torch.no_grad():
+        for parameter in lstm.parameters():
+            parameter.fill_(0.5)
+    out, (_, cell) = lstm(torch.tensor([[[2.0]]]), lstm.initial_state(1))
+    gate = torch.sigmoid(torch.tensor(0.5 * 2 + 0.5 + 0.5))
+    expected = gate * torch.tanh(torch.tensor(2.0))
+    assert_close(cell[0, 0, 0], expected)
+    assert_close(out[0, 0, 0], gate * expected.tanh())
+
+
+def test_nothing_from_before_a_reset_reaches_what_comes_after():
+    lstm, inputs = make(), torch.randn(6, 2, 5)
+    reset = torch.zeros(6, 2, dtype=torch.bool)
+    reset[3, 0] = True
+    before = inputs.clone().requires_grad_()
+    out, _ = lstm(before, lstm.initial_state(2), reset)
+    out[3:].sum().backward()
+    assert before.grad[:3, 0].abs().sum() == 0
+    assert before.grad[:3, 1].abs().sum() > 0
+
+
+def test_gradients_of_fused_and_stepped_agree():
+    lstm, inputs = make(), torch.randn(8, 4, 5)
+    reset, weight = torch.rand(8, 4) < 0.3, torch.randn(8, 4, 7)
+    gradients = []
+    for run in (lstm, lambda *args: stepped(lstm, *args)):
+        lstm.zero_grad()
+        (run(inputs, lstm.initial_state(4), reset)[0] * weight).sum().backward()
+        gradients.append([p.grad.clone() for p in lstm.parameters()])
+    for ours, theirs in zip(*gradients, strict=True):
+        assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("field", ["inputs", "units", "layers"])
+def test_sizes_below_one_are_refused(field):
+    with pytest.raises(UserError, match=f"{field} = 0 must be at least 1"):
+        LSTMSpec(**{"inputs": 3, "units": 3, field: 0})
