@@ -40,6 +40,16 @@ class Agent:
     run: Run
     generator: torch.Generator = field(default_factory=torch.Generator)
 
+    @property
+    def name(self) -> str:
+        """Name of its run, or path of its file."""
+        return self.run.name if self.run.job != "sb3" else str(self.run.folder)
+
+    @property
+    def films(self) -> Path:
+        """Folder where films of it go unless another is named."""
+        return self.run.folder.parent if self.run.job == "sb3" else self.run.folder / "videos"
+
     @torch.inference_mode()
     def judge(
         self, obs: UInt8[Tensor, "N KC H W"]
@@ -128,6 +138,24 @@ def start_from(network: ActorCritic, trunk: TrunkConfig, env: str) -> list[str]:
         return [*said, f"the heads start anew: {run.name} played another game or has other heads"]
     network.load_state_dict(heads, strict=False)
     return [*said, f"the heads start from {run.name} too, which played the same game"]
+
+
+def agent_of(text: str, env: str = "", *, best: bool = False) -> Agent:
+    """Return the agent that a command means: that of a run, or of a .zip of stable-baselines3.
+
+    `env` is the game of a .zip, which does not say it. UserError if there is none.
+    """
+    if not text.endswith(".zip"):
+        if env:
+            raise UserError("--env is for a .zip of stable-baselines3; a run knows its game")
+        return load_agent(text, best=best)
+    try:
+        from rl.sb3 import import_sb3
+    except ModuleNotFoundError:
+        raise UserError(
+            "stable-baselines3 is not installed; `pip install -e .[sb3]` brings it"
+        ) from None
+    return import_sb3(Path(text), env)
 
 
 def load_agent(run: Run | str | Path, device: str = "cpu", *, best: bool = False) -> Agent:

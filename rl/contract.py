@@ -54,6 +54,7 @@ class Environments(Protocol):
     """N games stepped side by side."""
 
     num_envs: int
+    seed: int  # of the run; games have seeds of their own, made of it
     numbers: range  # of these environments among those of all processes
     end_games_every: int  # env steps; 0: games can be lived through again, none has to be ended
     action_names: tuple[str, ...]
@@ -114,6 +115,12 @@ class FrameStack:
         newest = torch.from_numpy(np.ascontiguousarray(frame))[None]
         self.frames = torch.cat([self.frames[1:], newest])
         self.age = torch.where(torch.from_numpy(over), 0, self.age + 1)
+
+    def with_last(self, frame: UInt8[np.ndarray, "N C H W"]) -> UInt8[Tensor, "N KC H W"]:
+        """Return what the games would show with this frame next, as the last one of each."""
+        rows = torch.cat([self.frames[1:], torch.from_numpy(np.ascontiguousarray(frame))[None]])
+        n = torch.arange(rows.shape[1])
+        return stack(rows, self.age + 1, torch.zeros_like(n), n)
 
     def obs(self) -> UInt8[Tensor, "N KC H W"]:
         """Return the observations of all games."""

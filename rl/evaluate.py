@@ -19,8 +19,8 @@ from torch import Tensor
 from backbones.training.config import changed, require_fraction, require_positive
 from backbones.training.files import write_atomically
 from backbones.training.log import Board
-from backbones.training.run import Run, find_run
-from rl.agent import Agent, Choice, load_agent
+from backbones.training.run import Run
+from rl.agent import Agent, Choice, agent_of, load_agent
 from rl.atari import atari_ids, available_threads
 from rl.contract import FrameStack, GameProtocol, ScoreKeeper
 from rl.environments import EnvOptions, make_environments
@@ -37,7 +37,9 @@ class Config:
     """Score a run's agent over full games, with the protocol beside."""
 
     run: tyro.conf.Positional[str] = "last"
-    """A run: its name, a path, zoo/NAME or last."""
+    """A run: its name, a path, zoo/NAME or last; or a .zip of stable-baselines3."""
+    env: str = ""
+    """The game of a stable-baselines3 .zip, which does not say it."""
     best: bool = False
     """Take the checkpoint of the highest score while training, not the newest."""
     games: int = 20
@@ -190,17 +192,16 @@ def finish(run: Run, board: Board, games: int, env_steps: int) -> None:
 
 def main(config: Config) -> int:
     """The command `arcadia eval`."""
-    run = find_run(config.run)
-    agent = load_agent(run, best=config.best)
+    agent = agent_of(config.run, config.env, best=config.best)
     given = {k: getattr(config, k) for k in ("sticky", "noop_max", "max_frames")}
     options = changed(agent.options, **{k: v for k, v in given.items() if v is not None})
     result = evaluate(
         agent, games=config.games, choice=config.choice, epsilon=config.epsilon,
         seed=config.seed, options=options,
-    ).to_dict(run.name)  # fmt: skip
+    ).to_dict(agent.name)  # fmt: skip
     result["env_steps"] = agent.card["progress"]
     if config.json:
         print(json.dumps(result))
     else:
-        print(f"{run.name} after {agent.card['progress']:,} env steps", *lines(result), sep="\n")
+        print(f"{agent.name} after {agent.card['progress']:,} env steps", *lines(result), sep="\n")
     return 0

@@ -17,8 +17,8 @@ import tyro
 
 from backbones.training.config import require_fraction, require_positive
 from backbones.training.errors import UserError
-from backbones.training.run import Run, find_run
-from rl.agent import Agent, Choice, load_agent
+from backbones.training.run import find_run
+from rl.agent import Agent, Choice, agent_of
 from rl.contract import FrameStack, game_seed
 from rl.environments import EnvOptions
 from rl.overlay import Thought
@@ -34,7 +34,7 @@ class Config:
     """Watch a run's agent play; default: in what this machine can show."""
 
     run: tyro.conf.Positional[str] = "last"
-    """A run: its name, a path, zoo/NAME or last."""
+    """A run: its name, a path, zoo/NAME or last; or a .zip of stable-baselines3."""
     window: bool = False
     """Show a window."""
     terminal: bool = False
@@ -43,6 +43,8 @@ class Config:
     """Film into this .mp4 file."""
     force: bool = False
     """Overwrite the film if it exists."""
+    env: str = ""
+    """The game of a stable-baselines3 .zip, which does not say it."""
     best: bool = False
     """Take the checkpoint of the highest score while training, not the newest."""
     follow: bool = False
@@ -124,37 +126,40 @@ def film(agent: Agent, path: Path) -> float:
 
 def note_of(agent: Agent) -> str:
     """Return the line below the title: which run, and how far it is."""
-    return f"{agent.run.name}, {agent.card['progress']:,} env steps"
+    return f"{agent.name}, {agent.card['progress']:,} env steps"
 
 
-def make_show(config: Config, run: Run, fps: float) -> tuple[Show, bool]:
+def make_show(config: Config, agent: Agent, fps: float) -> tuple[Show, bool]:
     """Return where to show, and whether it is a film."""
     if config.video is not None:
         return Film(config.video, fps, config.force), True
     if config.window:
-        return Window(run.name), False
+        return Window(agent.name), False
     if not config.terminal and has_display():
         try:
-            return Window(run.name), False
+            return Window(agent.name), False
         except UserError as error:
             print(f"no window: {error}", file=sys.stderr)
     if config.terminal or sys.stdout.isatty():
-        return Terminal(run.name), False
+        return Terminal(agent.name), False
     number = 1
-    while (run.folder / "videos" / f"watch-{number}.mp4").exists():
+    while (agent.films / f"watch-{number}.mp4").exists():
         number += 1
-    path = run.folder / "videos" / f"watch-{number}.mp4"
+    path = agent.films / f"watch-{number}.mp4"
     print(f"neither a display nor a terminal here: filming into {path}")
     return Film(path, fps, config.force), True
 
 
-def wait_for_agent(run: Run, follow: bool, best: bool) -> Agent:
-    """Load the run's agent; while following, wait for the first checkpoint of a run in training."""
+def wait_for_agent(config: Config) -> Agent:
+    """Load the agent; while following, wait for the first checkpoint of a run in training."""
     while True:
         try:
-            return load_agent(run, best=best)
+            return agent_of(config.run, config.env, best=config.best)
         except UserError:
-            if not (follow and run.is_running()):
+            if not config.follow:
+                raise
+            run = find_run(config.run)
+            if not run.is_running():
                 raise
             print(f"waiting for the first checkpoint of {run.name}", flush=True)
             time.sleep(2)
@@ -163,9 +168,8 @@ def wait_for_agent(run: Run, follow: bool, best: bool) -> Agent:
 def main(config: Config) -> int:
     """The command `arcadia watch`."""
     torch.set_num_threads(1)
-    run = find_run(config.run)
-    agent = wait_for_agent(run, config.follow, config.best)
-    show, filming = make_show(config, run, pictures_per_s(agent.env, agent.options))
+    agent = wait_for_agent(config)
+    show, filming = make_show(config, agent, pictures_per_s(agent.env, agent.options))
     games = config.games or (1 if filming else sys.maxsize)
     limit_s = config.limit_s or (FILM_LIMIT_S if filming else math.inf)
     scores = []

@@ -1,0 +1,282 @@
+"""The bridge to stable-baselines3 (SB3), both ways.
+
+- `SB3Environments`: our environments as an SB3 `VecEnv`, so stock algorithms train on them and
+  `evaluate_policy` counts whole games.
+- `TrunkExtractor`: a trunk of ours as an SB3 features extractor.
+- `export_sb3`: an agent of ours as a .zip that SB3 loads. The full-width `nature` trunk is SB3's
+  own NatureCNN, so any installation reads it; other trunks are read where Arcadia is installed.
+- `import_sb3`: an SB3 .zip as an agent of ours. SB3's files hold pickles, which can run anything
+  when they are opened; only tensors and plain numbers are read, by torch's restricted reader and by
+  JSON, and nothing else in the file is touched.
+
+Letters: N environments, K = 4 frames in a stack, C channels, H, W.
+"""
+
+import io
+import json
+import pickle
+import time
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete
+from stable_baselines3 import PPO
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from torch import Tensor, nn
+
+from backbones.cnn import build_trunk
+from backbones.training.errors import UserError
+from backbones.training.run import Run
+from backbones.trunk import TrunkSpec
+from rl.agent import Agent
+from rl.contract import STACK, Environments, FrameStack, ScoreKeeper
+from rl.environments import EnvOptions, make_environments
+from rl.network import ActorCritic
+
+# Our layer -> SB3's, for the trunk that both have.
+NATURE = {"s1": "cnn.0", "s2": "cnn.2", "s3": "cnn.4"}
+CARD = "arcadia.json"
+# A policy is some megabytes; a .zip that unpacks to more than this is none.
+LARGEST_BYTES = 2**30
+
+
+def observation_space(envs: Environments) -> Box:
+    """Return the space of stacked observations, uint8 [K * C, H, W]."""
+    channels, height, width = envs.frame_shape
+    return Box(0, 255, (STACK * channels, height, width), np.uint8)
+
+
+class SB3Environments(VecEnv):
+    """Our environments as an SB3 VecEnv.
+
+    A lost life ends an SB3 episode without a restart; `info["episode"]` comes at the game's true
+    end, with its raw score, as a Monitor gives it.
+    """
+
+    def __init__(self, envs: Environments, *, clip_rewards: bool) -> None:
+        self.envs, self.clip_rewards = envs, clip_rewards
+        self.begin_s = time.monotonic()
+        actions = Discrete(len(envs.action_names))
+        super().__init__(envs.num_envs, observation_space(envs), actions)  # type: ignore[no-untyped-call]
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Take another seed from the next `reset` on."""
+        if seed is not None:
+            self.envs.seed = seed
+        return [seed] * self.num_envs
+
+    def reset(self) -> np.ndarray:
+        """Begin the first games; return [N, K * C, H, W] uint8."""
+        self.stacks = FrameStack(self.envs.reset())
+        self.keeper = ScoreKeeper(self.num_envs)
+        return self.stacks.obs().numpy()
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self.actions = actions
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Return obs, reward, done and infos after the actions that were given."""
+        step = self.envs.step(np.asarray(self.actions, np.int64))
+        done = step.terminated | step.truncated | step.over
+        last = self.stacks.with_last(step.final_frame).numpy() if done.any() else None
+        self.stacks.push(step.frame, step.over)
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for n in np.flatnonzero(done):
+            assert last is not None
+            infos[n]["terminal_observation"] = last[n]
+            infos[n]["TimeLimit.truncated"] = bool(step.truncated[n] and not step.terminated[n])
+        for game in self.keeper.update(step):
+            seconds = round(time.monotonic() - self.begin_s, 6)
+            infos[game.env_index]["episode"] = {"r": game.score, "l": game.length, "t": seconds}
+        reward = np.sign(step.reward) if self.clip_rewards else step.reward
+        return self.stacks.obs().numpy(), reward, done, infos
+
+    def close(self) -> None:
+        self.envs.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return an attribute that all environments share."""
+        value = None if attr_name == "render_mode" else getattr(self.envs, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        raise NotImplementedError("these environments are one object: set it up before")
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list:
+        raise NotImplementedError("these environments are one object without methods of its parts")
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Say that a Monitor is there: the scores of whole games come as from one."""
+        return [wrapper_class.__name__ == "Monitor" for _ in self._get_indices(indices)]
+
+
+class TrunkExtractor(BaseFeaturesExtractor):
+    """One of our trunks and its hidden layer. Use with `normalize_images=False`."""
+
+    def __init__(self, space: Box, spec: dict[str, Any], features_dim: int = 512) -> None:
+        super().__init__(space, features_dim)
+        self.cnn = build_trunk(TrunkSpec.from_dict(spec))
+        self.hidden = nn.Linear(int(np.prod(self.cnn.conv_output(*space.shape[1:]))), features_dim)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        maps = self.cnn(observations)[self.cnn.stages[-1]]
+        return self.hidden(maps.flatten(1)).relu()
+
+
+class Blank(gymnasium.Env):
+    """Spaces and nothing else: what SB3 wants before it builds a model."""
+
+    def __init__(self, channels: int, size_px: int, num_actions: int) -> None:
+        self.picture = np.zeros((channels, size_px, size_px), np.uint8)
+        self.observation_space = Box(0, 255, self.picture.shape, np.uint8)
+        self.action_space = Discrete(num_actions)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return self.picture, {}
+
+    def step(self, action: Any) -> Any:
+        return self.picture, 0.0, False, False, {}
+
+
+def is_stock(network: ActorCritic) -> bool:
+    """Say whether SB3's own NatureCNN is the very same network."""
+    spec = network.cnn.spec
+    return spec.to_dict() == TrunkSpec(name="nature", in_channels=spec.in_channels).to_dict()
+
+
+def sb3_names(network: ActorCritic) -> dict[str, str]:
+    """Return our tensor's name -> SB3's, without the extractor's prefix for trunk and hidden."""
+    names = {}
+    for name in network.state_dict():
+        layer, _, rest = name.removeprefix("cnn.").partition(".")
+        if layer in ("policy", "value"):
+            names[name] = f"{'action_net' if layer == 'policy' else 'value_net'}.{rest}"
+        elif not is_stock(network):
+            names[name] = f"features_extractor.{name}"
+        elif layer == "hidden":
+            names[name] = f"features_extractor.linear.0.{rest}"
+        elif layer in NATURE:
+            names[name] = f"features_extractor.{NATURE[layer]}.{rest}"
+    return names
+
+
+def export_sb3(agent: Agent, path: Path) -> str:
+    """Write an agent as an SB3 PPO model; return a line for people. UserError if it has none."""
+    network, config = agent.network, agent.config
+    if type(network) is not ActorCritic:
+        raise UserError(f"{agent.name} is a {type(network).__name__}, which PPO's zip cannot hold")
+    space = (network.cnn.spec.in_channels, network.size_px, network.policy.out_features)
+    kwargs: dict[str, Any] = {
+        "features_extractor_kwargs": {"features_dim": network.hidden.out_features}
+    }
+    if not is_stock(network):
+        kwargs["features_extractor_kwargs"]["spec"] = network.cnn.spec.to_dict()
+        # Without net_arch SB3 puts two layers of its own behind any extractor but NatureCNN.
+        kwargs |= {"features_extractor_class": TrunkExtractor, "normalize_images": False}
+        kwargs["net_arch"] = []
+    envs = DummyVecEnv([lambda: Blank(*space)] * config.num_envs)
+    model = PPO(
+        "CnnPolicy", envs, n_steps=config.num_steps, batch_size=config.minibatch_size,
+        n_epochs=config.num_epochs, learning_rate=config.learning_rate, gamma=config.gamma,
+        gae_lambda=config.gae_lambda, clip_range=config.clip, ent_coef=config.entropy_coef,
+        vf_coef=config.value_coef, max_grad_norm=config.max_grad_norm, policy_kwargs=kwargs,
+        device="cpu",
+    )  # fmt: skip
+    ours, names = network.state_dict(), sb3_names(network)
+    target = model.policy.state_dict()
+    for name, theirs in names.items():
+        # SB3 lists a shared extractor three times.
+        for prefix in ("", "pi_", "vf_") if theirs.startswith("features_extractor") else ("",):
+            target[prefix + theirs] = ours[name].cpu()
+    model.policy.load_state_dict(target)
+    model.num_timesteps = int(agent.card["progress"])
+    model.save(path)
+    card = {"spec": network.cnn.spec.to_dict(), "env": agent.env, "run": agent.name}
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(CARD, json.dumps(card))
+    where = "any installation of stable-baselines3" if is_stock(network) else (
+        "stable-baselines3 where Arcadia is installed, since NatureCNN is another network"
+    )  # fmt: skip
+    return f"{path}: for PPO.load in {where}"
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return one file of an archive; UserError if it is missing or absurdly large."""
+    try:
+        if archive.getinfo(name).file_size > LARGEST_BYTES:
+            raise UserError(f"{name} would unpack to more than {LARGEST_BYTES >> 20} MiB")
+        return archive.read(name)
+    except KeyError:
+        raise UserError(f"{archive.filename} has no {name}: it is no model of SB3") from None
+
+
+def read_zip(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
+    """Return the tensors, the plain entries of SB3's data, and our card if there is one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            policy = read_member(archive, "policy.pth")
+            data = json.loads(read_member(archive, "data"))
+            card = json.loads(read_member(archive, CARD)) if CARD in archive.namelist() else {}
+        tensors = torch.load(io.BytesIO(policy), map_location="cpu", weights_only=True)
+    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path} is not a model of SB3 that can be read safely ({reason})"
+        ) from None
+    if not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise UserError(f"{path}: policy.pth holds more than tensors, which is not read")
+    plain = {k: v for k, v in data.items() if isinstance(v, bool | int | float | str)}
+    return tensors, plain, card
+
+
+def import_sb3(path: Path, env: str, options: EnvOptions | None = None) -> Agent:
+    """Return the agent in an SB3 PPO or A2C .zip for a game; nothing in it is run.
+
+    UserError names what it has that we cannot express.
+    """
+    if not env:
+        raise UserError(
+            f"{path} does not say which game it plays; add --env, as in --env ALE/Pong-v5"
+        )
+    tensors, plain, card = read_zip(path)
+    options = options or EnvOptions()
+    envs = make_environments(env, 1, seed=0, options=options)
+    actions, size_px = len(envs.action_names), envs.frame_shape[1]
+    envs.close()
+    stock = "features_extractor.cnn.0.weight" in tensors
+    if "action_net.weight" not in tensors or not (stock or card):
+        kinds = sorted({name.split(".")[0] for name in tensors})
+        raise UserError(f"{path} has {', '.join(kinds)}; PPO and A2C with NatureCNN can be read")
+    if any(name.startswith("mlp_extractor") for name in tensors):
+        raise UserError(
+            f"{path} has layers between NatureCNN and the heads (net_arch), unlike ours"
+        )
+    if tensors["action_net.weight"].shape[0] != actions:
+        raise UserError(
+            f"{path} has {tensors['action_net.weight'].shape[0]} actions, {env} has {actions}"
+        )
+    channels = tensors["features_extractor.cnn.0.weight"].shape[1] if stock else 0
+    spec = (
+        TrunkSpec(name="nature", in_channels=channels)
+        if stock
+        else TrunkSpec.from_dict(card["spec"])
+    )
+    network = ActorCritic(
+        build_trunk(spec), size_px, actions, tensors["action_net.weight"].shape[1]
+    )
+    ours = network.state_dict()
+    try:
+        network.load_state_dict(ours | {k: tensors[v] for k, v in sb3_names(network).items()})
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{path} does not fit {spec.name} on {env}: {error}") from None
+    about = {"num_actions": actions, "progress": int(plain.get("num_timesteps", 0)), "data": env}
+    run = Run(path, {"job": "sb3", "config": {}})
+    return Agent(network.eval(), env, options, None, about, run)

@@ -1,0 +1,269 @@
+"""The bridge to stable-baselines3: the same actions and values, whole games, and hostile files."""
+
+import io
+import json
+import os
+import pickle
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3.common.env_checker import check_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from torch.testing import assert_close
+
+import arcadia
+from backbones.training.config import RunConfig, changed
+from backbones.training.errors import UserError
+from backbones.transfer import TrunkConfig
+from rl import ppo
+from rl.agent import agent_of, load_agent
+from rl.environments import EnvOptions, make_environments
+from rl.sb3 import Blank, SB3Environments, TrunkExtractor, export_sb3, import_sb3
+
+CATCH = "Arcadia/Catch-v0"
+NATURE = changed(ppo.CATCH, total_steps=1024, hidden=64, eval_games=0, trunk=TrunkConfig(),
+                 run=RunConfig(precision="fp32"))  # fmt: skip
+
+
+def observations(count=1000, seed=0):
+    """Frames with structure: noise alone would drown the differences."""
+    generator = torch.Generator().manual_seed(seed)
+    small = torch.randint(0, 256, (count, 4, 12, 12), generator=generator, dtype=torch.uint8)
+    return small.repeat_interleave(7, -1).repeat_interleave(7, -2)
+
+
+def vec_env(env=CATCH, num_envs=4, clip_rewards=False, **options):
+    envs = make_environments(env, num_envs, seed=1, options=EnvOptions(**options))
+    return SB3Environments(envs, clip_rewards=clip_rewards)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Agents of the full `nature` trunk and of a small one, a little trained."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCADIA_RUNS", str(tmp_path_factory.mktemp("runs")))
+        full = load_agent(ppo.train(NATURE))
+        small = load_agent(ppo.train(changed(NATURE, trunk=ppo.CATCH.trunk)))
+        yield {"full": full, "small": small}
+
+
+@pytest.mark.parametrize("kind", ["full", "small"])
+def test_an_exported_agent_acts_and_judges_the_same_in_sb3(trained, kind, tmp_path):
+    agent, obs = trained[kind], observations()
+    said = export_sb3(agent, tmp_path / "agent.zip")
+    assert ("any installation" in said) == (kind == "full")
+    model = PPO.load(tmp_path / "agent.zip", device="cpu")
+    with torch.no_grad():
+        distribution = model.policy.get_distribution(obs)
+        value = model.policy.predict_values(obs)[:, 0]
+    probabilities, ours = agent.judge(obs)
+    assert_close(distribution.distribution.probs, probabilities, atol=1e-5, rtol=0)
+    assert_close(value, ours, atol=1e-5, rtol=1e-5)
+    actions, _ = model.predict(obs.numpy(), deterministic=True)
+    assert np.array_equal(actions, agent.act(obs.numpy(), choice="greedy"))
+    assert model.num_timesteps == 1024
+    assert (model.n_steps, model.batch_size, model.n_epochs) == (64, 256, 4)
+
+
+def test_the_full_width_agent_needs_no_arcadia(trained, tmp_path):
+    export_sb3(trained["full"], tmp_path / "agent.zip")
+    code = "import sys; sys.modules['rl'] = sys.modules['backbones'] = None\n"
+    code += "from stable_baselines3 import PPO; print(PPO.load(sys.argv[1]).num_timesteps)"
+    import subprocess
+    import sys
+
+    words = [sys.executable, "-c", code, str(tmp_path / "agent.zip")]
+    out = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert out.stdout.strip() == "1024", out.stderr
+
+
+@pytest.mark.parametrize("kind", ["full", "small"])
+def test_there_and_back_again_is_the_same_agent(trained, kind, tmp_path):
+    export_sb3(trained[kind], tmp_path / "agent.zip")
+    again = import_sb3(tmp_path / "agent.zip", CATCH)
+    for ours, theirs in zip(trained[kind].judge(observations(50)), again.judge(observations(50)),
+                            strict=True):  # fmt: skip
+        assert torch.equal(ours, theirs)
+    assert again.card["progress"] == 1024
+
+
+def stock(algorithm, tmp_path, **kwargs):
+    """Save an untrained stock model; return its path and the model."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = algorithm("CnnPolicy", Blank(4, 84, 3), device="cpu", seed=3, **kwargs)
+    model.save(tmp_path / "stock.zip")
+    return tmp_path / "stock.zip", model
+
+
+@pytest.mark.parametrize("algorithm", [PPO, A2C])
+def test_a_stock_model_is_evaluated_and_judges_the_same(algorithm, tmp_path, capsys):
+    path, model = stock(algorithm, tmp_path)
+    obs = observations(100)
+    with torch.no_grad():
+        expected = model.policy.get_distribution(obs).distribution.probs
+        value = model.policy.predict_values(obs)[:, 0]
+    probabilities, ours = agent_of(str(path), CATCH).judge(obs)
+    assert_close(probabilities, expected, atol=1e-5, rtol=0)
+    assert_close(ours, value, atol=1e-5, rtol=1e-5)
+    assert arcadia.main(["eval", str(path), "--env", CATCH, "--games", "3", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["run"], result["games"]) == (str(path), 3)
+    film = tmp_path / "film.mp4"
+    words = ["watch", str(path), "--env", CATCH, "--video", str(film), "--limit-s", "1"]
+    assert arcadia.main(words) == 0
+    assert film.stat().st_size > 1000
+
+
+def test_evaluate_policy_counts_whole_games_of_several_lives():
+    envs = vec_env("ALE/Breakout-v5", num_envs=2, max_frames=3000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = PPO("CnnPolicy", envs, n_steps=8, batch_size=16, device="cpu", seed=0)
+    scores, lengths = evaluate_policy(
+        model, envs, n_eval_episodes=4, deterministic=False, return_episode_rewards=True
+    )
+    # One life of an untrained agent takes some 30 env steps, a game has five.
+    assert len(scores) == 4
+    assert min(lengths) > 80
+
+
+def test_a_lost_life_ends_an_episode_and_only_the_games_end_has_a_score():
+    envs, ended, games = vec_env("ALE/Breakout-v5", num_envs=1, sticky=0.0), 0, 0
+    obs = envs.reset()
+    rng = np.random.default_rng(0)
+    for _ in range(600):
+        envs.step_async(rng.integers(4, size=1))
+        obs, _, done, infos = envs.step_wait()
+        assert ("terminal_observation" in infos[0]) == done[0]
+        ended += int(done[0])
+        games += "episode" in infos[0]
+        if done[0] and "episode" not in infos[0]:
+            assert np.array_equal(infos[0]["terminal_observation"], obs[0])  # the game goes on
+        elif done[0]:
+            assert (obs[0, :3] == 0).all() and (infos[0]["terminal_observation"][:3] > 0).any()
+    assert games >= 1
+    assert ended == 5 * games + ended % 5
+
+
+def test_rewards_are_clipped_for_learning_and_raw_in_scores():
+    raw, clipped = vec_env("ALE/Seaquest-v5", 2), vec_env("ALE/Seaquest-v5", 2, clip_rewards=True)
+    raw.reset(), clipped.reset()
+    rng = np.random.default_rng(0)
+    seen = []
+    for _ in range(300):
+        actions = rng.integers(18, size=2)
+        rewards = []
+        for envs in (raw, clipped):
+            envs.step_async(actions)
+            rewards.append(envs.step_wait()[1])
+        assert np.array_equal(np.sign(rewards[0]), rewards[1])
+        seen.append(rewards[0].max())
+    assert max(seen) > 1
+
+
+@pytest.mark.slow
+def test_stock_ppo_learns_on_our_environment_with_our_trunk():
+    envs = vec_env(num_envs=16)
+    spec = TrunkConfig(width=0.25, pool=2).spec(4).to_dict()
+    kwargs = {"features_extractor_class": TrunkExtractor, "normalize_images": False,
+              "net_arch": [],
+              "features_extractor_kwargs": {"spec": spec, "features_dim": 64}}  # fmt: skip
+    model = PPO("CnnPolicy", envs, n_steps=64, batch_size=256, n_epochs=4, learning_rate=1e-3,
+                ent_coef=0.01, policy_kwargs=kwargs, seed=1, device="cpu")  # fmt: skip
+    model.learn(45_000)
+    assert evaluate_policy(model, vec_env(num_envs=8), n_eval_episodes=40)[0] > 0.5
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("place", ["policy.pth", "data", "both"])
+def test_a_hostile_zip_runs_nothing(trained, tmp_path, place, capsys):
+    export_sb3(trained["full"], tmp_path / "good.zip")
+    trap = str(tmp_path / "sprung")
+    with zipfile.ZipFile(tmp_path / "good.zip") as good:
+        files = {name: good.read(name) for name in good.namelist()}
+    if place in ("policy.pth", "both"):
+        body = io.BytesIO()
+        torch.save({"action_net.weight": Hostile(trap)}, body)
+        files["policy.pth"] = body.getvalue()
+    if place in ("data", "both"):
+        import base64
+
+        text = base64.b64encode(pickle.dumps(Hostile(trap))).decode()
+        data = json.loads(files["data"]) | {"policy_class": {":serialized:": text}}
+        files["data"] = json.dumps(data).encode()
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
+        for name, content in files.items():
+            bad.writestr(name, content)
+    status = arcadia.main(["eval", str(tmp_path / "bad.zip"), "--env", CATCH, "--games", "1"])
+    assert status == (0 if place == "data" else 2)
+    assert "Traceback" not in capsys.readouterr().err
+    assert not os.path.exists(trap)
+
+
+def test_what_cannot_be_read_or_written_is_refused_with_the_reason(trained, tmp_path, capsys):
+    def refused(words, *args):
+        with pytest.raises(UserError, match=words):
+            import_sb3(*args)
+
+    path, _ = stock(DQN, tmp_path, buffer_size=10)
+    refused("has q_net, q_net_target; PPO and A2C with NatureCNN can be read", path, CATCH)
+    path, _ = stock(PPO, tmp_path, policy_kwargs={"net_arch": [32]})
+    refused("layers between NatureCNN and the heads", path, CATCH)
+    path, _ = stock(PPO, tmp_path)
+    refused("3 actions, ALE/Pong-v5 has 6", path, "ALE/Pong-v5")
+    refused("add --env", path, "")
+    (tmp_path / "text.zip").write_text("no zip")
+    refused("not a model of SB3 that can be read safely", tmp_path / "text.zip", CATCH)
+    refused("not a model of SB3 that can be read safely", tmp_path / "missing.zip", CATCH)
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
+        archive.writestr("data", "{}")
+    refused("has no policy.pth", tmp_path / "empty.zip", CATCH)
+    for words in (
+        ["--sb3", "x.txt"],
+        ["--onnx", "x.zip"],
+        [],
+        ["--sb3", "a.zip", "--onnx", "a.onnx"],
+    ):
+        assert arcadia.main(["export", *words]) == 2
+    name = trained["full"].run.name
+    (tmp_path / "there.zip").write_text("mine")
+    assert arcadia.main(["export", name, "--sb3", str(tmp_path / "there.zip")]) == 2
+    assert (tmp_path / "there.zip").read_text() == "mine"
+    assert "--force" in capsys.readouterr().err
+    assert arcadia.main(["eval", name, "--env", CATCH]) == 2
+
+
+@pytest.mark.parametrize("kind", ["full", "small"])
+def test_an_onnx_graph_computes_the_same_for_any_number_of_observations(
+    trained, kind, tmp_path, capsys
+):
+    import onnxruntime
+
+    path = tmp_path / "graphs" / "agent.onnx"
+    assert arcadia.main(["export", trained[kind].run.name, "--onnx", str(path)]) == 0
+    assert "obs uint8 [batch, 4, 84, 84]" in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(path)
+    for count in (1, 3, 1000):
+        obs = observations(count)
+        logits, value = session.run(None, {"obs": obs.numpy()})
+        probabilities, ours = trained[kind].judge(obs)
+        assert_close(torch.from_numpy(logits).softmax(-1), probabilities, atol=1e-5, rtol=0)
+        assert_close(torch.from_numpy(value), ours, atol=1e-5, rtol=1e-5)
+
+
+def test_blank_is_a_proper_environment():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_env(Blank(4, 84, 3))
