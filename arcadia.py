@@ -20,6 +20,9 @@ __version__ = "0.1.0"
 # job: (module, what it is)
 JOBS = {
     "ppo": ("rl.ppo", "PPO agents on Atari, or any game seen as pixels"),
+    "sb3-ppo": ("rl.sb3_ppo", "stock PPO of stable-baselines3 on our environments and trunks"),
+    "sb3-a2c": ("rl.sb3_a2c", "stock A2C of stable-baselines3"),
+    "sb3-dqn": ("rl.sb3_dqn", "stock DQN of stable-baselines3"),
 }
 
 # verb: (module with Config and main, arguments, what it does)

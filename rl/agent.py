@@ -22,7 +22,7 @@ from backbones.training.run import Run, commit, find_run
 from backbones.training.session import Snapshot, newest_checkpoint
 from backbones.transfer import TrunkConfig
 from rl.environments import EnvOptions
-from rl.network import ActorCritic
+from rl.network import AgentNetwork
 from rl.rollout import sample
 
 Choice = Literal["sampled", "greedy"]
@@ -32,7 +32,7 @@ Choice = Literal["sampled", "greedy"]
 class Agent:
     """Chooses actions from observations [N, K * C, H, W] in 0..255, older frames first."""
 
-    network: ActorCritic
+    network: AgentNetwork
     env: str
     options: EnvOptions
     config: Any
@@ -100,7 +100,7 @@ class Agent:
 
 
 def agent_snapshot(
-    env_steps: int, network: ActorCritic, state: dict[str, Tensor], info: dict[str, Any]
+    env_steps: int, network: AgentNetwork, state: dict[str, Tensor], info: dict[str, Any]
 ) -> Snapshot:
     """Return a checkpoint to write: the backbone with its card, the heads, the training's state."""
     card = {key: info[key] for key in ("job", "data", "score")}
@@ -110,18 +110,18 @@ def agent_snapshot(
     return Snapshot(progress=env_steps, parts=parts, info=info, metadata=metadata)
 
 
-def heads_of(network: ActorCritic) -> dict[str, Tensor]:
+def heads_of(network: AgentNetwork) -> dict[str, Tensor]:
     """Return all of a network's tensors but those of its backbone."""
     return {k: v for k, v in network.state_dict().items() if not k.startswith("cnn.")}
 
 
-def load_weights(network: ActorCritic, found: Checkpoint) -> None:
+def load_weights(network: AgentNetwork, found: Checkpoint) -> None:
     """Copy the backbone and the heads of a checkpoint into a network."""
     cnn = checkpoint.prefixed("cnn", found.tensors("cnn"))
     network.load_state_dict(cnn | found.tensors("heads"))
 
 
-def start_from(network: ActorCritic, trunk: TrunkConfig, env: str) -> list[str]:
+def start_from(network: AgentNetwork, trunk: TrunkConfig, env: str) -> list[str]:
     """Start a network as `--init` says; return lines for the log.
 
     From a run that played the same game it takes all weights, else the trunk alone.
@@ -167,7 +167,7 @@ def load_agent(run: Run | str | Path, device: str = "cpu", *, best: bool = False
     if not isinstance(run, Run):
         run = find_run(str(run))
     try:
-        job = import_module(f"rl.{run.job}")
+        job = import_module(f"rl.{run.job.replace('-', '_')}")
     except ModuleNotFoundError:
         raise UserError(f"{run.name} is of the job {run.job!r}, which plays no games") from None
     config = from_dict(job.Config, run.config)

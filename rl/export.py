@@ -13,6 +13,7 @@ import tyro
 
 from backbones.training.errors import UserError
 from rl.agent import Agent, load_agent
+from rl.network import blank_obs
 
 OPSET = 17
 
@@ -42,7 +43,7 @@ class Config:
 
 def export_onnx(agent: Agent, path: Path) -> str:
     """Write an agent as an ONNX graph; return a line for people. UserError without `onnx`."""
-    obs, names = agent.network.blank_obs(2), ["obs", "logits", "value"]
+    obs, names = blank_obs(agent.network, 2), ["obs", "logits", "value"]
     try:
         with warnings.catch_warnings():
             # The tracing exporter, which is said to be superseded: the other one needs a compiler's

@@ -30,11 +30,6 @@ class ActorCritic(nn.Module):
         orthogonal_(self.policy, 0.01)
         orthogonal_(self.value, 1.0)
 
-    def blank_obs(self, count: int) -> UInt8[Tensor, "B KC H W"]:
-        """Return so many black observations on the network's device, to time it with."""
-        shape = (count, self.cnn.spec.in_channels, self.size_px, self.size_px)
-        return torch.zeros(shape, dtype=torch.uint8, device=self.value.weight.device)
-
     def forward(
         self, obs: UInt8[Tensor, "B KC H W"]
     ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:
@@ -43,6 +38,40 @@ class ActorCritic(nn.Module):
         with torch.autocast(obs.device.type, enabled=False):
             features = features.float()
             return self.policy(features), self.value(features)[:, 0]
+
+
+class QNetwork(nn.Module):
+    """Values of all actions from one observation, as an agent that takes the best one.
+
+    As (logits, value) like every agent's network: all of the probability lies on the best action,
+    and the value of an observation is its action's.
+    """
+
+    def __init__(self, cnn: Trunk, size_px: int, num_actions: int, hidden: int) -> None:
+        super().__init__()
+        self.cnn = cnn
+        self.size_px = size_px
+        channels, rows, columns = cnn.conv_output(size_px, size_px)
+        self.hidden = nn.Linear(channels * rows * columns, hidden)
+        self.q = nn.Linear(hidden, num_actions)
+
+    def forward(
+        self, obs: UInt8[Tensor, "B KC H W"]
+    ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:
+        maps = self.cnn(obs)[self.cnn.stages[-1]]
+        q_value = self.q(F.relu(self.hidden(maps.flatten(1))))
+        best = q_value.max(-1)
+        chosen = F.one_hot(best.indices, q_value.shape[-1]).bool()
+        return torch.zeros_like(q_value).masked_fill(~chosen, -1e9), best.values
+
+
+AgentNetwork = ActorCritic | QNetwork
+
+
+def blank_obs(network: AgentNetwork, count: int) -> UInt8[Tensor, "B KC H W"]:
+    """Return so many black observations on a network's device, to time or trace it with."""
+    shape = (count, network.cnn.spec.in_channels, network.size_px, network.size_px)
+    return torch.zeros(shape, dtype=torch.uint8, device=network.hidden.weight.device)
 
 
 def acting_copy(network: ActorCritic, dtype: torch.dtype) -> ActorCritic:

@@ -45,7 +45,7 @@ from rl.advantage import explained_variance, gae, normalise
 from rl.contract import STACK
 from rl.environments import EnvOptions, is_atari, settle_end_of_games, short_name
 from rl.evaluate import finish
-from rl.network import ActorCritic
+from rl.network import ActorCritic, blank_obs
 from rl.report import Reel
 from rl.rollout import Rollout, shares_of_minibatches
 from rl.training import Training
@@ -212,7 +212,7 @@ class Learner:
 
     def choose_precision(self) -> None:
         """Time the network where `auto` needs it."""
-        obs = self.network.blank_obs(self.config.minibatch_size)
+        obs = blank_obs(self.network, self.config.minibatch_size)
         self.precision = choose_precision(
             self.config.run.precision, self.device, lambda: self.network(obs)[0].sum(),
             self.network, self.world,

@@ -1,5 +1,6 @@
 """The bridge to stable-baselines3: the same actions and values, whole games, and hostile files."""
 
+import importlib
 import io
 import json
 import os
@@ -19,7 +20,7 @@ import arcadia
 from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.transfer import TrunkConfig
-from rl import ppo
+from rl import ppo, sb3_train
 from rl.agent import agent_of, load_agent
 from rl.environments import EnvOptions, make_environments
 from rl.sb3 import Blank, SB3Environments, TrunkExtractor, export_sb3, import_sb3
@@ -261,6 +262,46 @@ def test_an_onnx_graph_computes_the_same_for_any_number_of_observations(
         probabilities, ours = trained[kind].judge(obs)
         assert_close(torch.from_numpy(logits).softmax(-1), probabilities, atol=1e-5, rtol=0)
         assert_close(torch.from_numpy(value), ours, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("job", ["sb3-ppo", "sb3-a2c", "sb3-dqn"])
+def test_a_stock_job_trains_resumes_and_is_an_agent_like_any_other(runs, job, capsys):
+    flags = ["--preset", "smoke", "--env", CATCH, "--name", "x", "--eval-games", "2"]
+    assert arcadia.main(["train", job, *flags]) == 0
+    out = capsys.readouterr().out
+    assert "resumes from its weights only" in out and "score" in out
+    steps = load_agent("x").card["progress"]
+    assert arcadia.main(["resume", "x", "--extend", "300"]) == 0
+    captured = capsys.readouterr()
+    assert "optimiser, games and replay begin anew" in captured.err
+    assert load_agent("x").card["progress"] >= steps + 300
+    assert arcadia.main(["resume", "x"]) == 0
+    assert "is finished" in capsys.readouterr().out
+    # The network that was saved is the one that SB3 trained.
+    module = sb3_job(job)
+    model, envs = sb3_train.build(module.SMOKE, module.make_model)
+    network = sb3_train.build_network(module.build_network(module.SMOKE, 6).__class__,
+                                      module.SMOKE, 6)  # fmt: skip
+    obs = observations(20)
+    logits, value = sb3_train.twin(model.policy, network)(obs)
+    action, _ = model.predict(obs.numpy(), deterministic=True)
+    assert np.array_equal(action, logits.argmax(-1))
+    before = {k: v.clone() for k, v in model.policy.state_dict().items()}
+    sb3_train.give_weights(network, model.policy)
+    assert all(torch.equal(v, model.policy.state_dict()[k]) for k, v in before.items()
+               if "target" not in k)  # fmt: skip
+    envs.close()
+
+
+def sb3_job(name):
+    return importlib.import_module(f"rl.{name.replace('-', '_')}")
+
+
+def test_stock_jobs_refuse_what_sb3_cannot_do(runs, capsys):
+    for words in (["--freeze", "s1"], ["--precision", "bf16"], ["--lr-backbone", "0.5"]):
+        assert arcadia.main(["train", "sb3-ppo", "--preset", "smoke", *words]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (runs / "sb3-ppo").exists()
 
 
 def test_blank_is_a_proper_environment():

@@ -1,0 +1,209 @@
+"""Stock algorithms of stable-baselines3 (SB3) on our environments and trunks, into our run folders.
+
+The algorithm is SB3's, line for line; the environment, the trunk, the log, the checkpoints and the
+evaluation are ours, so such a run is watched, scored and exported like any other. What SB3 does not
+save is not saved here either: these jobs resume from their weights, not exactly, and say so.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from backbones import transfer
+from backbones.cnn import build_trunk
+from backbones.training.checkpoint import Checkpoint
+from backbones.training.config import ResumeConfig, changed, from_dict
+from backbones.training.distributed import World, join
+from backbones.training.errors import UserError
+from backbones.training.precision import choose_device
+from backbones.training.run import Run
+from backbones.training.session import Session, Snapshot, is_evaluated, resume_point
+from rl.agent import agent_snapshot, load_weights
+from rl.contract import STACK, Game, mean_score
+from rl.environments import is_atari, make_environments, short_name
+from rl.evaluate import finish
+from rl.report import SCORE_OVER_GAMES
+
+try:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    from rl.sb3 import SB3Environments, TrunkExtractor
+except ModuleNotFoundError:
+    raise UserError("stable-baselines3 is missing; `pip install -e .[sb3]` brings it") from None
+
+# Figures are written this often, in env steps, by algorithms without rollouts.
+RECORD_EVERY = 1000
+# (config, environments, keyword arguments for every algorithm) -> SB3's model
+MakeModel = Callable[[Any, SB3Environments, dict[str, Any]], BaseAlgorithm]
+
+
+def build_network(kind: type[Any], config: Any, num_actions: int) -> Any:
+    """Return the untrained network of a config."""
+    cnn = build_trunk(config.trunk.spec(STACK * (3 if config.env_options.colour else 1)))
+    return kind(cnn, config.env_options.size_px, num_actions, config.hidden)
+
+
+def our_name(theirs: str) -> str:
+    """Return our name of a tensor in SB3's policy; shared extractors and targets name it again."""
+    match = re.match(
+        r"(?:q_net(?:_target)?\.)?(?:pi_|vf_)?(features_extractor|action_net|value_net|q_net\.0)\.(.*)",
+        theirs,
+    )
+    assert match is not None, theirs
+    heads = {"action_net": "policy.", "value_net": "value.", "q_net.0": "q."}
+    return heads.get(match[1], "") + match[2]
+
+
+def twin(policy: nn.Module, network: Any) -> Any:
+    """Give a network of ours the weights of SB3's policy; return it."""
+    # Backwards, so that of a name's several tensors the first, and not the target's, stays.
+    tensors = reversed(policy.state_dict().items())
+    network.load_state_dict({our_name(name): tensor for name, tensor in tensors})
+    return network
+
+
+def give_weights(network: nn.Module, policy: nn.Module) -> None:
+    """The way back: give SB3's policy the weights of our network."""
+    ours = network.state_dict()
+    policy.load_state_dict({name: ours[our_name(name)] for name in policy.state_dict()})
+
+
+class Recorder(BaseCallback):
+    """SB3's loop, seen by our session: figures, checkpoints, stopping."""
+
+    def __init__(self, session: Session, snapshot: Callable[[], Snapshot], games: list[Game]):
+        super().__init__()
+        self.session, self.snapshot, self.games = session, snapshot, games
+        self.recorded, self.since = 0, time.monotonic()
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if "episode" in info:
+                self.games.append(Game(0, info["episode"]["r"], info["episode"]["l"]))
+        del self.games[:-SCORE_OVER_GAMES]
+        if self.num_timesteps - self.recorded >= RECORD_EVERY:
+            self.record()
+        return not self.session.stopped
+
+    def record(self) -> None:
+        """Write what SB3 has logged since, and save if it is time to."""
+        now, figures = time.monotonic(), {}
+        for name, value in self.logger.name_to_value.items():
+            if name.startswith("train/") and isinstance(value, int | float):
+                figures[name] = float(value)
+        steps = self.num_timesteps - self.recorded
+        figures["speed/env_steps_per_s"] = steps / (now - self.since)
+        self.recorded, self.since = self.num_timesteps, now
+        score = mean_score(self.games)
+        if score is not None:
+            figures["rollout/score"] = score
+        shown = {} if score is None else {"score": f"{score:.1f}"}
+        self.session.record(self.num_timesteps, figures, shown)
+        self.session.keep(self.snapshot)
+
+
+def train(job: str, config: Any, preset: str, make_model: MakeModel, kind: type[Any]) -> Run:
+    """Train from nothing; return the run."""
+    model, envs = build(config, make_model)
+    run = Run.create(job, config, config.run.name, short_name(config.env), preset)
+    with run.lock():
+        run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
+        run.log(f"stock {type(model).__name__} of stable-baselines3: resumes from its weights only")
+        network = twin(model.policy, build_network(kind, config, len(envs.envs.action_names)))
+        for line in transfer.init_trunk(network.cnn, config.trunk.init):
+            run.log(line)
+        give_weights(network, model.policy)
+        fit(model, envs, run, config, kind, None)
+    return run
+
+
+def resume(
+    run: Run, flags: ResumeConfig | None, config_type: type[Any], make_model: MakeModel,
+    kind: type[Any],
+) -> Run:  # fmt: skip
+    """Continue from the weights of the newest checkpoint: not exact, and the log says so."""
+    flags, before = flags or ResumeConfig(), from_dict(config_type, run.config)
+    with run.lock():
+        found = resume_point(run, World())
+        done = found.info["progress"] if found else 0
+        if not flags.extend and done >= before.total_steps and is_evaluated(run, World()):
+            run.log(f"{run.name} is finished; `arcadia resume {run.name} --extend N` lengthens it")
+            return run
+        config = changed(
+            before, total_steps=before.total_steps + flags.extend, run=flags.applied_to(before.run)
+        )
+        run = run.reconfigured(config, "resume")
+        model, envs = build(config, make_model)
+        if found:
+            network = build_network(kind, config, len(envs.envs.action_names))
+            load_weights(network, found)
+            give_weights(network, model.policy)
+            model.num_timesteps = done
+        run.warn("a stock SB3 job resumes from its weights: optimiser, games and replay begin anew")
+        fit(model, envs, run, config, kind, found)
+    return run
+
+
+def build(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environments]:
+    """Return SB3's model on our environments."""
+    torch.set_num_threads(config.run.threads)
+    if config.trunk.freeze or config.trunk.lr_backbone != 1.0:
+        raise UserError("stock SB3 jobs train all layers alike: no --freeze, no --lr-backbone")
+    if join().size > 1:
+        raise UserError("stable-baselines3 trains in one process; start it without torchrun")
+    if config.run.precision == "bf16":
+        raise UserError("stable-baselines3 computes in fp32; leave --precision at auto or fp32")
+    envs = make_environments(
+        config.env, config.num_envs, seed=config.run.seed, options=config.env_options, threads=1
+    )
+    wrapped = SB3Environments(envs, clip_rewards=is_atari(config.env))
+    spec = config.trunk.spec(STACK * envs.frame_shape[0]).to_dict()
+    policy_kwargs = {
+        "features_extractor_class": TrunkExtractor, "normalize_images": False, "net_arch": [],
+        "features_extractor_kwargs": {"spec": spec, "features_dim": config.hidden},
+    }  # fmt: skip
+    model = make_model(config, wrapped, {
+        "policy": "CnnPolicy", "env": wrapped, "seed": config.run.seed, "verbose": 0,
+        "learning_rate": config.learning_rate, "gamma": config.gamma,
+        "policy_kwargs": policy_kwargs, "device": choose_device(config.run.device),
+    })  # fmt: skip
+    return model, wrapped
+
+
+def fit(
+    model: BaseAlgorithm, envs: SB3Environments, run: Run, config: Any, kind: type[Any],
+    found: Checkpoint | None,
+) -> None:  # fmt: skip
+    """Let SB3 learn; save, evaluate, film. KeyboardInterrupt if ctrl-C stopped it."""
+    games: list[Game] = []
+    num_actions = len(envs.envs.action_names)
+    network = build_network(kind, config, num_actions)
+
+    def snapshot() -> Snapshot:
+        score = mean_score(games) if len(games) == SCORE_OVER_GAMES else None
+        info = {"job": run.job, "data": config.env, "num_actions": num_actions, "score": score}
+        return agent_snapshot(model.num_timesteps, twin(model.policy, network), {}, info)
+
+    session = Session(
+        run, config.run, World(), total=config.total_steps, unit="env steps",
+        done=model.num_timesteps, resumed=found.info if found else None,
+    )  # fmt: skip
+    with session:
+        recorder = Recorder(session, snapshot, games)
+        recorder.recorded = model.num_timesteps
+        left = config.total_steps - model.num_timesteps
+        if left > 0:
+            model.learn(left, callback=recorder, reset_num_timesteps=False, log_interval=10**9)
+        session.save_last(snapshot)
+    envs.close()
+    if session.stopped:
+        run.log(f"stopped at {model.num_timesteps:,}; continue with `arcadia resume {run.name}`")
+        raise KeyboardInterrupt
+    assert session.board is not None
+    run.log(f"trained {model.num_timesteps:,} env steps in {session.trained_s / 60:.1f} min")
+    finish(run, session.board, config.eval_games, model.num_timesteps)
