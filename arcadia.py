@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from backbones.training.errors import PeerLost, UserError
+from backbones.training.errors import PeerLost, Stopped, UserError
 
 if TYPE_CHECKING:
     from rl.agent import Agent
@@ -173,24 +173,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return dispatch(args[0], args[1:])
     except UserError as error:
-        complain(error)
+        complain(error, in_all=True)
         return 2
     except PeerLost as error:
         complain(f"{error}; `arcadia resume` goes on from the last checkpoint")
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         complain("interrupted")
-        return 130
+        # torchrun would take anything else for a death and start the run again.
+        return 0 if isinstance(stop, Stopped) and "TORCHELASTIC_RUN_ID" in os.environ else 130
     except BrokenPipeError:
         # The reader of a pipe has left, as `arcadia runs | head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def complain(what: object) -> None:
-    """Print a line on standard error; of the processes of one machine only one does."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        print(f"arcadia: {what}", file=sys.stderr)
+def complain(what: object, in_all: bool = False) -> None:
+    """Print a line on standard error.
+
+    Of several processes on a machine the first does, and with `in_all` any that fails by itself,
+    once they are joined: before, all make the same mistakes.
+    """
+    rank, joined = os.environ.get("LOCAL_RANK", "0"), False
+    if rank != "0" and in_all and "torch.distributed" in sys.modules:
+        from torch.distributed import is_initialized
+
+        joined = is_initialized()
+    if rank == "0" or joined:
+        from backbones.training.progress import say
+
+        say(f"arcadia: {what}" + (f" (process {rank})" if joined else ""), sys.stderr)
 
 
 def load(run: str, device: str = "cpu", *, best: bool = False) -> "Agent":

@@ -92,6 +92,14 @@ def find_backbone(text: str) -> tuple[Path, list[str]]:
     return found.folder / "cnn.safetensors", passed_over
 
 
+def full_name(text: str) -> str:
+    """Return `--init` with a run's full name in it, so that it means the same run later."""
+    if not text or text.endswith(".safetensors"):
+        return text
+    name, colon, part = text.partition(":")
+    return f"{find_run(name).name}{colon}{part}"
+
+
 def init_trunk(trunk: Trunk, source: str) -> list[str]:
     """Start a trunk from the weights of another run, "" for none; return lines for the log.
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
 from backbones import transfer
+from backbones.lstm import State
 from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import from_dict
@@ -39,6 +40,7 @@ class Agent:
     card: dict[str, Any]
     run: Run
     generator: torch.Generator = field(default_factory=torch.Generator)
+    memory: State | None = None
 
     @property
     def name(self) -> str:
@@ -52,11 +54,20 @@ class Agent:
 
     @torch.inference_mode()
     def judge(
-        self, obs: UInt8[Tensor, "N KC H W"]
+        self, obs: UInt8[Tensor, "N KC H W"], begins: Bool[Tensor, "N"] | None = None
     ) -> tuple[Float32[Tensor, "N A"], Float32[Tensor, "N"]]:
-        """Return action probabilities and the value, the expected discounted clipped return."""
-        device = next(self.network.parameters()).device
-        logits, value = self.network(obs.to(device))
+        """Return action probabilities and the value, the expected discounted clipped return.
+
+        An agent with a memory takes these for the next observations of the same N games as before;
+        `begins` says which of them are the first of a game. Another N begins anew.
+        """
+        device = self.network.hidden.weight.device
+        if begins is None:
+            begins = torch.zeros(len(obs), dtype=torch.bool)
+        if self.memory is None or self.memory[0].shape[1] != len(obs):
+            self.memory = self.network.initial_memory(len(obs))
+        judgement = self.network.step(obs.to(device), self.memory, begins.to(device))
+        logits, value, self.memory = judgement
         return logits.softmax(-1).cpu(), value.cpu()
 
     def choose(
@@ -74,10 +85,13 @@ class Agent:
             action = sample(probabilities.clamp_min(1e-30).log(), uniform)[0]
         return torch.where(coin < epsilon, (other * num_actions).long(), action)
 
-    def act(self, obs: Any, *, choice: Choice = "sampled", epsilon: float = 0.0) -> Any:
+    def act(
+        self, obs: Any, *, choice: Choice = "sampled", epsilon: float = 0.0, begins: Any = None
+    ) -> Any:
         """Return an int for one observation [K * C, H, W], [N] int64 for N of them.
 
-        Takes a NumPy array or a tensor, uint8. ValueError if the shape is another.
+        Takes a NumPy array or a tensor, uint8. ValueError if the shape is another. `begins` (a
+        bool, [N] of them) is for agents with a memory: see `judge`.
         """
         tensor = torch.as_tensor(obs)
         channels, size = self.network.cnn.spec.in_channels, self.network.size_px
@@ -88,7 +102,8 @@ class Agent:
                 f"{list(shape)} or [N, {channels}, {size}, {size}]: four frames, older ones first"
             )
         batch = tensor if tensor.ndim == 4 else tensor[None]
-        action = self.choose(self.judge(batch)[0], choice, epsilon)
+        first = None if begins is None else torch.as_tensor(begins).reshape(len(batch))
+        action = self.choose(self.judge(batch, first)[0], choice, epsilon)
         return action.numpy() if tensor.ndim == 4 else int(action[0])
 
     def reload(self) -> int:

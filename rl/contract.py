@@ -122,6 +122,11 @@ class FrameStack:
         n = torch.arange(rows.shape[1])
         return stack(rows, self.age + 1, torch.zeros_like(n), n)
 
+    @property
+    def begins(self) -> Bool[Tensor, "N"]:
+        """Which games stand at their first observation."""
+        return self.age[0] == 0
+
     def obs(self) -> UInt8[Tensor, "N KC H W"]:
         """Return the observations of all games."""
         n = torch.arange(self.frames.shape[1])

@@ -103,14 +103,14 @@ class Evaluation:
 def play_games(
     env: str, options: EnvOptions, games: int, seed: int, actions_of: Any
 ) -> tuple[list[float], list[int], GameProtocol]:
-    """Play games with `actions_of(obs)`; return scores, lengths in env steps and the protocol."""
+    """Play games with `actions_of(obs, begins)`; return scores, lengths and the protocol."""
     num_envs = min(games, MAX_ENVS)
     quota = np.array([games // num_envs + (n < games % num_envs) for n in range(num_envs)])
     envs = make_environments(env, num_envs, seed=seed, options=options, threads=available_threads())
     keeper, found = ScoreKeeper(num_envs), []
     stacks = FrameStack(envs.reset())
     while quota.any():
-        step = envs.step(actions_of(stacks.obs()).numpy())
+        step = envs.step(actions_of(stacks.obs(), stacks.begins).numpy())
         stacks.push(step.frame, step.over)
         for game in keeper.update(step):
             # Games beyond an environment's quota are not counted: they are the short ones.
@@ -129,8 +129,8 @@ def evaluate(
     options = options or agent.options
     agent.generator.manual_seed(seed)
 
-    def actions_of(obs: Tensor) -> Int64[Tensor, "N"]:
-        return agent.choose(agent.judge(obs)[0], choice, epsilon)
+    def actions_of(obs: Tensor, begins: Tensor) -> Int64[Tensor, "N"]:
+        return agent.choose(agent.judge(obs, begins)[0], choice, epsilon)
 
     scores, lengths, protocol = play_games(agent.env, options, games, seed, actions_of)
     rom = atari_ids().get(agent.env, "")
@@ -146,7 +146,7 @@ def random_score(agent: Agent, options: EnvOptions, games: int, seed: int) -> fl
     num_actions = int(agent.card["num_actions"])
     generator = torch.Generator().manual_seed(seed)
 
-    def actions_of(obs: Tensor) -> Int64[Tensor, "N"]:
+    def actions_of(obs: Tensor, begins: Tensor) -> Int64[Tensor, "N"]:
         return torch.randint(num_actions, (len(obs),), generator=generator)
 
     return float(np.mean(play_games(agent.env, options, games, seed, actions_of)[0]))
@@ -179,13 +179,24 @@ def finish(run: Run, board: Board, games: int, env_steps: int) -> None:
     for line in lines(result):
         run.log(line)
     board.scalars(env_steps, {"eval/score": result["score"]})
-    write_atomically(run.folder / "eval.json", json.dumps(result, indent=2) + "\n")
     flat = {k: v for k, v in run.config.items() if not isinstance(v, dict)}
     for group in run.config.values():
         flat |= group if isinstance(group, dict) else {}
     board.hparams(flat, {"eval/score": result["score"]})
-    path = run.folder / "videos" / f"{env_steps:012d}.mp4"
-    film(agent, path)
+    path, result = (
+        run.folder / "videos" / f"{env_steps:012d}.mp4",
+        {**result, "env_steps": env_steps},
+    )
+    try:
+        film(agent, path)
+        # Last: a run that has it is finished.
+        write_atomically(run.folder / "eval.json", json.dumps(result, indent=2) + "\n")
+    except OSError as error:
+        run.warn(
+            f"film and eval.json could not be written ({error.strerror}); `arcadia resume "
+            f"{run.name}` makes them when there is room"
+        )
+        return
     run.log(f"film of one game: {path}")
     run.log(f"look at it with `arcadia watch {run.name}`, at the curves with `arcadia board`")
 

@@ -1,41 +1,89 @@
-"""The actor-critic network: a shared trunk, one hidden layer, a policy head and a value head.
+"""The actor-critic network: a shared trunk, one hidden layer, an LSTM if asked for, two heads.
 
-Letters: B observations, A actions. The trunk and the hidden layer may run in bf16; the heads are
-always fp32, since a ratio of two densities is what PPO lives on.
+Letters: B observations, A actions, T steps, N environments, L layers and D units of the LSTM. The
+trunk and the hidden layer may run in bf16; the LSTM and the heads are always fp32, since a ratio of
+two densities is what PPO lives on.
 """
 
 import copy
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor, nn
 
+from backbones.lstm import LSTM, State
 from backbones.trunk import Trunk, orthogonal_
+from rl.rollout import Judgement, Rollout
 
 
 class ActorCritic(nn.Module):
-    """Logits of a policy and a value from one observation."""
+    """Logits of a policy and a value from one observation, or, with a memory, from all so far."""
 
-    def __init__(self, cnn: Trunk, size_px: int, num_actions: int, hidden: int) -> None:
+    def __init__(
+        self, cnn: Trunk, size_px: int, num_actions: int, hidden: int, lstm: LSTM | None = None
+    ) -> None:
         super().__init__()
         self.cnn = cnn
         self.size_px = size_px
         channels, rows, columns = cnn.conv_output(size_px, size_px)
         self.hidden = nn.Linear(channels * rows * columns, hidden)
-        self.policy = nn.Linear(hidden, num_actions)
-        self.value = nn.Linear(hidden, 1)
+        self.lstm = lstm
+        features = lstm.spec.units if lstm else hidden
+        self.policy = nn.Linear(features, num_actions)
+        self.value = nn.Linear(features, 1)
         # Gains of Andrychowicz et al. 2021 and of baselines: an almost uniform first policy.
         orthogonal_(self.hidden)
         orthogonal_(self.policy, 0.01)
         orthogonal_(self.value, 1.0)
 
+    def initial_memory(self, count: int) -> State | None:
+        """Return the memory of so many games at their beginning; None for a network without."""
+        return self.lstm.initial_state(count) if self.lstm else None
+
     def forward(
         self, obs: UInt8[Tensor, "B KC H W"]
     ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:
-        maps = self.cnn(obs)[self.cnn.stages[-1]]
-        features = F.relu(self.hidden(maps.flatten(1)))
+        """Judge observations each by itself; a network with a memory takes them for first ones."""
+        state = self.initial_memory(len(obs))
+        if state is None:
+            return self.heads(self.features(obs))
+        return self.step(obs, state, torch.zeros(len(obs), dtype=torch.bool, device=obs.device))[:2]
+
+    def step(
+        self, obs: UInt8[Tensor, "N KC H W"], memory: State | None, begins: Bool[Tensor, "N"]
+    ) -> Judgement:
+        """Judge the next observation of N games; where one `begins`, its memory is empty."""
+        if self.lstm is None or memory is None:
+            return *self.heads(self.features(obs)), None
         with torch.autocast(obs.device.type, enabled=False):
+            features = self.features(obs).float()[None]
+            outputs, memory = self.lstm(features, memory, begins[None])
+        return *self.heads(outputs[0]), memory
+
+    def judge(
+        self, rollout: Rollout, index: Int64[Tensor, "B"]
+    ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:
+        """Judge positions of a rollout; with a memory they are whole columns, step by step."""
+        features = self.features(rollout.obs(index))
+        if self.lstm is None:
+            return self.heads(features)
+        assert rollout.hidden is not None and rollout.cell is not None
+        steps, num_envs = rollout.action.shape
+        n = index[: len(index) // steps] % num_envs
+        begins = rollout.age[:steps, n] == 0
+        with torch.autocast(features.device.type, enabled=False):
+            state = rollout.hidden[:, n], rollout.cell[:, n]
+            outputs, _ = self.lstm(features.float().view(steps, len(n), -1), state, begins)
+        return self.heads(outputs.flatten(0, 1))
+
+    def features(self, obs: UInt8[Tensor, "B KC H W"]) -> Tensor:
+        """Return what the trunk and the hidden layer make of each observation."""
+        return F.relu(self.hidden(self.cnn(obs)[self.cnn.stages[-1]].flatten(1)))
+
+    def heads(self, features: Tensor) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:
+        """Return logits and value, in fp32."""
+        with torch.autocast(features.device.type, enabled=False):
             features = features.float()
             return self.policy(features), self.value(features)[:, 0]
 
@@ -63,6 +111,15 @@ class QNetwork(nn.Module):
         best = q_value.max(-1)
         chosen = F.one_hot(best.indices, q_value.shape[-1]).bool()
         return torch.zeros_like(q_value).masked_fill(~chosen, -1e9), best.values
+
+    def initial_memory(self, count: int) -> None:
+        """Return nothing: it has no memory."""
+
+    def step(
+        self, obs: UInt8[Tensor, "N KC H W"], memory: State | None, begins: Bool[Tensor, "N"]
+    ) -> Judgement:
+        """Judge the next observation of N games."""
+        return *self(obs), None
 
 
 AgentNetwork = ActorCritic | QNetwork

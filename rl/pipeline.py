@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float64
 from torch import Tensor
 
+from backbones.lstm import State as LSTMState
 from backbones.training.checkpoint import prefixed, under
 from backbones.training.distributed import World
 from rl.contract import Environments, Game
@@ -33,9 +34,9 @@ class Pipeline:
 
     def __init__(
         self, envs: Environments, num_steps: int, seed: int, device: torch.device, world: World,
-        *, sync: bool,
+        *, sync: bool, memory: LSTMState | None = None,
     ) -> None:  # fmt: skip
-        self.collector = Collector(envs, num_steps, seed, device)
+        self.collector = Collector(envs, num_steps, seed, device, memory)
         self.envs, self.world, self.sync = envs, world, sync
         self.scores: list[Game] = []
 
@@ -43,7 +44,7 @@ class Pipeline:
         """Begin the first games and play the first rollout."""
         self.acting = acting_copy(network, dtype)
         self.collector.reset()
-        self.rollout = self.collector.collect(self.acting)
+        self.rollout = self.collector.collect(self.acting.step)
 
     def advance(
         self, network: ActorCritic, learn: Callable[[Rollout], dict[str, float]],
@@ -55,12 +56,12 @@ class Pipeline:
         """
         rollout, collect, start = self.rollout, self.collector.collect, time.monotonic()
         publish(network, self.acting)
-        upcoming = None if self.sync else pool.submit(collect, self.acting)
+        upcoming = None if self.sync else pool.submit(collect, self.acting.step)
         figures = learn(rollout)
         learnt = time.monotonic()
         if upcoming is None:
             publish(network, self.acting)
-        self.rollout = upcoming.result() if upcoming else collect(self.acting)
+        self.rollout = upcoming.result() if upcoming else collect(self.acting.step)
         end = time.monotonic()
         self.scores = (self.scores + self.games_of_all(rollout))[-SCORE_OVER_GAMES:]
         seconds = {**rollout.seconds, "learn": learnt - start, "wait": end - learnt}

@@ -17,7 +17,7 @@ return but not the game; a game cut off by the clock is bootstrapped from its la
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,29 +26,23 @@ from torch import Tensor
 
 from backbones import transfer
 from backbones.cnn import build_trunk
-from backbones.training.checkpoint import Checkpoint
-from backbones.training.config import (
-    ResumeConfig,
-    RunConfig,
-    changed,
-    from_dict,
-    require_fraction,
-    require_positive,
-)  # fmt: skip
+from backbones.lstm import LSTM, LSTMSpec
+from backbones.training.config import ResumeConfig, RunConfig, require_fraction, require_positive
 from backbones.training.distributed import World, join, leave
+from backbones.training.errors import Stopped
 from backbones.training.optim import FlatGradients, anneal, require_finite
 from backbones.training.precision import Precision, choose_precision
-from backbones.training.run import Run, begun_before, shared_run
-from backbones.training.session import Session, is_evaluated, lengthened, resume_point
+from backbones.training.run import Run, begun_before
+from backbones.training.session import Session
 from backbones.transfer import TrunkConfig
 from rl.advantage import explained_variance, gae, normalise
 from rl.contract import STACK
-from rl.environments import EnvOptions, is_atari, settle_end_of_games, short_name
+from rl.environments import EnvOptions, is_atari
 from rl.evaluate import finish
 from rl.network import ActorCritic, blank_obs
 from rl.report import Reel
-from rl.rollout import Rollout, shares_of_minibatches
-from rl.training import Training
+from rl.rollout import Rollout, minibatches
+from rl.training import Training, begin, go_on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +82,11 @@ class Config:
     clip_rewards: bool | None = None
     """Learn from the sign of rewards; default: on Atari only. Scores are always raw."""
     hidden: int = 512
-    """Units between the trunk and the heads."""
+    """Units between the trunk and the heads, or the memory."""
+    memory: Literal["none", "lstm"] = "none"
+    """An LSTM before the heads, emptied where a game ends; minibatches are then sequences."""
+    lstm_units: int = 256
+    """Units of the LSTM."""
     sync: bool = False
     """Play and learn strictly in turn, instead of one rollout ahead."""
     env_threads: int = 1
@@ -107,11 +105,17 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(
             self, "total_steps", "num_envs", "num_steps", "num_epochs", "minibatch_size",
-            "learning_rate", "clip", "max_grad_norm", "hidden", "env_threads", "video_every_s",
+            "learning_rate", "clip", "max_grad_norm", "hidden", "lstm_units", "env_threads",
+            "video_every_s",
         )  # fmt: skip
         require_fraction(self, "anneal_from", "gamma", "gae_lambda")
         if self.normalise_over == "minibatch" and self.minibatch_size == 1:
             raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
+        if self.memory == "lstm" and self.minibatch_size % self.num_steps:
+            raise ValueError(
+                f"minibatch_size = {self.minibatch_size} must be a multiple of num_steps = "
+                f"{self.num_steps}: with a memory, minibatches are whole sequences"
+            )
         if self.entropy_coef < 0 or self.value_coef < 0 or self.eval_games < 0:
             raise ValueError("entropy_coef, value_coef and eval_games must be 0 or above")
         if (self.end_games_every or 0) < 0 or (self.end_games_every or 0) % self.num_steps:
@@ -136,6 +140,10 @@ class Config:
         """Rollouts in the run."""
         return -(-self.total_steps // self.rollout_size)
 
+    def rate(self, rollouts: int) -> float:
+        """Return the learning rate after so many rollouts."""
+        return self.learning_rate * anneal(rollouts / self.num_rollouts, self.anneal_from)
+
 
 FAST = Config(hidden=256, trunk=TrunkConfig(width=0.5, pool=2))
 REFERENCE = Config(
@@ -158,7 +166,9 @@ def build_network(config: Config, num_actions: int) -> ActorCritic:
     """Return the untrained network of a config, its weights a function of torch's seed."""
     channels = STACK * (3 if config.env_options.colour else 1)
     cnn = build_trunk(config.trunk.spec(channels))
-    return ActorCritic(cnn, config.env_options.size_px, num_actions, config.hidden)
+    spec = LSTMSpec(inputs=config.hidden, units=config.lstm_units)
+    lstm = LSTM(spec) if config.memory == "lstm" else None
+    return ActorCritic(cnn, config.env_options.size_px, num_actions, config.hidden, lstm)
 
 
 FIGURES = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
@@ -226,7 +236,7 @@ class Learner:
     def learn(self, rollout: Rollout) -> dict[str, float]:
         """Update on a rollout; return the mean of every figure over the updates."""
         config, rollout = self.config, rollout.to(self.device)
-        learning_rate = rate(config, self.rollouts)
+        learning_rate = config.rate(self.rollouts)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate * group["scale"]
         clips = is_atari(config.env) if config.clip_rewards is None else config.clip_rewards
@@ -243,17 +253,17 @@ class Learner:
             flat["advantage"] = normalise([flat["advantage"]], self.world)[0]
         figures, norms = [], []
         for epoch in range(config.num_epochs):
-            order = np.random.default_rng([config.run.seed, self.rollouts, epoch])
-            minibatches = shares_of_minibatches(
-                order.permutation(config.rollout_size), config.minibatch_size, config.num_envs,
-                self.share, self.device,
+            parts = minibatches(
+                np.random.default_rng([config.run.seed, self.rollouts, epoch]),
+                config.minibatch_size, config.num_steps, config.num_envs, self.share,
+                columns=config.memory == "lstm", device=self.device,
             )  # fmt: skip
-            advantages = [flat["advantage"][index] for index in minibatches]
+            advantages = [flat["advantage"][index] for index in parts]
             if config.normalise_over == "minibatch":
                 advantages = normalise(advantages, self.world)
-            for index, values in zip(minibatches, advantages, strict=True):
-                parts, norm = self.update(rollout, index, {**flat, "advantage": values})
-                figures.append(parts)
+            for index, values in zip(parts, advantages, strict=True):
+                of_share, norm = self.update(rollout, index, {**flat, "advantage": values})
+                figures.append(of_share)
                 norms.append(norm)
         means = self.means(torch.stack(figures), torch.stack(norms))
         self.rollouts += 1
@@ -274,7 +284,7 @@ class Learner:
         figures = torch.zeros(len(FIGURES), device=self.device)
         if len(index):
             with self.precision.autocast():
-                logits, value = self.network(rollout.obs(index))
+                logits, value = self.network.judge(rollout, index)
             loss, figures = ppo_loss(
                 logits, value, **batch, clip=config.clip, value_coef=config.value_coef,
                 entropy_coef=config.entropy_coef, of=config.minibatch_size,
@@ -304,68 +314,36 @@ def train(config: Config, preset: str = "default") -> Run:
     begun = begun_before(world, config.run.name)
     if begun:
         return resume(begun)
-    said: list[str] = []
-    if config.end_games_every is None:
-        every, said = world.tell(
-            lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)
-        )
-        config = changed(config, end_games_every=every)
-    training = Training("ppo", config, Learner, world)
-    said += training.begin()
-    name = short_name(config.env)
-    run = shared_run(world, lambda: Run.create("ppo", config, config.run.name, name, preset))
+    training, run = begin("ppo", config, Learner, preset, world)
     with run.lock():
-        run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
-        for line in said:
-            run.log(line)
-        fit(training, run)
+        fit(training, run, None)
     return run
 
 
 def resume(run: Run, flags: ResumeConfig | None = None) -> Run:
     """Continue a run where its newest checkpoint stands, longer or elsewhere if the flags say."""
-    world, flags = join(), flags or ResumeConfig()
+    world = join()
     with run.lock():
-        before = from_dict(Config, run.config)
-        found = resume_point(run, world)
-        rollouts = found.info["rollouts"] if found else 0
-        if not flags.extend and rollouts >= before.num_rollouts and is_evaluated(run, world):
-            run.log(f"{run.name} is finished; `arcadia resume {run.name} --extend N` lengthens it")
+        again = go_on(run, Config, Learner, flags or ResumeConfig(), world)
+        if again is None:
             leave(world)
             return run
-        config = changed(
-            before, total_steps=before.total_steps + flags.extend, run=flags.applied_to(before.run)
-        )
-        training = Training("ppo", config, Learner, world)
-        run = run.reconfigured(config, "resume")
-        if flags.extend:
-            run.log(lengthened(before.total_steps, config.total_steps, "env steps",
-                               rate(before, rollouts), rate(config, rollouts)))  # fmt: skip
-        if found is None:
-            run.log(f"{run.name} has no checkpoint yet: it begins anew")
-            training.begin()
-        elif not training.restore(found):
-            run.warn(f"{config.env} does not repeat its games: this resume is not exact")
-        fit(training, run, found)
+        training, run, info = again
+        fit(training, run, info)
     return run
 
 
-def rate(config: Config, rollouts: int) -> float:
-    """Return the learning rate after so many rollouts."""
-    return config.learning_rate * anneal(rollouts / config.num_rollouts, config.anneal_from)
-
-
-def fit(training: Training, run: Run, found: Checkpoint | None = None) -> None:
-    """Learn rollout after rollout; save, evaluate, film. KeyboardInterrupt if ctrl-C stopped it."""
+def fit(training: Training, run: Run, resumed: dict[str, Any] | None) -> None:
+    """Learn rollout after rollout; save, evaluate, film. `Stopped` if ctrl-C stopped it."""
     config, learner, world = training.config, training.learner, training.world
     session = Session(
         run, config.run, world, total=config.total_steps, unit="env steps", done=learner.env_steps,
-        resumed=found.info if found else None,
+        resumed=resumed,
     )  # fmt: skip
     run.log(f"device {training.device}, {learner.precision}")
     reel = Reel(session.board, config.video_every_s)
     with ThreadPoolExecutor(1, "collector") as pool, session:
-        if found is None and training.pipeline.can_be_saved:
+        if not resumed and training.pipeline.can_be_saved:
             session.save(training.checkpoint)
         while learner.rollouts < config.num_rollouts and not session.stopped:
             rollout, figures = training.advance(pool)
@@ -382,7 +360,7 @@ def fit(training: Training, run: Run, found: Checkpoint | None = None) -> None:
         run.log(
             f"stopped at {learner.env_steps:,} env steps; continue with `arcadia resume {run.name}`"
         )
-        raise KeyboardInterrupt
+        raise Stopped
     if session.board:
         run.log(f"trained {learner.env_steps:,} env steps in {session.trained_s / 60:.1f} min, "
                 f"{session.saving_s / session.trained_s:.1%} of it saving")  # fmt: skip

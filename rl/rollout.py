@@ -16,11 +16,14 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
+from backbones.lstm import State
 from backbones.training.checkpoint import prefixed, under
 from rl.contract import STACK, Environments, Game, ScoreKeeper, stack
 
-# (observations) -> (logits [B, A], value [B]), both fp32.
-Policy = Callable[[UInt8[Tensor, "B KC H W"]], tuple[Tensor, Tensor]]
+# Logits [N, A] and value [N], both fp32, and the memory after the step.
+Judgement = tuple[Tensor, Tensor, State | None]
+# (observations [N, K * C, H, W], memory, which games begin [N]) -> judgement.
+Policy = Callable[[Tensor, State | None, Tensor], Judgement]
 
 
 @dataclass
@@ -36,6 +39,10 @@ class Rollout:
     reward: Float32[Tensor, "T N"]  # raw
     terminated: Bool[Tensor, "T N"]
     done: Bool[Tensor, "T N"]
+    hidden: Float32[Tensor, "L N D"] | None = (
+        None  # memory before step 0, of a network that has one
+    )
+    cell: Float32[Tensor, "L N D"] | None = None
     games: list[Game] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -77,16 +84,22 @@ def sample(
     return action, log_probs.gather(1, action[:, None])[:, 0]
 
 
-def shares_of_minibatches(
-    order: Int64[np.ndarray, "TN"], size: int, num_envs: int, share: range, device: torch.device
-) -> list[Int64[Tensor, "_"]]:
-    """Return one process's share of every minibatch, as flat indices into its own rollout.
+def minibatches(
+    rng: np.random.Generator, size: int, num_steps: int, num_envs: int, share: range, *,
+    columns: bool, device: torch.device,
+) -> list[Int64[Tensor, "_"]]:  # fmt: skip
+    """Return one process's share of every minibatch of an epoch, as flat indices t * N + n.
 
-    `order` are the positions t * N + n of all processes' environments; consecutive `size` of them
-    are a minibatch, and `share` the environments of this process: how many of a minibatch are
-    among them varies.
+    A minibatch is `size` positions drawn from all processes' rollouts, or, with `columns`, as many
+    whole environments, step by step. `share` are the environments of this process: how much of a
+    minibatch falls to them varies.
     """
-    t, n = np.divmod(order, num_envs)
+    if columns:
+        parts = rng.permutation(num_envs).reshape(-1, size // num_steps)
+        local = [torch.from_numpy(part[np.isin(part, share)] - share.start) for part in parts]
+        steps = torch.arange(num_steps)[:, None] * len(share)
+        return [(steps + n).flatten().to(device) for n in local]
+    t, n = np.divmod(rng.permutation(num_steps * num_envs), num_envs)
     index = torch.from_numpy(t * len(share) + n - share.start)
     mine = torch.from_numpy((n >= share.start) & (n < share.stop))
     pairs = zip(index.split(size), mine.split(size), strict=True)
@@ -96,8 +109,13 @@ def shares_of_minibatches(
 class Collector:
     """Plays rollouts, one after the other, and keeps the games running in between."""
 
-    def __init__(self, envs: Environments, num_steps: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, envs: Environments, num_steps: int, seed: int, device: torch.device,
+        memory: State | None = None,
+    ) -> None:  # fmt: skip
+        """`memory` is that of the policy at the beginning of all games, if it has one."""
         self.envs = envs
+        self.memory = memory
         self.num_steps = num_steps
         self.seed = seed
         self.device = device
@@ -121,13 +139,14 @@ class Collector:
         for t in range(self.num_steps + 1):
             start = time.perf_counter()
             obs = stack(rollout.frames, rollout.age, torch.full_like(everyone, t), everyone)
-            logits, value = (x.cpu() for x in policy(obs.to(self.device)))
+            logits, value, memory = self.ask(policy, obs, rollout.age[t] == 0)
             if t > 0:
                 # Where the clock cut a game, the value of its own last picture stands already.
                 cut = rollout.done[t - 1] & ~rollout.terminated[t - 1]
                 rollout.next_value[t - 1] = torch.where(cut, rollout.next_value[t - 1], value)
             if t == self.num_steps:
-                break
+                break  # The next rollout asks again, so the memory stays where it was.
+            self.memory = memory
             action, log_prob = sample(logits, uniform[t])
             rollout.action[t], rollout.log_prob[t], rollout.value[t] = action, log_prob, value
             middle = time.perf_counter()
@@ -138,6 +157,13 @@ class Collector:
         self.num_rollouts += 1
         rollout.seconds = {"env": env_s, "policy": policy_s}
         return rollout
+
+    def ask(
+        self, policy: Policy, obs: UInt8[Tensor, "B KC H W"], begins: Bool[Tensor, "B"]
+    ) -> Judgement:
+        """Return the policy's judgement of an observation of every environment."""
+        logits, value, memory = policy(obs.to(self.device), self.memory, begins.to(self.device))
+        return logits.cpu(), value.cpu(), memory
 
     def empty_rollout(self) -> Rollout:
         """Return storage whose first K rows are the frames that led here."""
@@ -151,6 +177,8 @@ class Collector:
         blocks: dict[str, Any] = {
             k: torch.zeros(steps, envs, dtype=kinds.get(k, torch.float32)) for k in names
         }
+        if self.memory is not None:
+            blocks["hidden"], blocks["cell"] = (part.clone() for part in self.memory)
         return Rollout(frames=frames, age=age, **blocks)
 
     def step(self, rollout: Rollout, t: int, policy: Policy) -> None:
@@ -178,8 +206,9 @@ class Collector:
         """Return the value of the last picture of games that the clock cut off at step t."""
         rows = rollout.frames[t + 1 : t + 1 + STACK].clone()
         rows[-1] = torch.from_numpy(final_frame)
-        obs = stack(rows, rollout.age[t : t + 1] + 1, torch.zeros_like(n), n)
-        return policy(obs.to(self.device))[1].cpu()
+        everyone = torch.arange(self.envs.num_envs)
+        obs = stack(rows, rollout.age[t : t + 1] + 1, torch.zeros_like(everyone), everyone)
+        return self.ask(policy, obs, torch.zeros_like(everyone, dtype=torch.bool))[1][n]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return everything that the next rollout depends on besides the policy."""
@@ -189,6 +218,8 @@ class Collector:
         state["score"] = torch.from_numpy(self.scores.score.copy())
         state["length"] = torch.from_numpy(self.scores.length.copy())
         state["num_rollouts"] = torch.tensor(self.num_rollouts)
+        if self.memory is not None:
+            state["hidden"], state["cell"] = self.memory
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> bool:
@@ -198,4 +229,6 @@ class Collector:
         self.recent, self.age = state["recent"], state["age"]
         self.scores.score, self.scores.length = state["score"].numpy(), state["length"].numpy()
         self.num_rollouts = int(state["num_rollouts"])
+        if self.memory is not None:
+            self.memory = state["hidden"].to(self.device), state["cell"].to(self.device)
         return bool((torch.from_numpy(frame) == self.recent[-1]).all())

@@ -18,7 +18,7 @@ from backbones.cnn import build_trunk
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import ResumeConfig, changed, from_dict
 from backbones.training.distributed import World, join
-from backbones.training.errors import UserError
+from backbones.training.errors import Stopped, UserError
 from backbones.training.precision import choose_device
 from backbones.training.run import Run
 from backbones.training.session import Session, Snapshot, is_evaluated, resume_point
@@ -131,7 +131,7 @@ def resume(
     with run.lock():
         found = resume_point(run, World())
         done = found.info["progress"] if found else 0
-        if not flags.extend and done >= before.total_steps and is_evaluated(run, World()):
+        if not flags.extend and done >= before.total_steps and is_evaluated(run, World(), done):
             run.log(f"{run.name} is finished; `arcadia resume {run.name} --extend N` lengthens it")
             return run
         config = changed(
@@ -179,7 +179,7 @@ def fit(
     model: BaseAlgorithm, envs: SB3Environments, run: Run, config: Any, kind: type[Any],
     found: Checkpoint | None,
 ) -> None:  # fmt: skip
-    """Let SB3 learn; save, evaluate, film. KeyboardInterrupt if ctrl-C stopped it."""
+    """Let SB3 learn; save, evaluate, film. `Stopped` if ctrl-C stopped it."""
     games: list[Game] = []
     num_actions = len(envs.envs.action_names)
     network = build_network(kind, config, num_actions)
@@ -203,7 +203,7 @@ def fit(
     envs.close()
     if session.stopped:
         run.log(f"stopped at {model.num_timesteps:,}; continue with `arcadia resume {run.name}`")
-        raise KeyboardInterrupt
+        raise Stopped
     assert session.board is not None
     run.log(f"trained {model.num_timesteps:,} env steps in {session.trained_s / 60:.1f} min")
     finish(run, session.board, config.eval_games, model.num_timesteps)

@@ -7,14 +7,17 @@ from typing import Any
 import torch
 
 from backbones.training.checkpoint import Checkpoint, prefixed, under
+from backbones.training.config import ResumeConfig, changed, from_dict
 from backbones.training.distributed import World
 from backbones.training.errors import UserError
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
 from backbones.training.precision import Precision, choose_device
-from backbones.training.session import Snapshot
+from backbones.training.run import Run, shared_run
+from backbones.training.session import Snapshot, is_evaluated, lengthened, resume_point
+from backbones.transfer import full_name
 from rl.agent import agent_snapshot, load_weights, start_from
 from rl.contract import mean_score
-from rl.environments import make_environments
+from rl.environments import make_environments, settle_end_of_games, short_name
 from rl.pipeline import Pipeline
 from rl.report import SCORE_OVER_GAMES
 from rl.rollout import Rollout
@@ -39,8 +42,9 @@ class Training:
         )  # fmt: skip
         self.learner = make_learner(config, len(self.envs.action_names), self.device, world, share)
         self.pipeline = Pipeline(
-            self.envs, config.num_steps, config.run.seed, self.device, world, sync=config.sync
-        )
+            self.envs, config.num_steps, config.run.seed, self.device, world, sync=config.sync,
+            memory=self.learner.network.initial_memory(len(share)),
+        )  # fmt: skip
 
     def begin(self) -> list[str]:
         """Start anew, from the weights of another run if asked; return lines for the log."""
@@ -77,3 +81,57 @@ class Training:
         learner.rollouts = info["rollouts"]
         learner.precision = Precision(info["precision"], self.device.type, "as in the checkpoint")
         return self.pipeline.load_state(state, info, learner.network, learner.precision.dtype)
+
+
+def begin(
+    job: str, config: Any, make_learner: Callable[..., Any], preset: str, world: World
+) -> tuple[Training, Run]:
+    """Begin a run: settle what is found out by trying, build everything, then make the folder."""
+    said: list[str] = []
+    if config.end_games_every is None:
+        every, said = world.tell(
+            lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)
+        )
+        config = changed(config, end_games_every=every)
+    # By its own name: `last` will be this run soon.
+    trunk = changed(config.trunk, init=world.tell(lambda: full_name(config.trunk.init)))
+    config = changed(config, trunk=trunk)
+    training = Training(job, config, make_learner, world)
+    said += training.begin()
+    name = short_name(config.env)
+    run = shared_run(world, lambda: Run.create(job, config, config.run.name, name, preset))
+    run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
+    for line in said:
+        run.log(line)
+    return training, run
+
+
+def go_on(
+    run: Run, config_type: type[Any], make_learner: Callable[..., Any], flags: ResumeConfig,
+    world: World,
+) -> tuple[Training, Run, dict[str, Any]] | None:  # fmt: skip
+    """Return a run as its newest checkpoint left it, and that checkpoint's info; None if finished.
+
+    The info is empty where there is no checkpoint yet and the run begins anew.
+    """
+    before, found = from_dict(config_type, run.config), resume_point(run, world)
+    extend = 0 if run.was_changed_before_restart("resume") else flags.extend
+    rollouts, done = (found.info["rollouts"], found.info["progress"]) if found else (0, 0)
+    if not extend and rollouts >= before.num_rollouts and is_evaluated(run, world, done):
+        run.log(f"{run.name} is finished; `arcadia resume {run.name} --extend N` lengthens it")
+        return None
+    config = changed(
+        before, total_steps=before.total_steps + extend, run=flags.applied_to(before.run)
+    )
+    training = Training(run.job, config, make_learner, world)
+    run = run.reconfigured(config, "resume")
+    if extend:
+        rates = before.rate(rollouts), config.rate(rollouts)
+        run.log(lengthened(before.total_steps, config.total_steps, "env steps", *rates))
+    if found is None:
+        run.log(f"{run.name} has no checkpoint yet: it begins anew")
+        for line in training.begin():
+            run.log(line)
+    elif not training.restore(found):
+        run.warn(f"{config.env} does not repeat its games: this resume is not exact")
+    return training, run, found.info if found else {}

@@ -89,7 +89,7 @@ def play_game(
     stacks, pace = FrameStack(glance.frame[None]), Pace(speed)
     score, values = 0.0, list[float]()
     while not glance.over and len(values) < max(1.0, limit_s * screen.steps_per_s):
-        probabilities, value = agent.judge(stacks.obs())
+        probabilities, value = agent.judge(stacks.obs(), stacks.begins)
         action = int(agent.choose(probabilities, choice, epsilon)[0])
         values.append(float(value[0]))
         glance = screen.step(action)

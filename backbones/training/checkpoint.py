@@ -100,7 +100,8 @@ def save(
         raise
     sync(folder)
     for path in set(numbered(folder)) - kept(folder):
-        shutil.rmtree(path)
+        # What stays behind is dropped next time.
+        shutil.rmtree(path, ignore_errors=True)
     return final
 
 
@@ -167,16 +168,18 @@ def kept(folder: Path) -> set[Path]:
 def size_bytes(folder: Path) -> int:
     """Return the bytes on disk of everything in a folder; a chunk with two names counts once."""
     inodes = {}
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # Retention dropped it just now.
-            stat = path.lstat()
-            inodes[stat.st_ino] = 0 if path.is_dir() else stat.st_size
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # Retention dropped it just now.
+                stat = os.lstat(os.path.join(parent, name))
+                inodes[stat.st_ino] = stat.st_size
     return sum(inodes.values())
 
 
 def numbered(folder: Path) -> list[Path]:
     """Return the finished checkpoints of a folder, the oldest first."""
-    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+    # A copy that somebody made under another name is theirs.
+    return sorted(path for path in folder.glob("[0-9]" * 12) if path.is_dir())
 
 
 def check(path: Path) -> Checkpoint:
@@ -239,7 +242,9 @@ def set_aside_newer(folder: Path, progress: int) -> None:
     """Rename the checkpoints after `progress`, which are damaged, so that they count no more."""
     for path in numbered(folder):
         if int(path.name) > progress:
-            path.rename(path.with_name(f"damaged-{path.name}"))
+            aside = path.with_name(f"damaged-{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,5 +12,9 @@ class NewerFormat(UserError):
     """A file was written by a newer version. It is not damaged, so nothing may step around it."""
 
 
+class Stopped(KeyboardInterrupt):
+    """A run was asked to stop, has saved, and can be resumed."""
+
+
 class PeerLost(RuntimeError):
     """Another process of the same run has ended or cannot be reached."""

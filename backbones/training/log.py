@@ -37,7 +37,8 @@ class Board:
         if resumed_at is not None and metrics.exists():
             lines = metrics.read_text(errors="replace").splitlines(keepends=True)
             kept = [line for line in lines if is_before(line, resumed_at)]
-            write_atomically(metrics, "".join(kept))
+            if kept != lines:
+                write_atomically(metrics, "".join(kept))
         self.metrics = Appender(metrics)
         self.events = Appender(folder / event_file_name(folder))
         self.event(file_version="brain.Event:2")

@@ -1,10 +1,12 @@
 """How far a run is and how long it will take: a bar on a terminal, plain lines elsewhere."""
 
+import errno
 import os
 import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -13,12 +15,18 @@ LINE_EVERY_S = 15.0
 RATE_OVER_S = 30.0
 
 
-def say(line: str) -> None:
-    """Print a line. Where the reader of a pipe has left, go on in silence."""
+def say(line: str, stream: TextIO | None = None) -> None:
+    """Print a line, on standard output unless told otherwise.
+
+    A run does not end because nobody can be told: where the reader of a pipe or the terminal has
+    left, or the disk behind a redirected output is full, it goes on in silence.
+    """
+    stream = stream or sys.stdout
     try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(line, file=stream, flush=True)
+    except OSError as error:
+        if error.errno in (errno.EPIPE, errno.EIO):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def clock(seconds: float) -> str:

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -97,6 +98,7 @@ class Run:
     @classmethod
     def open(cls, folder: Path) -> "Run":
         """Read a run's folder; UserError if it is none."""
+        folder = folder.resolve()
         try:
             about = json.loads((folder / "config.json").read_text())
             if about["format"] > FORMAT:
@@ -131,7 +133,7 @@ class Run:
         """Write a warning to log.txt and to standard error."""
         self.write_log(f"warning: {text}")
         if not self.silent:
-            print(f"warning: {text}", file=sys.stderr, flush=True)
+            say(f"warning: {text}", sys.stderr)
 
     def write_log(self, text: str) -> None:
         """Write a line to log.txt alone."""
@@ -140,14 +142,26 @@ class Run:
 
     def reconfigured(self, config: Any, why: str) -> "Run":
         """Return the run with another config from here on; config.json keeps what was changed."""
-        if to_dict(config) == self.config:
+        new = json.loads(json.dumps(to_dict(config)))
+        if new == json.loads(json.dumps(self.config)):
             return self
-        change = {"why": why, "command": command_line(), "time": time.time(), "from": self.config}
-        changes = [*self.about.get("changes", []), change]
-        about = {**self.about, "config": to_dict(config), "changes": changes}
+        change = {
+            "why": why, "command": command_line(), "launch": launch(), "time": time.time(),
+            "from": self.config,
+        }  # fmt: skip
+        about = {**self.about, "config": new, "changes": [*self.about.get("changes", []), change]}
         if not self.silent:
-            write_atomically(self.folder / "config.json", json.dumps(about, indent=2) + "\n")
+            try:
+                write_atomically(self.folder / "config.json", json.dumps(about, indent=2) + "\n")
+            except OSError as error:
+                raise UserError(f"{self.folder} takes no writing ({error.strerror})") from None
         return Run(self.folder, about, self.silent)
+
+    def was_changed_before_restart(self, why: str) -> bool:
+        """Say whether this start had changed the config before torchrun restarted its processes."""
+        changes = self.about.get("changes", [])
+        mine = [c for c in changes if (c["why"], c.get("launch")) == (why, launch())]
+        return restarts() > 0 and bool(mine)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -155,7 +169,11 @@ class Run:
         if self.silent:
             yield
             return
-        with (self.folder / "lock").open("a") as file:
+        try:
+            file = (self.folder / "lock").open("a")
+        except OSError as error:
+            raise UserError(f"{self.folder} takes no writing ({error.strerror})") from None
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -181,9 +199,17 @@ def new_folder(parent: Path, name: str, base: str, about: dict[str, Any]) -> Pat
 
     It appears with its config.json inside or not at all, whenever the process is killed.
     """
-    ready = parent / f".{os.getpid()}.writing"
-    ready.mkdir(exist_ok=True)
-    write_atomically(ready / "config.json", json.dumps(about, indent=2) + "\n")
+    ready = Path(tempfile.mkdtemp(".writing", ".", parent))
+    ready.chmod(0o755)  # mkdtemp's folders are for one person only
+    try:
+        write_atomically(ready / "config.json", json.dumps(about, indent=2) + "\n")
+        return renamed(ready, parent, name, base)
+    finally:
+        shutil.rmtree(ready, ignore_errors=True)
+
+
+def renamed(ready: Path, parent: Path, name: str, base: str) -> Path:
+    """Give a folder that is ready its name; return its path."""
     base = re.sub(r"[^a-z0-9]+", "-", base.lower()).strip("-")
     number = 1
     while True:
@@ -196,7 +222,6 @@ def new_folder(parent: Path, name: str, base: str, about: dict[str, Any]) -> Pat
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
         if name:
-            shutil.rmtree(ready)
             raise UserError(
                 f"a run named {name} exists in {parent}; choose another --name, or continue it "
                 f"with `arcadia resume {parent.name}/{name}`"
@@ -240,14 +265,16 @@ def shared_run(world: World, make: Callable[[], Run]) -> Run:
 def begun_before(world: World, name: str) -> Run | None:
     """Return the run that this start had begun before torchrun restarted its processes, if any.
 
-    Or before a batch system began the whole job again: torchrun's id and the run's `name`, both
-    given by hand, are then the same.
+    Or before a batch system began the whole job again: torchrun's id, the run's `name` and the
+    command are then the same.
     """
     runs: list[Run] = []
-    if world.is_first and launch():
-        runs = [run for run in all_runs() if run.about.get("launch") == launch()]
-        if not restarts():
-            runs = [run for run in runs if run.folder.name == name and ":" not in launch()]
+    if world.is_first and launch() and (restarts() or (name and ":" not in launch())):
+        runs = [
+            run
+            for run in all_runs()
+            if (run.about.get("launch"), run.about.get("command")) == (launch(), command_line())
+        ]
     if not world.tell(lambda: bool(runs)):
         return None
     return shared_run(world, lambda: runs[-1])

@@ -4,9 +4,10 @@ What every job's loop needs besides learning: it hears ctrl-C, knows when to sav
 and goes on when the disk does not take them. Seconds are those of a clock that nobody sets.
 """
 
+import contextlib
+import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -49,7 +50,10 @@ class Session:
         self, run: Run, config: RunConfig, world: World, *, total: int, unit: str, done: int = 0,
         resumed: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        """Begin at progress `done`; `resumed` is the info of the checkpoint where it goes on."""
+        """Begin at progress `done`; `resumed` is the info of the checkpoint where it goes on.
+
+        It is empty where a run that has no checkpoint begins anew.
+        """
         self.run, self.config, self.world = run, config, world
         self.total, self.stopped, self.full = total, False, False
         self.stop, self.commit = StopRequest(), commit()
@@ -59,9 +63,14 @@ class Session:
             self.board = Board(run.folder, done if resumed is not None else None)
             self.report = ProgressReport(total, unit, done)
         before = resumed or {}
-        if resumed is not None:
+        if resumed:
             run.log(f"goes on at {done:,} {unit}")
             self.say_differences(resumed)
+        if world.size > int(os.environ.get("LOCAL_WORLD_SIZE", "1")) and ":" in launch():
+            run.warn(
+                "several machines without --rdzv-id and --name: if the first one is replaced, its "
+                "successor cannot find this run"
+            )
         self.saving_s = float(before.get("saving_s", 0.0))
         self.last_save = time.monotonic()
         self.begin = time.monotonic() - float(before.get("trained_s", 0.0))
@@ -106,17 +115,15 @@ class Session:
                 self.run.log(f"{self.run.folder} is written to again, nothing is missing")
 
     def keep(self, make: Callable[[], Snapshot | None], possible: bool = True) -> None:
-        """Between two updates: save if it is time to; see whether to stop.
+        """Between two updates: save if it is time to and `possible`; see whether to stop.
 
-        `make` gives what to save, in the first process. Where saving is not `possible` yet, both
-        wait. Every process must come here equally often.
+        `make` gives what to save, in the first process. Every process must come here equally often.
         """
         due = self.world.is_first and (
             time.monotonic() - self.last_save >= self.config.checkpoint_every_s
         )
-        stop, save = self.world.any(self.stop.requested, due)
-        self.stopped = stop and possible
-        if save and possible and not stop:
+        self.stopped, save = self.world.any(self.stop.requested, due)
+        if save and possible and not self.stopped:
             self.save(make)
 
     def save(self, make: Callable[[], Snapshot | None]) -> None:
@@ -131,8 +138,8 @@ class Session:
     def save_last(self, make: Callable[[], Snapshot | None]) -> None:
         """Write the checkpoint of the end; wait for room on the disk unless asked to stop."""
         snapshot = make()
-        while snapshot is not None and not self.write(snapshot):
-            if self.stop.requested:
+        while not self.world.tell(lambda: snapshot is None or self.write(snapshot)):
+            if self.world.any(self.stop.requested)[0]:
                 self.run.warn("what was learnt since the last checkpoint is not saved")
                 return
             time.sleep(RETRY_S)
@@ -199,10 +206,18 @@ def resume_point(run: Run, world: World) -> Checkpoint | None:
     return Checkpoint(run.checkpoints, info, held) if info else None
 
 
-def is_evaluated(run: Run, world: World) -> bool:
-    """Say whether a run's evaluation at the end was done, or none was wanted."""
+def is_evaluated(run: Run, world: World, progress: int) -> bool:
+    """Say whether the evaluation at the end, at this progress, was done, or none was wanted."""
     wanted = run.config.get("eval_games", 0)
-    return world.tell(lambda: not wanted or (run.folder / "eval.json").exists())
+    return world.tell(lambda: not wanted or evaluated_at(run) == progress)
+
+
+def evaluated_at(run: Run) -> int | None:
+    """Return the progress of the agent that eval.json scores; None without one."""
+    try:
+        return int(json.loads((run.folder / "eval.json").read_text())["env_steps"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
 
 
 def lengthened(before: int, after: int, unit: str, old_rate: float, new_rate: float) -> str:
@@ -260,4 +275,6 @@ class StopRequest:
             return
         self.requested, self.since = True, time.monotonic()
         if os.environ.get("RANK", "0") == "0":
-            print("\nstopping: saving first (once more to quit at once)", file=sys.stderr)
+            # Not print: this may interrupt another print, and the reader may be gone.
+            with contextlib.suppress(OSError):
+                os.write(2, b"\nstopping: saving first (once more to quit at once)\n")

@@ -1,5 +1,8 @@
 """Nothing is lost: kills, a full disk, one that takes no writing, dead workers, clocks set back."""
 
+import errno
+import io
+import json
 import math
 import os
 import shutil
@@ -11,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from backbones.training import checkpoint
-from backbones.training.config import RunConfig, changed
-from backbones.training.errors import UserError
+from backbones.training import checkpoint, session
+from backbones.training.config import ResumeConfig, RunConfig, changed
+from backbones.training.errors import Stopped, UserError
 from backbones.training.files import Appender
 from backbones.training.log import read_metrics
+from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl import ppo
 from tests.faults import kill
@@ -201,7 +205,7 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_others_whole(tmp_
     code = """
 import resource, sys, torch
 from pathlib import Path
-from backbones.training import checkpoint
+from backbones.training import checkpoint, session
 folder = Path(sys.argv[1])
 checkpoint.save(folder, 1, {"a": {"x": torch.zeros(10)}}, {})
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
@@ -263,3 +267,120 @@ def test_where_games_do_not_repeat_themselves_a_run_resumes_exactly_between_thei
     assert "not exact" not in capsys.readouterr().err
     assert differing(runs, "whole", "cut") == []
     assert whole.folder.exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_although_the_reader_of_the_output_has_died_of_it(tmp_path):
+    flags = ["--env", "Arcadia/Catch-v0", "--total-steps", "64000", "--checkpoint-every-s", "600"]
+    words = ["-m", "arcadia", "train", "ppo", *FLAGS[:4], *flags, "--name", "piped"]
+    process = subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, "ARCADIA_RUNS": str(tmp_path)},
+    )  # fmt: skip
+    wait_for_metrics(tmp_path / "ppo" / "piped", 5, process)
+    process.stdout.close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    found, _ = checkpoint.load_newest(tmp_path / "ppo" / "piped" / "checkpoints")
+    assert found.info["progress"] >= 5 * 128
+    assert "stopped at" in (tmp_path / "ppo" / "piped" / "log.txt").read_text()
+
+
+def wait_for_metrics(folder: Path, lines: int, process: subprocess.Popen) -> None:
+    while len(read_metrics(folder)) < lines:
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+def test_what_cannot_be_said_does_not_end_a_run(monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    say("a line")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
+def test_a_run_is_lengthened_once_however_often_its_processes_are_restarted(tmp_path):
+    flags = ["train", "ppo", *FLAGS, "--env", "Arcadia/Catch-v0", "--total-steps", "256"]
+    assert arcadia(*flags, "--name", "x", runs=tmp_path).wait(timeout=60) == 0
+    torchrun = (*TWO_PROCESSES, "--max-restarts", "3")
+    more = ["resume", "x", "--extend", "6400"]
+    process = arcadia(*more, runs=tmp_path, torchrun=torchrun)
+    folder = tmp_path / "ppo" / "x"
+    wait_for_metrics(folder, 6, process)
+    os.kill(workers(process)[1], signal.SIGKILL)
+    assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert find_run(str(folder)).config["total_steps"] == 6656
+    assert (folder / "log.txt").read_text().count("lengthened from") == 1
+
+
+def test_a_checkpoint_damaged_twice_is_stepped_around_twice(runs):
+    run = ppo.train(named("twice"))
+    for _ in range(2):
+        (checkpoint.numbered(run.checkpoints)[-1] / "state.safetensors").write_bytes(b"")
+        ppo.resume(run)
+    assert checkpoint.load_newest(run.checkpoints)[0].info["progress"] == 1024
+
+
+def test_a_copy_that_somebody_made_is_left_alone(runs):
+    run = ppo.train(named("mine", total_steps=256))
+    newest = checkpoint.numbered(run.checkpoints)[-1]
+    shutil.copytree(newest, newest.with_name(f"{newest.name}-good"))
+    ppo.resume(run, ResumeConfig(extend=512))
+    assert newest.with_name(f"{newest.name}-good").exists()
+
+
+def test_an_evaluation_of_an_earlier_end_does_not_count(runs, capsys):
+    run = ppo.train(named("scored", total_steps=256, eval_games=2))
+    monkey = ResumeConfig(extend=256)
+    ppo.resume(run, monkey)
+    old = json.loads((run.folder / "eval.json").read_text())
+    assert old["env_steps"] == 512
+    # As if killed after training and before scoring.
+    (run.folder / "eval.json").write_text(json.dumps({**old, "env_steps": 256}))
+    capsys.readouterr()
+    ppo.resume(find_run("scored"))
+    assert "is finished" not in capsys.readouterr().out
+    assert json.loads((run.folder / "eval.json").read_text())["env_steps"] == 512
+
+
+def test_a_run_that_begins_anew_takes_back_its_curves_and_knows_what_last_was(runs):
+    ppo.train(named("source"))
+    trunk = changed(CATCH.trunk, init="last")
+    run = ppo.train(named("bare", trunk=trunk))
+    assert run.config["trunk"]["init"] == "ppo/source"
+    shutil.rmtree(run.checkpoints)
+    steps = [line["step"] for line in read_metrics(run.folder)]
+    ppo.resume(run)
+    assert [line["step"] for line in read_metrics(run.folder)] == steps
+
+
+def test_a_stop_between_two_ends_of_unruly_games_saves_at_once(runs, capsys, monkeypatch):
+    class AtOnce(session.StopRequest):
+        def __enter__(self):
+            self.requested = True
+            return self
+
+    unruly = {"env": "tests.rl.unruly_game:Unruly-v0", "end_games_every": 32 * 50}
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "StopRequest", AtOnce)
+        with pytest.raises(Stopped):
+            ppo.train(named("stopped", **unruly))
+    assert checkpoint.load_newest(find_run("stopped").checkpoints)[0].info["progress"] == 128
+    ppo.resume(find_run("stopped"))
+    assert "this resume is not exact" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_stopped_in_one_worker_is_not_begun_again_by_torchrun(tmp_path):
+    flags = ["train", "ppo", *FLAGS, "--env", "Arcadia/Catch-v0", "--total-steps", "64000"]
+    torchrun = (*TWO_PROCESSES, "--max-restarts", "2")
+    process = arcadia(*flags, "--name", "x", runs=tmp_path, torchrun=torchrun)
+    wait_for_checkpoint(tmp_path / "ppo" / "x", process)
+    os.kill(workers(process)[0], signal.SIGTERM)
+    assert process.wait(timeout=60) == 0, (tmp_path / "said.txt").read_text()
+    log = (tmp_path / "ppo" / "x" / "log.txt").read_text()
+    assert "stopped at" in log and "goes on" not in log

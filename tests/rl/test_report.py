@@ -14,8 +14,8 @@ from rl.report import ZOOM, Reel, rollout_scalars
 from rl.rollout import Collector
 
 
-def still(obs):
-    return torch.zeros(len(obs), 3), torch.zeros(len(obs))
+def still(obs, memory, begins):
+    return torch.zeros(len(obs), 3), torch.zeros(len(obs)), None
 
 
 def test_the_picture_is_the_latest_whole_game_of_the_first_environment(tmp_path):

@@ -15,11 +15,11 @@ def envs_of(env="ALE/Breakout-v5", num_envs=3, **options):
     return make_environments(env, num_envs, seed=1, options=EnvOptions(**options))
 
 
-def policy(obs):
+def policy(obs, memory=None, begins=None):
     """A policy that depends on every frame of the stack: its value is a checksum."""
     value = (obs.float().mean((2, 3)) * torch.tensor([1.0, 10, 100, 1000])).sum(1)
     logits = torch.stack([torch.sin(value * k) for k in range(1, 5)], dim=1)
-    return logits, value
+    return logits, value, None
 
 
 def slow_rollout(envs, steps, uniform):
@@ -29,7 +29,7 @@ def slow_rollout(envs, steps, uniform):
     stacks[:, -1] = frame[:, 0]
     rows = []
     for t in range(steps):
-        logits, value = policy(torch.from_numpy(stacks))
+        logits, value, _ = policy(torch.from_numpy(stacks))
         action, log_prob = sample(logits, uniform[t])
         step = envs.step(action.numpy())
         row = {"obs": torch.from_numpy(stacks.copy()), "action": action, "value": value}

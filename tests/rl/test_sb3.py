@@ -283,7 +283,7 @@ def test_a_stock_job_trains_resumes_and_is_an_agent_like_any_other(runs, job, ca
     network = sb3_train.build_network(module.build_network(module.SMOKE, 6).__class__,
                                       module.SMOKE, 6)  # fmt: skip
     obs = observations(20)
-    logits, value = sb3_train.twin(model.policy, network)(obs)
+    logits, _ = sb3_train.twin(model.policy, network)(obs)
     action, _ = model.predict(obs.numpy(), deterministic=True)
     assert np.array_equal(action, logits.argmax(-1))
     before = {k: v.clone() for k, v in model.policy.state_dict().items()}

@@ -102,7 +102,7 @@ except ValueError as error:
     assert not run.is_running()
 
 
-def test_the_first_interrupt_is_a_request_and_the_second_is_an_interrupt(capsys):
+def test_the_first_interrupt_is_a_request_and_the_second_is_an_interrupt(capfd):
     # Tests that were started in the background would ignore ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with StopRequest() as stop:
@@ -111,7 +111,7 @@ def test_the_first_interrupt_is_a_request_and_the_second_is_an_interrupt(capsys)
         assert stop.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert "saving first" in capsys.readouterr().err
+    assert "saving first" in capfd.readouterr().err
 
 
 def test_log_lines_go_to_the_file_and_to_people(runs, capsys):
