@@ -358,7 +358,7 @@ def test_a_run_that_begins_anew_takes_back_its_curves_and_knows_what_last_was(ru
     assert [line["step"] for line in read_metrics(run.folder)] == steps
 
 
-def test_a_stop_between_two_ends_of_unruly_games_saves_at_once(runs, capsys, monkeypatch):
+def test_a_stop_between_two_ends_of_unruly_games_saves_at_once(runs, monkeypatch):
     class AtOnce(session.StopRequest):
         def __enter__(self):
             self.requested = True
@@ -371,7 +371,7 @@ def test_a_stop_between_two_ends_of_unruly_games_saves_at_once(runs, capsys, mon
             ppo.train(named("stopped", **unruly))
     assert checkpoint.load_newest(find_run("stopped").checkpoints)[0].info["progress"] == 128
     ppo.resume(find_run("stopped"))
-    assert "this resume is not exact" in capsys.readouterr().err
+    assert checkpoint.load_newest(find_run("stopped").checkpoints)[0].info["progress"] == 1024
 
 
 @pytest.mark.slow
