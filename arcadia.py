@@ -40,7 +40,7 @@ VERBS = {
 }
 
 # bench: module with Config and main
-BENCHES = {"ppo": "rl.bench"}
+BENCHES = {"ppo": "rl.bench", "ppo-lstm": "rl.bench_lstm"}
 
 ABOUT = """Train agents, watch them play, monitor runs in TensorBoard.
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from backbones.training.config import changed, require_positive
@@ -50,14 +51,15 @@ def figures(env_steps: int, wall_s: float, cpu_s: float) -> dict[str, float]:
     }  # fmt: skip
 
 
-def measure_ours(env: str, rollouts: int) -> dict[str, float]:
+def measure_ours(env: str, rollouts: int, memory: str = "none") -> dict[str, float]:
     """Time our PPO: the `reference` preset, but playing one rollout ahead of learning."""
     from concurrent.futures import ThreadPoolExecutor
 
     from rl.ppo import REFERENCE, Learner
     from rl.training import Training
 
-    training = Training("ppo", changed(REFERENCE, env=env, sync=False), Learner, World())
+    training = Training("ppo", changed(REFERENCE, env=env, sync=False, memory=memory), Learner,
+                        World())  # fmt: skip
     training.begin()
     with ThreadPoolExecutor(1) as pool:
         training.advance(pool)
@@ -68,10 +70,31 @@ def measure_ours(env: str, rollouts: int) -> dict[str, float]:
     return figures(steps, time.perf_counter() - wall, time.process_time() - cpu)
 
 
+def measure_ours_lstm(env: str, rollouts: int) -> dict[str, float]:
+    """Time the same with an LSTM of 256 units, learning from sequences of 128 env steps."""
+    return measure_ours(env, rollouts, "lstm")
+
+
 def measure_sb3(env: str, rollouts: int) -> dict[str, float]:
     """Time stock PPO of stable-baselines3 on its own Atari wrappers."""
-    import torch
     from stable_baselines3 import PPO
+
+    return measure_stock(PPO, "CnnPolicy", {}, env, rollouts)
+
+
+def measure_contrib(env: str, rollouts: int) -> dict[str, float]:
+    """Time stock RecurrentPPO of sb3-contrib with one LSTM for policy and value, as ours has."""
+    from sb3_contrib import RecurrentPPO
+
+    kwargs = {"lstm_hidden_size": 256, "shared_lstm": True, "enable_critic_lstm": False}
+    return measure_stock(RecurrentPPO, "CnnLstmPolicy", kwargs, env, rollouts)
+
+
+def measure_stock(
+    algorithm: Any, policy: str, policy_kwargs: dict[str, Any], env: str, rollouts: int
+) -> dict[str, float]:
+    """Time an algorithm of stable-baselines3 on its own Atari wrappers."""
+    import torch
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_atari_env
     from stable_baselines3.common.vec_env import VecFrameStack
@@ -95,9 +118,9 @@ def measure_sb3(env: str, rollouts: int) -> dict[str, float]:
     kwargs = {"frameskip": 1, "repeat_action_probability": 0.0}
     envs = VecFrameStack(make_atari_env(env, NUM_ENVS, seed=1, env_kwargs=kwargs), 4)
     size = NUM_ENVS * NUM_STEPS
-    model = PPO(
-        "CnnPolicy", envs, n_steps=NUM_STEPS, batch_size=256, n_epochs=4, learning_rate=2.5e-4,
-        clip_range=0.1, ent_coef=0.01, seed=1, device="cpu",
+    model = algorithm(
+        policy, envs, n_steps=NUM_STEPS, batch_size=256, n_epochs=4, learning_rate=2.5e-4,
+        clip_range=0.1, ent_coef=0.01, seed=1, device="cpu", policy_kwargs=policy_kwargs,
     )  # fmt: skip
     clock = Clock()
     # The first rollout is not timed.
@@ -124,33 +147,39 @@ def in_turn(
 
 def main(config: Config) -> int:
     """The command `arcadia bench ppo`."""
+    return compare("ppo", config, "stable-baselines3", measure_ours, measure_sb3)
+
+
+def compare(
+    name: str, config: Config, peer: str, ours: Callable[..., Any], theirs: Callable[..., Any]
+) -> int:
+    """Measure both in turn and print what was found; UserError if the peer is not installed."""
     try:
-        import stable_baselines3
-    except ModuleNotFoundError:
+        peer_name = f"{peer} {version(peer)}"
+    except PackageNotFoundError:
         raise UserError(
-            "stable-baselines3, the peer, is not installed; `pip install -e .[dev]` brings it"
+            f"{peer}, the peer, is not installed; `pip install -e .[sb3]` brings it"
         ) from None
     from rl.environments import is_atari
 
     if not is_atari(config.env):
-        raise UserError(f"bench ppo plays Atari; {config.env} is another environment")
-    measures = {"ours": measure_ours, "peer": measure_sb3}
-    found = in_turn(measures, config.rounds, config.env, config.rollouts)
+        raise UserError(f"bench {name} plays Atari; {config.env} is another environment")
+    found = in_turn({"ours": ours, "peer": theirs}, config.rounds, config.env, config.rollouts)
     rows = []
     for key, unit in [
         ("env_steps_per_s", "env steps/s"),
         ("cpu_ms_per_env_step", "ms"),
         ("peak_memory_mib", "MiB"),
     ]:
-        ours, peer = found["ours"][key], found["peer"][key]
-        ratio = ours / peer if key == "env_steps_per_s" else peer / ours
-        row = {"name": f"ppo {key}", "ours": ours, "peer": peer, "ratio": ratio, "unit": unit}
-        rows.append(row | {"peer_name": f"stable-baselines3 {stable_baselines3.__version__}"})
+        mine, other = found["ours"][key], found["peer"][key]
+        ratio = mine / other if key == "env_steps_per_s" else other / mine
+        row = {"name": f"{name} {key}", "ours": mine, "peer": other, "ratio": ratio, "unit": unit}
+        rows.append(row | {"peer_name": peer_name})
     if config.json:
         print(json.dumps(rows))
         return 0
-    print(f"{config.env}, {rows[0]['peer_name']}, {config.rounds} rounds, medians")
+    print(f"{config.env}, {peer_name}, {config.rounds} rounds, medians")
     for row in rows:
-        print(f"{row['name']:26} ours {row['ours']:8.1f}  peer {row['peer']:8.1f} {row['unit']:12}"
+        print(f"{row['name']:30} ours {row['ours']:8.1f}  peer {row['peer']:8.1f} {row['unit']:12}"
               f" ratio {row['ratio']:.2f}")  # fmt: skip
     return 0
