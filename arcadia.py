@@ -32,7 +32,11 @@ VERBS = {
     "eval": ("rl.evaluate", "[RUN] [--games N] [--json]", "score a run by a stated protocol"),
     "watch": ("rl.watch", "[RUN] [--window|--terminal|--video F]", "watch an agent play; --follow"),
     "play": ("rl.play", "GAME|RUN", "play yourself, alone or against an agent's score"),
-    "export": ("rl.export", "[RUN] --sb3 F.zip|--onnx F.onnx", "write an agent for other programs"),
+    "export": (
+        "rl.export",
+        "[RUN] --sb3 F|--onnx F|--folder D",
+        "write an agent for other programs",
+    ),
     "board": ("backbones.training.board", "[--port N]", "TensorBoard on all runs"),
     "runs": ("", "", "list the runs"),
     "jobs": ("", "", "list the jobs and their presets"),

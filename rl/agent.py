@@ -47,6 +47,11 @@ class Agent:
         """Name of its run, or path of its file."""
         return self.run.name if self.run.job != "sb3" else str(self.run.folder)
 
+    def backbone_card(self) -> dict[str, Any]:
+        """Return the card of its backbone."""
+        card = {key: self.card.get(key) for key in ("job", "data", "score", "commit", "progress")}
+        return {**card, "spec": self.network.cnn.spec.to_dict()}
+
     @property
     def films(self) -> Path:
         """Folder where films of it go unless another is named."""
@@ -141,6 +146,8 @@ def start_from(network: AgentNetwork, trunk: TrunkConfig, env: str) -> list[str]
 
     From a run that played the same game it takes all weights, else the trunk alone.
     """
+    if trunk.init.endswith(":lstm"):
+        return init_lstm(network, trunk.init.removesuffix(":lstm"))
     said = transfer.init_trunk(network.cnn, trunk.init)
     if not trunk.init or ":" in trunk.init or trunk.init.endswith(".safetensors"):
         return said
@@ -153,6 +160,21 @@ def start_from(network: AgentNetwork, trunk: TrunkConfig, env: str) -> list[str]
         return [*said, f"the heads start anew: {run.name} played another game or has other heads"]
     network.load_state_dict(heads, strict=False)
     return [*said, f"the heads start from {run.name} too, which played the same game"]
+
+
+def init_lstm(network: AgentNetwork, source: str) -> list[str]:
+    """Start a network's LSTM from that of another run; return lines for the log."""
+    run = find_run(source)
+    heads = newest_checkpoint(run).tensors("heads")
+    given = {k: v for k, v in heads.items() if k.startswith("lstm.")}
+    wanted = {k: v.shape for k, v in network.state_dict().items() if k.startswith("lstm.")}
+    if not given or {k: v.shape for k, v in given.items()} != wanted:
+        raise UserError(
+            f"--init {source}:lstm: {run.name} has no LSTM of the same sizes; use --memory lstm "
+            "with the same --hidden and --lstm-units"
+        )
+    network.load_state_dict(given, strict=False)
+    return [f"the LSTM starts from {run.name}"]
 
 
 def agent_of(text: str, env: str = "", *, best: bool = False) -> Agent:

@@ -2,75 +2,126 @@
 
 ONNX files take `obs`, uint8 [batch, K * C, H, W] with older frames first, and give `logits`
 [batch, A] and `value` [batch]: what the agent computes, in fp32, for any number of observations.
+With a memory they also take and give `hidden` and `cell`, [layers, batch, units]: zeros where a
+game begins. `--folder` writes the agent as a run without the state of its training, such as
+runs/zoo has.
 """
 
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import tyro
+from torch import Tensor, nn
 
+from backbones.training import checkpoint
 from backbones.training.errors import UserError
+from backbones.training.files import write_atomically
 from rl.agent import Agent, load_agent
-from rl.network import blank_obs
+from rl.evaluate import Evaluation, evaluate
+from rl.network import ActorCritic, blank_obs
 
 OPSET = 17
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Write a run's agent as a stable-baselines3 model or as an ONNX graph."""
+    """Write a run's agent as a stable-baselines3 model, an ONNX graph or a small run folder."""
 
     run: tyro.conf.Positional[str] = "last"
     """A run: its name, a path, zoo/NAME or last."""
     sb3: Path | None = None
-    """Write this .zip, for PPO.load of stable-baselines3."""
+    """Write this .zip, for PPO.load of stable-baselines3, or RecurrentPPO.load of sb3-contrib."""
     onnx: Path | None = None
     """Write this .onnx file, for any ONNX runtime."""
+    folder: Path | None = None
+    """Write this folder: the agent alone, with its card and the score of 20 games."""
     best: bool = False
     """Take the checkpoint of the highest score while training, not the newest."""
     force: bool = False
     """Overwrite the file if it exists."""
 
     def __post_init__(self) -> None:
-        if (self.sb3 is None) == (self.onnx is None):
-            raise ValueError("export takes one of --sb3 FILE.zip and --onnx FILE.onnx")
+        if sum(path is not None for path in (self.sb3, self.onnx, self.folder)) != 1:
+            raise ValueError("export takes one of --sb3 F.zip, --onnx F.onnx and --folder DIR")
         for path, ending in ((self.sb3, ".zip"), (self.onnx, ".onnx")):
             if path is not None and path.suffix != ending:
                 raise ValueError(f"{path} must end in {ending}")
 
 
+class Remembering(nn.Module):
+    """One step of a network with a memory, as a graph: the state goes in and comes out."""
+
+    def __init__(self, network: ActorCritic) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, obs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
+        assert self.network.lstm is not None
+        features = self.network.features(obs)[None]
+        outputs, state = self.network.lstm.lstm(features, (hidden, cell))
+        return *self.network.heads(outputs[0]), *state
+
+
 def export_onnx(agent: Agent, path: Path) -> str:
     """Write an agent as an ONNX graph; return a line for people. UserError without `onnx`."""
-    obs, names = blank_obs(agent.network, 2), ["obs", "logits", "value"]
+    obs, network = blank_obs(agent.network, 2), agent.network
+    inputs, outputs, memory = ["obs"], ["logits", "value"], network.initial_memory(2)
+    graph: nn.Module = network
+    if memory is not None:
+        assert isinstance(network, ActorCritic)
+        graph, inputs = Remembering(network), ["obs", "hidden", "cell"]
+        outputs += ["hidden_after", "cell_after"]
+    axes = {name: {int("hidden" in name or "cell" in name): "batch"} for name in inputs + outputs}
     try:
         with warnings.catch_warnings():
-            # The tracing exporter, which is said to be superseded: the other one needs a compiler's
-            # worth of packages more and gives the same graph for three convolutions.
+            # The tracing exporter, which is said to be superseded: the other one needs more
+            # packages and gives the same graph for three convolutions.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                agent.network, (obs,), str(path), input_names=names[:1], output_names=names[1:],
-                dynamic_axes={name: {0: "batch"} for name in names}, opset_version=OPSET,
-                dynamo=False,
+                graph, (obs, *(memory or ())), str(path), input_names=inputs, output_names=outputs,
+                dynamic_axes=axes, opset_version=OPSET, dynamo=False,
             )  # fmt: skip
     except (ModuleNotFoundError, torch.onnx.errors.OnnxExporterError) as error:
         raise UserError(
             f"no graph could be written ({error}); `pip install -e .[onnx]` brings what it needs"
         ) from None
-    return f"{path}: obs uint8 [batch, {obs.shape[1]}, {obs.shape[2]}, {obs.shape[3]}]"
+    with_memory = ", hidden and cell" if memory is not None else ""
+    return f"{path}: obs uint8 {['batch', *obs.shape[1:]]}{with_memory}".replace("'", "")
+
+
+def export_folder(agent: Agent, path: Path) -> str:
+    """Write an agent as a run folder that can be evaluated and watched; return a line."""
+    result: Evaluation = evaluate(agent)
+    shown = {**result.to_dict(agent.name), "env_steps": agent.card["progress"]}
+    drop = ("sha256", "sha256_of_this", "format", "progress", "scores", "games")
+    info = {k: v for k, v in agent.card.items() if k not in drop}
+    folder = checkpoint.numbered(agent.run.checkpoints)
+    source = next(p for p in folder if int(p.name) == agent.card["progress"])
+    found = checkpoint.check(source)
+    parts = {part: found.tensors(part) for part in ("cnn", "heads")}
+    metadata = {"cnn": {"card": json.dumps(agent.backbone_card())}}
+    path.mkdir(parents=True, exist_ok=True)
+    about = {**agent.run.about, "launch": "", "from": agent.name}
+    write_atomically(path / "config.json", json.dumps(about, indent=2) + "\n")
+    checkpoint.save(path / "checkpoints", agent.card["progress"], parts, info, metadata)
+    write_atomically(path / "eval.json", json.dumps(shown, indent=2) + "\n")
+    size = checkpoint.size_bytes(path) / 2**20
+    return f"{path}: score {result.mean:.1f} over 20 games, {size:.1f} MiB"
 
 
 def main(config: Config) -> int:
     """The command `arcadia export`."""
     agent = load_agent(config.run, best=config.best)
-    path = config.sb3 or config.onnx
+    path = config.sb3 or config.onnx or config.folder
     assert path is not None
     if path.exists() and not config.force:
         raise UserError(f"{path} exists; choose another name, or --force")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if config.onnx:
-        print(export_onnx(agent, path))
+    if config.onnx or config.folder:
+        print(export_onnx(agent, path) if config.onnx else export_folder(agent, path))
         return 0
     try:
         from rl.sb3 import export_sb3

@@ -31,6 +31,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from torch import Tensor, nn
 
 from backbones.cnn import build_trunk
+from backbones.lstm import LSTM, LSTMSpec
 from backbones.training.errors import UserError
 from backbones.training.run import Run
 from backbones.trunk import TrunkSpec
@@ -155,7 +156,9 @@ def sb3_names(network: ActorCritic) -> dict[str, str]:
     names = {}
     for name in network.state_dict():
         layer, _, rest = name.removeprefix("cnn.").partition(".")
-        if layer in ("policy", "value"):
+        if layer == "lstm":
+            names[name] = f"lstm_actor.{rest.removeprefix('lstm.')}"
+        elif layer in ("policy", "value"):
             names[name] = f"{'action_net' if layer == 'policy' else 'value_net'}.{rest}"
         elif not is_stock(network):
             names[name] = f"features_extractor.{name}"
@@ -167,7 +170,10 @@ def sb3_names(network: ActorCritic) -> dict[str, str]:
 
 
 def export_sb3(agent: Agent, path: Path) -> str:
-    """Write an agent as an SB3 PPO model; return a line for people. UserError if it has none."""
+    """Write an agent as an SB3 PPO model, or, with a memory, as sb3-contrib's RecurrentPPO.
+
+    Return a line for people. UserError if neither can hold it.
+    """
     network, config = agent.network, agent.config
     if type(network) is not ActorCritic:
         raise UserError(f"{agent.name} is a {type(network).__name__}, which PPO's zip cannot hold")
@@ -180,9 +186,17 @@ def export_sb3(agent: Agent, path: Path) -> str:
         # Without net_arch SB3 puts two layers of its own behind any extractor but NatureCNN.
         kwargs |= {"features_extractor_class": TrunkExtractor, "normalize_images": False}
         kwargs["net_arch"] = []
+    algorithm: Any = PPO
+    policy = "CnnPolicy"
+    if network.lstm:
+        from sb3_contrib import RecurrentPPO
+
+        algorithm, policy, spec = RecurrentPPO, "CnnLstmPolicy", network.lstm.spec
+        kwargs |= {"lstm_hidden_size": spec.units, "n_lstm_layers": spec.layers, "net_arch": []}
+        kwargs |= {"shared_lstm": True, "enable_critic_lstm": False}
     envs = DummyVecEnv([lambda: Blank(*space)] * config.num_envs)
-    model = PPO(
-        "CnnPolicy", envs, n_steps=config.num_steps, batch_size=config.minibatch_size,
+    model = algorithm(
+        policy, envs, n_steps=config.num_steps, batch_size=config.minibatch_size,
         n_epochs=config.num_epochs, learning_rate=config.learning_rate, gamma=config.gamma,
         gae_lambda=config.gae_lambda, clip_range=config.clip, ent_coef=config.entropy_coef,
         vf_coef=config.value_coef, max_grad_norm=config.max_grad_norm, policy_kwargs=kwargs,
@@ -203,7 +217,7 @@ def export_sb3(agent: Agent, path: Path) -> str:
     where = "any installation of stable-baselines3" if is_stock(network) else (
         "stable-baselines3 where Arcadia is installed, since NatureCNN is another network"
     )  # fmt: skip
-    return f"{path}: for PPO.load in {where}"
+    return f"{path}: for {algorithm.__name__}.load in {where}"
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -259,6 +273,8 @@ def import_sb3(path: Path, env: str, options: EnvOptions | None = None) -> Agent
         raise UserError(
             f"{path} has layers between NatureCNN and the heads (net_arch), unlike ours"
         )
+    if any(name.startswith("lstm_critic") for name in tensors):
+        raise UserError(f"{path} has a second LSTM for the value; ours share one (shared_lstm)")
     if tensors["action_net.weight"].shape[0] != actions:
         raise UserError(
             f"{path} has {tensors['action_net.weight'].shape[0]} actions, {env} has {actions}"
@@ -269,9 +285,12 @@ def import_sb3(path: Path, env: str, options: EnvOptions | None = None) -> Agent
         if stock
         else TrunkSpec.from_dict(card["spec"])
     )
-    network = ActorCritic(
-        build_trunk(spec), size_px, actions, tensors["action_net.weight"].shape[1]
-    )
+    lstm, hidden = None, tensors["action_net.weight"].shape[1]
+    if "lstm_actor.weight_ih_l0" in tensors:
+        units, hidden = hidden, tensors["lstm_actor.weight_ih_l0"].shape[1]
+        layers = sum(name.startswith("lstm_actor.weight_ih") for name in tensors)
+        lstm = LSTM(LSTMSpec(inputs=hidden, units=units, layers=layers))
+    network = ActorCritic(build_trunk(spec), size_px, actions, hidden, lstm)
     ours = network.state_dict()
     try:
         network.load_state_dict(ours | {k: tensors[v] for k, v in sb3_names(network).items()})

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -15,7 +15,7 @@ LINE_EVERY_S = 15.0
 RATE_OVER_S = 30.0
 
 
-def say(line: str, stream: TextIO | None = None) -> None:
+def say(line: str, stream: Any = None) -> None:
     """Print a line, on standard output unless told otherwise.
 
     A run does not end because nobody can be told: where the reader of a pipe or the terminal has

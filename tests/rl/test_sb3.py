@@ -304,6 +304,74 @@ def test_stock_jobs_refuse_what_sb3_cannot_do(runs, capsys):
     assert not (runs / "sb3-ppo").exists()
 
 
+LSTM = changed(NATURE, memory="lstm", lstm_units=24, num_envs=4)
+
+
+@pytest.mark.parametrize("trunk", [TrunkConfig(), ppo.CATCH.trunk])
+def test_an_agent_with_a_memory_goes_to_recurrent_ppo_and_back_and_to_onnx(runs, trunk, tmp_path):
+    import onnxruntime
+    from sb3_contrib import RecurrentPPO
+
+    agent = load_agent(ppo.train(changed(LSTM, trunk=trunk)))
+    assert "RecurrentPPO.load" in export_sb3(agent, tmp_path / "agent.zip")
+    model = RecurrentPPO.load(tmp_path / "agent.zip", device="cpu")
+    again = import_sb3(tmp_path / "agent.zip", CATCH)
+    assert arcadia.main(["export", agent.run.name, "--onnx", str(tmp_path / "a.onnx")]) == 0
+    session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
+    state, onnx_state = None, [np.zeros((1, 3, 24), np.float32)] * 2
+    begins = np.array([True, True, True])
+    for step in range(20):
+        obs = observations(3, seed=step)
+        probabilities, value = agent.judge(obs, torch.from_numpy(begins))
+        again_probabilities, again_value = again.judge(obs, torch.from_numpy(begins))
+        assert torch.equal(probabilities, again_probabilities) and torch.equal(value, again_value)
+        action, state = model.predict(obs.numpy(), state, begins, deterministic=True)
+        assert np.array_equal(action, probabilities.argmax(-1))
+        onnx_state = [part * ~begins[None, :, None] for part in onnx_state]
+        logits, onnx_value, *onnx_state = session.run(
+            None, {"obs": obs.numpy(), "hidden": onnx_state[0], "cell": onnx_state[1]}
+        )
+        assert_close(torch.from_numpy(logits).softmax(-1), probabilities, atol=1e-5, rtol=0)
+        assert_close(torch.from_numpy(onnx_value), value, atol=1e-5, rtol=1e-5)
+        begins = np.array([step % 7 == 6, False, step % 5 == 4])
+
+
+def test_a_recurrent_model_with_two_lstms_is_refused(tmp_path):
+    from sb3_contrib import RecurrentPPO
+
+    model = RecurrentPPO("CnnLstmPolicy", Blank(4, 84, 3), n_steps=8, batch_size=8, device="cpu")
+    model.save(tmp_path / "two.zip")
+    with pytest.raises(UserError, match="a second LSTM for the value"):
+        import_sb3(tmp_path / "two.zip", CATCH)
+
+
+def test_an_lstm_starts_from_that_of_another_run(runs, capsys):
+    source = ppo.train(changed(LSTM, trunk=ppo.CATCH.trunk))
+    trunk = changed(ppo.CATCH.trunk, init=f"{source.name}:lstm")
+    other = changed(LSTM, trunk=trunk, total_steps=256, learning_rate=1e-12)
+    network = load_agent(ppo.train(other)).network
+    assert "the LSTM starts from" in capsys.readouterr().out
+    expected = load_agent(source).network.lstm.state_dict()
+    for name, tensor in network.lstm.state_dict().items():
+        assert_close(tensor, expected[name], atol=1e-6, rtol=0)
+    with pytest.raises(UserError, match="no LSTM of the same sizes"):
+        ppo.train(changed(other, lstm_units=32))
+
+
+def test_a_folder_of_the_agent_alone_is_small_and_plays_the_same(trained, tmp_path, capsys):
+    folder = tmp_path / "zoo" / "catch"
+    words = ["export", trained["small"].run.name, "--folder", str(folder)]
+    assert arcadia.main(words) == 0
+    assert "over 20 games" in capsys.readouterr().out
+    assert sorted(p.name for p in folder.rglob("*.safetensors")) == [
+        "cnn.safetensors", "heads.safetensors"
+    ]  # fmt: skip
+    assert arcadia.main(["eval", str(folder), "--games", "20", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["score"] == json.loads((folder / "eval.json").read_text())["score"]
+    assert arcadia.main(words) == 2  # it is there already
+
+
 def test_blank_is_a_proper_environment():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
