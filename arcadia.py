@@ -78,6 +78,19 @@ def pick(name: str, table: dict[str, Any], kind: str) -> Any:
     raise UserError(f"{kind} {name!r} is unknown{hint}" if name else f"which {kind}?{hint[1:]}")
 
 
+def job_module(name: str) -> Any:
+    """Import a job's module; UserError if there is none, or if what it needs is not installed."""
+    module = pick(name, JOBS, "job")[0]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "stable_baselines3":
+            raise
+        raise UserError(
+            f"{name} needs stable-baselines3; `pip install -e .[sb3]` brings it"
+        ) from None
+
+
 def train(args: Sequence[str]) -> int:
     """The command `arcadia train`."""
     name = args[0] if args else ""
@@ -87,7 +100,7 @@ def train(args: Sequence[str]) -> int:
         return 0
     from backbones.training.config import parse_job
 
-    job = import_module(pick(name, JOBS, "job")[0])
+    job = job_module(name)
     config, preset = parse_job(job.Config, job.PRESETS, args[1:], prog=f"arcadia train {name}")
     job.train(config, preset)
     return 0
@@ -102,7 +115,7 @@ def resume(args: Sequence[str]) -> int:
     from backbones.training.run import find_run, shared_run
 
     run = shared_run(join(), lambda: find_run(flags.run))
-    import_module(pick(run.job, JOBS, "job")[0]).resume(run, flags)
+    job_module(run.job).resume(run, flags)
     return 0
 
 
@@ -119,9 +132,12 @@ def jobs(args: Sequence[str]) -> int:
     """The command `arcadia jobs`."""
     if takes_nothing("jobs", args):
         return 0
-    for name, (module, what) in JOBS.items():
-        presets = ", ".join(import_module(module).PRESETS)
-        print(f"{name:12}{what}\n{'':12}presets: {presets}")
+    for name, (_, what) in JOBS.items():
+        try:
+            presets = f"presets: {', '.join(job_module(name).PRESETS)}"
+        except UserError as error:
+            presets = str(error)
+        print(f"{name:12}{what}\n{'':12}{presets}")
     return 0
 
 

@@ -205,7 +205,11 @@ def load_agent(run: Run | str | Path, device: str = "cpu", *, best: bool = False
         run = find_run(str(run))
     try:
         job = import_module(f"rl.{run.job.replace('-', '_')}")
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("stable_baselines3"):
+            raise UserError(
+                f"{run.name} needs stable-baselines3; `pip install -e .[sb3]` brings it"
+            ) from None
         raise UserError(f"{run.name} is of the job {run.job!r}, which plays no games") from None
     config = from_dict(job.Config, run.config)
     found = checkpoint.load_best(run.checkpoints) if best else newest_checkpoint(run)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
 
 from backbones import transfer
@@ -27,14 +29,7 @@ from rl.contract import STACK, Game, mean_score
 from rl.environments import is_atari, make_environments, short_name
 from rl.evaluate import finish
 from rl.report import SCORE_OVER_GAMES
-
-try:
-    from stable_baselines3.common.base_class import BaseAlgorithm
-    from stable_baselines3.common.callbacks import BaseCallback
-
-    from rl.sb3 import SB3Environments, TrunkExtractor
-except ModuleNotFoundError:
-    raise UserError("stable-baselines3 is missing; `pip install -e .[sb3]` brings it") from None
+from rl.sb3 import SB3Environments, TrunkExtractor
 
 # Figures are written this often, in env steps, by algorithms without rollouts.
 RECORD_EVERY = 1000

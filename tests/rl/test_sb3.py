@@ -5,6 +5,8 @@ import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 import zipfile
 
@@ -74,9 +76,6 @@ def test_the_full_width_agent_needs_no_arcadia(trained, tmp_path):
     export_sb3(trained["full"], tmp_path / "agent.zip")
     code = "import sys; sys.modules['rl'] = sys.modules['backbones'] = None\n"
     code += "from stable_baselines3 import PPO; print(PPO.load(sys.argv[1]).num_timesteps)"
-    import subprocess
-    import sys
-
     words = [sys.executable, "-c", code, str(tmp_path / "agent.zip")]
     out = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert out.stdout.strip() == "1024", out.stderr
@@ -370,6 +369,22 @@ def test_a_folder_of_the_agent_alone_is_small_and_plays_the_same(trained, tmp_pa
     result = json.loads(capsys.readouterr().out)
     assert result["score"] == json.loads((folder / "eval.json").read_text())["score"]
     assert arcadia.main(words) == 2  # it is there already
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["jobs"], ["train", "sb3-ppo"], ["eval", "a.zip", "--env", CATCH], ["bench", "ppo-lstm"]],
+)
+def test_without_sb3_everything_else_works_and_says_what_to_install(words, tmp_path):
+    code = "import sys; sys.modules['stable_baselines3'] = sys.modules['sb3_contrib'] = None\n"
+    code += "import importlib.metadata as m; real = m.version\n"
+    code += "def version(name):\n    if 'sb3' in name: raise m.PackageNotFoundError(name)\n"
+    code += "    return real(name)\nm.version = version\n"
+    code += "import arcadia; sys.exit(arcadia.main(sys.argv[1:]))"
+    out = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert "`pip install -e .[sb3]` brings it" in out.stdout + out.stderr
+    assert "Traceback" not in out.stderr
+    assert out.returncode == (0 if words == ["jobs"] else 2)
 
 
 def test_blank_is_a_proper_environment():
