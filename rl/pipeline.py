@@ -1,26 +1,28 @@
 """Playing one rollout ahead of learning, in one process or in several.
 
 While rollout k is learnt from, a thread plays rollout k + 1 with the weights from before; with
-`sync` the two strictly alternate. The thread only works on weights handed to it, so a run is a
-function of its config.
+`sync` the two strictly alternate. When it has played, the thread helps to learn. What it does never
+depends on when it does it, so a run is a function of its config.
 
 Several processes share the environments. A checkpoint holds all of them side by side, so that a run
 may go on with another number of processes.
 """
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from backbones.lstm import State as LSTMState
 from backbones.training.checkpoint import prefixed, under
 from backbones.training.distributed import World
+from rl.atari import available_threads
 from rl.contract import Environments, Game
 from rl.network import ActorCritic, acting_copy, publish
 from rl.report import SCORE_OVER_GAMES, rollout_scalars
@@ -47,17 +49,18 @@ class Pipeline:
         self.rollout = self.collector.collect(self.acting.step)
 
     def advance(
-        self, network: ActorCritic, learn: Callable[[Rollout], dict[str, float]],
+        self, network: ActorCritic, learn: Callable[..., dict[str, float]],
         pool: ThreadPoolExecutor,
     ) -> tuple[Rollout, dict[str, float]]:  # fmt: skip
         """Learn from the rollout in hand while the next is played, or, with `sync`, before.
 
-        Return the rollout learnt from (this process's share), and figures as TensorBoard tags.
+        `learn(rollout, pool)` may use the pool's thread when that has played. Return the rollout
+        learnt from (this process's share), and figures as TensorBoard tags.
         """
         rollout, collect, start = self.rollout, self.collector.collect, time.monotonic()
         publish(network, self.acting)
         upcoming = None if self.sync else pool.submit(collect, self.acting.step)
-        figures = learn(rollout)
+        figures = learn(rollout, pool if cores_each() > 1 else None)
         learnt = time.monotonic()
         if upcoming is None:
             publish(network, self.acting)
@@ -104,6 +107,40 @@ class Pipeline:
         self.scores = [Game(*game) for game in info["scores"]]
         same = self.collector.load_state_dict(under("collector", state))
         return not self.world.any(not same)[0]
+
+
+def cores_each() -> int:
+    """Return how many cores each process of this machine may use."""
+    return available_threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def halves(count: int, rows: int, device: torch.device) -> list[Int64[Tensor, "_"]]:
+    """Return positions 0 .. count - 1, of `rows` equal rows, as two halves by columns.
+
+    As one on a GPU, and where there are no two columns. The cut depends on nothing else, so that a
+    run has the same bits on one core and on many.
+    """
+    positions = torch.arange(count, device=device).view(rows, -1)
+    columns = positions.shape[1]
+    if device.type != "cpu" or columns < 2:
+        return [positions.flatten()] if count else []
+    return [positions[:, : columns // 2].flatten(), positions[:, columns // 2 :].flatten()]
+
+
+def shared_work(
+    tasks: Sequence[Callable[[], Tensor]], pool: ThreadPoolExecutor | None
+) -> list[Tensor]:
+    """Do one task or two; the pool's thread does the second if it is idle. Results in order.
+
+    Tasks that add gradients to the same zeros may run at once: a sum of two does not depend on
+    which comes first.
+    """
+    if pool is None or len(tasks) < 2:
+        return [task() for task in tasks]
+    second = pool.submit(tasks[1])
+    first = tasks[0]()
+    # Where the thread is still playing, it has not begun.
+    return [first, tasks[1]() if second.cancel() else second.result()]
 
 
 def as_table(games: list[Game]) -> Float64[Tensor, "games 3"]:

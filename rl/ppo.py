@@ -17,6 +17,7 @@ return but not the game; a game cut off by the clock is bootstrapped from its la
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +41,7 @@ from rl.contract import STACK
 from rl.environments import EnvOptions, is_atari
 from rl.evaluate import finish
 from rl.network import ActorCritic, blank_obs
+from rl.pipeline import halves, shared_work
 from rl.report import Reel
 from rl.rollout import Rollout, minibatches
 from rl.training import Training, begin, go_on
@@ -233,8 +235,11 @@ class Learner:
         """Env steps learnt from."""
         return self.rollouts * self.config.rollout_size
 
-    def learn(self, rollout: Rollout) -> dict[str, float]:
-        """Update on a rollout; return the mean of every figure over the updates."""
+    def learn(self, rollout: Rollout, pool: ThreadPoolExecutor | None = None) -> dict[str, float]:
+        """Update on a rollout; return the mean of every figure over the updates.
+
+        The pool's thread helps whenever it is idle, which changes no bit of the result.
+        """
         config, rollout = self.config, rollout.to(self.device)
         learning_rate = config.rate(self.rollouts)
         for group in self.optimizer.param_groups:
@@ -262,7 +267,8 @@ class Learner:
             if config.normalise_over == "minibatch":
                 advantages = normalise(advantages, self.world)
             for index, values in zip(parts, advantages, strict=True):
-                of_share, norm = self.update(rollout, index, {**flat, "advantage": values})
+                batch = {**{k: v[index] for k, v in flat.items()}, "advantage": values}
+                of_share, norm = self.update(rollout, index, batch, pool)
                 figures.append(of_share)
                 norms.append(norm)
         means = self.means(torch.stack(figures), torch.stack(norms))
@@ -272,28 +278,37 @@ class Learner:
         return means
 
     def update(
-        self, rollout: Rollout, index: Int64[Tensor, "B"], flat: dict[str, Tensor]
-    ) -> tuple[Float[Tensor, "figures"], Float[Tensor, ""]]:
-        """Take one optimiser step; return this share's figures and the gradient's norm.
-
-        `flat["advantage"]` is of the minibatch, the rest of the rollout.
-        """
-        config = self.config
-        batch = {k: v if k == "advantage" else v[index] for k, v in flat.items()}
+        self, rollout: Rollout, index: Int64[Tensor, "B"], batch: dict[str, Tensor],
+        pool: ThreadPoolExecutor | None,
+    ) -> tuple[Float[Tensor, "figures"], Float[Tensor, ""]]:  # fmt: skip
+        """Take one optimiser step; return this process's figures and the gradient's norm."""
         self.gradients.zero()
+        rows = 1 if self.network.lstm is None else self.config.num_steps
+        tasks = [
+            partial(self.backward, rollout, index[part], {k: v[part] for k, v in batch.items()})
+            for part in halves(len(index), rows, self.device)
+        ]
         figures = torch.zeros(len(FIGURES), device=self.device)
-        if len(index):
-            with self.precision.autocast():
-                logits, value = self.network.judge(rollout, index)
-            loss, figures = ppo_loss(
-                logits, value, **batch, clip=config.clip, value_coef=config.value_coef,
-                entropy_coef=config.entropy_coef, of=config.minibatch_size,
-            )  # fmt: skip
-            loss.backward()
+        for of_half in shared_work(tasks, pool):
+            figures += of_half
         self.world.sum_(self.gradients.flat)
-        norm = self.gradients.clip(config.max_grad_norm)
+        norm = self.gradients.clip(self.config.max_grad_norm)
         self.optimizer.step()
         return figures, norm
+
+    def backward(
+        self, rollout: Rollout, index: Int64[Tensor, "B"], batch: dict[str, Tensor]
+    ) -> Float[Tensor, "figures"]:
+        """Add the gradient of a part of a minibatch; return the part's figures."""
+        config = self.config
+        with self.precision.autocast():
+            logits, value = self.network.judge(rollout, index)
+        loss, figures = ppo_loss(
+            logits, value, **batch, clip=config.clip, value_coef=config.value_coef,
+            entropy_coef=config.entropy_coef, of=config.minibatch_size,
+        )  # fmt: skip
+        loss.backward()
+        return figures
 
     def means(
         self, figures: Float[Tensor, "updates figures"], norms: Float[Tensor, "updates"]

@@ -3,6 +3,8 @@
 import dataclasses
 import math
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from torch.testing import assert_close
 
 from backbones.training import session
 from backbones.training.config import ResumeConfig, RunConfig, changed
+from backbones.training.distributed import World
 from backbones.training.log import read_metrics
 from backbones.training.run import Run, find_run
 from backbones.transfer import TrunkConfig
@@ -19,6 +22,8 @@ from rl import ppo
 from rl.agent import load_agent, start_from
 from rl.environments import EnvOptions
 from rl.evaluate import evaluate
+from rl.pipeline import halves
+from rl.training import Training
 
 TINY = changed(ppo.CATCH, total_steps=4096, eval_games=0, run=RunConfig(precision="fp32"))
 
@@ -187,6 +192,31 @@ def test_a_run_killed_between_two_checkpoints_ends_the_same_and_says_the_same(ru
         for run in (whole, killed)
     ]  # fmt: skip
     assert lines[0] == lines[1]
+
+
+@pytest.mark.parametrize("memory", ["none", "lstm"])
+def test_help_from_an_idle_thread_changes_no_bit(memory):
+    config = changed(TINY, memory=memory)
+    ends = []
+    for helper in ("none", "idle", "busy at first"):
+        training = Training("ppo", config, ppo.Learner, World())
+        training.begin()
+        with ThreadPoolExecutor(1) as pool:
+            if helper == "busy at first":
+                pool.submit(time.sleep, 0.2)
+            training.learner.learn(training.pipeline.rollout, None if helper == "none" else pool)
+        ends.append(training.learner.network.state_dict())
+        training.envs.close()
+    for name, tensor in ends[0].items():
+        assert torch.equal(tensor, ends[1][name]) and torch.equal(tensor, ends[2][name]), name
+
+
+def test_halves_leave_nothing_out_and_keep_columns_whole():
+    cpu = torch.device("cpu")
+    assert [part.tolist() for part in halves(5, 1, cpu)] == [[0, 1], [2, 3, 4]]
+    assert [part.tolist() for part in halves(6, 2, cpu)] == [[0, 3], [1, 2, 4, 5]]
+    assert [part.tolist() for part in halves(3, 3, cpu)] == [[0, 1, 2]]
+    assert halves(0, 1, cpu) == []
 
 
 def test_a_resumed_run_does_not_need_the_run_that_it_was_started_from(runs):
