@@ -22,7 +22,7 @@ from backbones.training import checkpoint
 from backbones.training.log import read_metrics
 from tests.faults.trials import FLAGS, arcadia, differing
 
-STEPS = 6_400
+STEPS = 3_840
 
 
 def wait_for(what: Callable[[], bool], process: subprocess.Popen, limit_s: float = 120.0) -> None:

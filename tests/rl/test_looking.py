@@ -34,7 +34,7 @@ def test_every_environment_plays_its_quota_and_no_game_more(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     scores, lengths, protocol = play_games(
         "Arcadia/Catch-v0", EnvOptions(), 10, 5,
-        lambda obs: torch.randint(3, (len(obs),), generator=generator),
+        lambda obs, begins: torch.randint(3, (len(obs),), generator=generator),
     )  # fmt: skip
     assert len(scores) == 10
     assert lengths == [13] * 10
@@ -70,7 +70,11 @@ def test_long_games_count_as_much_as_short_ones(monkeypatch):
     try:
         monkeypatch.setattr(evaluate_module, "MAX_ENVS", 2)
         scores, _, _ = play_games(
-            "Uneven-v0", EnvOptions(), 6, 0, lambda obs: torch.zeros(len(obs), dtype=torch.int64)
+            "Uneven-v0",
+            EnvOptions(),
+            6,
+            0,
+            lambda obs, begins: torch.zeros(len(obs), dtype=torch.int64),
         )
     finally:
         gymnasium.registry.pop("Uneven-v0")
