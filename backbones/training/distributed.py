@@ -27,8 +27,9 @@ from backbones.training.errors import PeerLost
 
 T = TypeVar("T")
 
-# A machine that loses its power closes no connection: after so long the others give up.
-SILENCE = timedelta(minutes=10)
+# A machine that loses its power closes no connection: after so long the others give up. Also how
+# long gloo may take to connect: now and then it never does after a restart, and torchrun tries again.
+SILENCE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def test_a_dead_worker_is_restarted_and_the_run_ends_the_same(tmp_path):
     folder = tmp_path / "ppo" / "catch-1"
     wait_for_checkpoint(folder, process)
     os.kill(workers(process)[1], signal.SIGKILL)
-    assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert process.wait(timeout=300) == 0, (tmp_path / "said.txt").read_text()
     assert "goes on at" in (folder / "log.txt").read_text()
     assert not (tmp_path / "ppo" / "catch-2").exists()
     assert differing(tmp_path, "whole", "catch-1") == []
@@ -312,7 +312,7 @@ def test_a_run_is_lengthened_once_however_often_its_processes_are_restarted(tmp_
     folder = tmp_path / "ppo" / "x"
     wait_for_metrics(folder, 6, process)
     os.kill(workers(process)[1], signal.SIGKILL)
-    assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert process.wait(timeout=300) == 0, (tmp_path / "said.txt").read_text()
     assert find_run(str(folder)).config["total_steps"] == 4096
     assert (folder / "log.txt").read_text().count("lengthened from") == 1
 
