@@ -27,8 +27,8 @@ from backbones.training.errors import PeerLost
 
 T = TypeVar("T")
 
-# A machine that loses its power closes no connection: after so long the others give up. Also how
-# long gloo may take to connect: now and then it never does after a restart, and torchrun tries again.
+# A machine that loses its power closes no connection: after so long the others give up. gloo gets
+# as long to connect: now and then it never does after a restart, and torchrun tries again.
 SILENCE = timedelta(minutes=2)
 
 
