@@ -1,7 +1,8 @@
 """The front door: a table of jobs and of verbs, each loaded only when it is asked for.
 
 `--help` needs no torch. A verb that works on a run is found in the package of the run's job: `rl`
-for agents. Mistakes come out as one line on standard error with exit status 2.
+for agents, `tasks` for what learns from examples. Mistakes come out as one line on standard error
+with exit status 2.
 """
 
 import os
@@ -14,6 +15,7 @@ from backbones.training.errors import PeerLost, Stopped, UserError
 
 if TYPE_CHECKING:
     from rl.agent import Agent
+    from tasks.predict import Predictor
 
 __version__ = "0.1.0"
 
@@ -23,6 +25,8 @@ JOBS = {
     "sb3-ppo": ("rl.sb3_ppo", "stock PPO of stable-baselines3 on our environments and trunks"),
     "sb3-a2c": ("rl.sb3_a2c", "stock A2C of stable-baselines3"),
     "sb3-dqn": ("rl.sb3_dqn", "stock DQN of stable-baselines3"),
+    "classify": ("tasks.classify", "image classification: MNIST, CIFAR-10, folders of pictures"),
+    "translate": ("tasks.translate", "translation of text, line by line"),
 }
 
 # verb: (module with Config and main, arguments, what it does)
@@ -30,21 +34,25 @@ VERBS = {
     "train": ("", "JOB [--preset NAME] [--flags]", "train a model; JOB is one of `arcadia jobs`"),
     "resume": ("", "[RUN] [--extend N]", "continue a run where its last checkpoint stands"),
     "eval": ("rl.evaluate", "[RUN] [--games N] [--json]", "score a run by a stated protocol"),
+    "predict": ("tasks.predict", "RUN INPUT...", "say what a trained model makes of files"),
     "watch": ("rl.watch", "[RUN] [--window|--terminal|--video F]", "watch an agent play; --follow"),
     "play": ("rl.play", "GAME|RUN", "play yourself, alone or against an agent's score"),
-    "export": (
-        "rl.export",
-        "[RUN] --sb3 F|--onnx F|--folder D",
-        "write an agent for other programs",
-    ),
+    "export": ("rl.export", "[RUN] --sb3 F|--onnx F|--folder D", "write it for other programs"),
+    "data": ("tasks.data.download", "NAME", "fetch a public dataset with its checksum"),
     "board": ("backbones.training.board", "[--port N]", "TensorBoard on all runs"),
     "runs": ("", "", "list the runs"),
     "jobs": ("", "", "list the jobs and their presets"),
     "bench": ("", "NAME [--json]", "measure ours and its peer in turn, in one run"),
 }
 
+# verb: the module for runs of `tasks`, where VERBS has that for agents
+OF_TASKS = {"eval": "tasks.evaluate", "export": "tasks.export"}
+
 # bench: module with Config and main
-BENCHES = {"ppo": "rl.bench", "ppo-lstm": "rl.bench_lstm"}
+BENCHES = {
+    "ppo": "rl.bench", "ppo-lstm": "rl.bench_lstm", "classify": "tasks.bench",
+    "translate": "tasks.bench_translate",
+}  # fmt: skip
 
 ABOUT = """Train agents, watch them play, monitor runs in TensorBoard.
 
@@ -178,7 +186,26 @@ def dispatch(verb: str, args: Sequence[str]) -> int:
     module, _, _ = pick(verb, VERBS, "verb")
     if verb in OWN:
         return OWN[verb](args)
+    if verb in OF_TASKS and package_of_run(args) == "tasks":
+        module = OF_TASKS[verb]
     return run_module(module, args, f"arcadia {verb}")
+
+
+def package_of_run(args: Sequence[str]) -> str:
+    """Return the package of the job of the run that arguments name, "" if they name none."""
+    if {"-h", "--help"} & set(args):
+        return ""
+    from backbones.training.run import find_run
+
+    words = [arg for arg in args if not arg.startswith("-")]
+    # A .zip is an agent of stable-baselines3, whatever the last run is.
+    for word in [] if any(word.endswith(".zip") for word in words) else [*words, "last"]:
+        try:
+            job = find_run(word).job
+        except UserError:
+            continue
+        return str(JOBS[job][0]).split(".")[0] if job in JOBS else ""
+    return ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -225,12 +252,17 @@ def complain(what: object, in_all: bool = False) -> None:
         say(f"arcadia: {what}" + (f" (process {rank})" if joined else ""), sys.stderr)
 
 
-def load(run: str, device: str = "cpu", *, best: bool = False) -> "Agent":
-    """Return the trained agent of a run: `load("last").act(obs)`.
+def load(run: str, device: str = "cpu", *, best: bool = False) -> "Agent | Predictor":
+    """Return what a run has trained: `load("last").act(obs)`, `load("zoo/mnist").predict(path)`.
 
-    `run` is a name, a path, zoo/NAME or last; `best` takes the checkpoint of the highest score
-    while training rather than the newest. Raises UserError, a ValueError, if there is none.
+    `run` is a name, a path, zoo/NAME or last; `best` takes an agent's checkpoint of the highest
+    score while training rather than the newest. Raises UserError, a ValueError, if there is none.
     """
+    if package_of_run([run]) == "tasks":
+        from backbones.training.run import find_run
+        from tasks.predict import load_predictor
+
+        return load_predictor(find_run(run))
     from rl.agent import load_agent
 
     return load_agent(run, device, best=best)

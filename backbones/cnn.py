@@ -2,16 +2,30 @@
 
 Letters as there. `nature` is Mnih et al. 2015, https://doi.org/10.1038/nature14236; `impala` is
 figure 3 of Espeholt et al. 2018, https://arxiv.org/abs/1802.01561; `plain` is 3x3 convolutions and
-nothing else. `resnet` is in `backbones/classic.py`.
+nothing else (its `norm` puts a layer after each). The classic classifiers are in
+`backbones/classic.py`, `backbones/vgg.py` and `backbones/inception.py`, the network of CIFAR speed
+runs in `backbones/airbench.py`.
 """
 
 import torch.nn.functional as F
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from backbones.airbench import Airbench
 from backbones.classic import ResNet
+from backbones.inception import GoogLeNet
+from backbones.norm import conv_norm
 from backbones.training.errors import UserError
-from backbones.trunk import Trunk, TrunkSpec, apply_mask, orthogonal_, plan_stages, scaled
+from backbones.trunk import (
+    Trunk,
+    TrunkSpec,
+    apply_mask,
+    orthogonal_,
+    plan_stages,
+    refuse_mask,
+    scaled,
+)
+from backbones.vgg import AlexNet, Vgg
 
 
 class Nature(Trunk):
@@ -33,10 +47,10 @@ class Nature(Trunk):
         self.strides = {"s1": stride, "s2": 2 * stride, "s3": 2 * stride}
         orthogonal_(self)
 
-    def forward(
-        self, picture: Shaped[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"] | None = None
+    def climb(
+        self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
-        s1 = apply_mask(F.relu(self.s1(self.enter(picture, mask))), mask)
+        s1 = apply_mask(F.relu(self.s1(maps)), mask)
         s2 = apply_mask(F.relu(self.s2(s1)), mask)
         s3 = apply_mask(F.relu(self.s3(s2)), mask)
         return {"s1": s1, "s2": s2, "s3": s3}
@@ -87,10 +101,10 @@ class Impala(Trunk):
             setattr(self, name, ImpalaStage(in_channels, channels, stride))
         orthogonal_(self)
 
-    def forward(
-        self, picture: Shaped[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"] | None = None
+    def climb(
+        self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
-        maps, out = self.enter(picture, mask), {}
+        out = {}
         for stage in self.stages:
             maps = getattr(self, stage)(maps, mask)
             # The ReLU belongs to the output: a residual stream itself is not rectified.
@@ -99,31 +113,40 @@ class Impala(Trunk):
 
 
 class Plain(Trunk):
-    """Three stages of two 3x3 convolutions with ReLU; the first of each stage strides."""
+    """Three stages of two 3x3 convolutions with ReLU; the first of each stage strides.
+
+    A normalisation layer stands between a convolution and its ReLU, where the spec wants one.
+    """
 
     def __init__(self, spec: TrunkSpec) -> None:
         super().__init__(spec)
         counts = [scaled(c, spec.width) for c in (32, 64, 128)]
         for name, in_channels, channels, stride in plan_stages(self, counts):
-            first = nn.Conv2d(in_channels, channels, 3, stride, padding=1)
-            second = nn.Conv2d(channels, channels, 3, padding=1)
+            first = conv_norm(in_channels, channels, 3, stride, kind=spec.norm_kind)
+            second = conv_norm(channels, channels, 3, kind=spec.norm_kind)
             setattr(self, name, nn.ModuleList([first, second]))
         orthogonal_(self)
 
-    def forward(
-        self, picture: Shaped[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"] | None = None
+    def climb(
+        self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
-        maps, out = self.enter(picture, mask), {}
+        if self.spec.norm_kind != "none":
+            refuse_mask(self, mask)
+        out = {}
         for stage in self.stages:
-            for conv in getattr(self, stage):
-                maps = apply_mask(F.relu(conv(maps)), mask)
+            for layer in getattr(self, stage):
+                maps = apply_mask(F.relu(layer(maps)), mask)
             out[stage] = maps
         return out
 
 
-def build_trunk(spec: TrunkSpec) -> "Trunk":
-    """Return the trunk that a spec describes, orthogonally initialised."""
-    kinds: dict[str, type[Trunk]] = {
-        "nature": Nature, "impala": Impala, "plain": Plain, "resnet": ResNet
-    }  # fmt: skip
-    return kinds[spec.name](spec)
+KINDS: dict[str, type[Trunk]] = {
+    "nature": Nature, "impala": Impala, "plain": Plain, "resnet": ResNet, "alexnet": AlexNet,
+    "vgg11": Vgg, "vgg16": Vgg, "googlenet": GoogLeNet, "resnet18": ResNet, "resnet50": ResNet,
+    "airbench": Airbench,
+}  # fmt: skip
+
+
+def build_trunk(spec: TrunkSpec) -> Trunk:
+    """Return the untrained trunk that a spec describes."""
+    return KINDS[spec.name](spec)

@@ -1,6 +1,7 @@
 """The LSTM: fused over time or step by step, with resets at the ends of games; equal results.
 
-Letters: T steps, N sequences, I inputs, D outputs (units), L layers, S segments.
+Letters: T steps, N sequences, I inputs, D outputs (units), L layers, S segments. An LSTM that reads
+both ways has 2 L where L stands, and O = 2 D outputs: forward, then backward.
 
 Hochreiter and Schmidhuber 1997, with a forget gate (Gers et al. 2000) as torch has it. One call
 over time is faster than stepping. A reset before step t means that the state is zero there, so a
@@ -8,11 +9,10 @@ sequence with resets is several shorter ones: they are cut apart, run as one pac
 back in place. Stepped or fused, the weights are the same and so are the outputs, to rounding.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -29,14 +29,22 @@ class LSTMSpec:
     inputs: int
     units: int
     layers: int = 1
+    bidirectional: bool = False
+    dropout: float = 0.0
+    """Chance that a number between two layers is dropped."""
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
+        for name in ("inputs", "units", "layers"):
+            value = getattr(self, name)
             if value < 1:
                 raise UserError(f"an LSTM's {name} = {value} must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"an LSTM's dropout = {self.dropout} must lie between 0 and 1")
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    @property
+    def outputs(self) -> int:
+        """Numbers that come out of a step."""
+        return self.units * (2 if self.bidirectional else 1)
 
 
 class LSTM(nn.Module):
@@ -45,7 +53,11 @@ class LSTM(nn.Module):
     def __init__(self, spec: LSTMSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.lstm = nn.LSTM(spec.inputs, spec.units, spec.layers)
+        # torch warns of a dropout that has no two layers to stand between.
+        dropout = spec.dropout if spec.layers > 1 else 0.0
+        self.lstm = nn.LSTM(
+            spec.inputs, spec.units, spec.layers, dropout=dropout, bidirectional=spec.bidirectional
+        )
         for name, parameter in self.lstm.named_parameters():
             # Gains as in the networks around it; biases zero, as in baselines.
             if "weight" in name:
@@ -55,8 +67,8 @@ class LSTM(nn.Module):
 
     def initial_state(self, count: int) -> State:
         """Return the state of sequences that have just begun: zeros."""
-        weight = next(self.parameters())
-        zeros = weight.new_zeros(self.spec.layers, count, self.spec.units)
+        weight, spec = next(self.parameters()), self.spec
+        zeros = weight.new_zeros(spec.layers * (1 + spec.bidirectional), count, spec.units)
         return zeros, zeros.clone()
 
     def forward(
@@ -72,6 +84,18 @@ class LSTM(nn.Module):
             state = clear(state, reset[0])
             return self.lstm(inputs, state)  # type: ignore[no-any-return]
         return self.segments(inputs, state, reset)
+
+    def read(
+        self, inputs: Float[Tensor, "T N I"], length: Int64[Tensor, "N"]
+    ) -> tuple[Float[Tensor, "T N O"], State]:
+        """Read whole sequences of several lengths, at least 1 each, from a state of zeros.
+
+        What stands behind a sequence's end changes nothing; its outputs there are 0, and the state
+        is that after its own last step (reading backward, after its first).
+        """
+        packed = pack_padded_sequence(inputs, length.cpu(), enforce_sorted=False)
+        out, state = self.lstm(packed)
+        return pad_packed_sequence(out, total_length=len(inputs))[0], state
 
     def segments(
         self, inputs: Float[Tensor, "T N I"], state: State, reset: Bool[Tensor, "T N"]

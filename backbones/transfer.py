@@ -1,41 +1,47 @@
 """Carrying a backbone from one job to another: saved with its card, loaded, frozen, slowed down.
 
 A card says what a file is worth: spec, source job, data, progress, score, commit. It lies in the
-header of the .safetensors file, so the two cannot be parted.
+header of the .safetensors file, so the two cannot be parted. A file without a card is taken for
+published ImageNet weights: `backbones/timm.py`.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from backbones import timm
 from backbones.cnn import build_trunk
 from backbones.training import checkpoint
+from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import require_positive
 from backbones.training.errors import UserError
-from backbones.training.run import find_run
-from backbones.trunk import Trunk, TrunkSpec
+from backbones.training.run import commit, find_run
+from backbones.training.session import Snapshot
+from backbones.trunk import Trunk, TrunkName, TrunkSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrunkConfig:
     """The image trunk, and where it comes from."""
 
-    trunk: Literal["nature", "impala", "plain", "resnet"] = "nature"
+    trunk: TrunkName = "nature"
     """Kind of trunk."""
     width: float = 1.0
     """Channels of every stage, as a multiple of the published ones."""
     pool: int = 1
     """Pictures are max-pooled by this factor first (nature halves its first kernel with it)."""
+    norm: str = ""
+    """Normalisation layers: none, group, batch; empty: the trunk's own."""
     init: str = ""
     """Start from another run: RUN (all of it if it learnt the same, else its trunk), RUN:cnn (its
-    trunk) or a .safetensors file."""
+    trunk) or a .safetensors file (of ours, of timm or of torchvision)."""
     freeze: tuple[str, ...] = ()
     """Stages that are not trained, such as s1 s2."""
     lr_backbone: float = 1.0
@@ -45,15 +51,31 @@ class TrunkConfig:
         require_positive(self, "width", "pool")
         if self.lr_backbone < 0:
             raise ValueError(f"lr_backbone = {self.lr_backbone} must be 0 or above")
+        timm.refuse_pickle(self.init)
+        self.spec(in_channels=1)  # UserError for a norm that the trunk does not have.
 
     def spec(self, in_channels: int) -> TrunkSpec:
         """Return the trunk's spec for pictures of so many channels."""
-        return TrunkSpec(name=self.trunk, in_channels=in_channels, width=self.width, pool=self.pool)
+        return TrunkSpec(
+            name=self.trunk, in_channels=in_channels, width=self.width, pool=self.pool,
+            norm=self.norm,
+        )  # fmt: skip
 
 
 def card_metadata(trunk: Trunk, card: dict[str, Any]) -> dict[str, str]:
     """Return a card and the trunk's spec as the header of its file."""
-    return {"card": json.dumps({**card, "spec": trunk.spec.to_dict()})}
+    return {"card": json.dumps({**card, "spec": present_spec(trunk).to_dict()})}
+
+
+def present_spec(trunk: Trunk) -> TrunkSpec:
+    """Return a trunk's spec with the mean and deviation that it has now.
+
+    They are no longer those it was built with after it started from published weights.
+    """
+    spec, mean, std = trunk.spec, trunk.mean.flatten().cpu(), trunk.std.flatten().cpu()
+    if torch.equal(mean, torch.tensor(spec.mean)) and torch.equal(std, torch.tensor(spec.std)):
+        return spec
+    return replace(spec, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 
 def save_backbone(trunk: Trunk, path: Path, card: dict[str, Any]) -> None:
@@ -65,12 +87,20 @@ def save_backbone(trunk: Trunk, path: Path, card: dict[str, Any]) -> None:
 def read_backbone(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return (card, tensors) of a backbone's file; UserError if it is none."""
     try:
-        with safe_open(path, "pt") as file:
-            card = json.loads((file.metadata() or {})["card"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        card, tensors = read_file(path)
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise UserError(f"{path} is not a backbone with a card ({error!r})") from None
+    if card is None:
+        raise UserError(f"{path} is not a backbone with a card (its header has none)")
     return card, tensors
+
+
+def read_file(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+    """Return (card, tensors) of any .safetensors file; None for the card of a foreign one."""
+    with safe_open(path, "pt") as file:
+        text = (file.metadata() or {}).get("card")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    return None if text is None else json.loads(text), tensors
 
 
 def load_backbone(path: Path) -> tuple[Trunk, dict[str, Any]]:
@@ -83,6 +113,7 @@ def load_backbone(path: Path) -> tuple[Trunk, dict[str, Any]]:
 
 def find_backbone(text: str) -> tuple[Path, list[str]]:
     """Return the file meant by a `.safetensors` path, `RUN` or `RUN:cnn`, and warnings."""
+    timm.refuse_pickle(text)
     if text.endswith(".safetensors"):
         return Path(text), []
     name, _, part = text.partition(":")
@@ -94,10 +125,16 @@ def find_backbone(text: str) -> tuple[Path, list[str]]:
 
 def full_name(text: str) -> str:
     """Return `--init` with a run's full name in it, so that it means the same run later."""
+    timm.refuse_pickle(text)
     if not text or text.endswith(".safetensors"):
         return text
     name, colon, part = text.partition(":")
-    return f"{find_run(name).name}{colon}{part}"
+    run = find_run(name)
+    try:
+        known = find_run(run.name).folder == run.folder
+    except UserError:
+        known = False  # A path outside the runs folder.
+    return f"{run.name if known else run.folder.resolve()}{colon}{part}"
 
 
 def init_trunk(trunk: Trunk, source: str) -> list[str]:
@@ -108,12 +145,19 @@ def init_trunk(trunk: Trunk, source: str) -> list[str]:
     if not source:
         return []
     path, said = find_backbone(source)
-    card, tensors = read_backbone(path)
+    try:
+        card, tensors = read_file(path)
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is not a backbone, nor a file of weights ({error!r})") from None
+    if card is None:
+        tensors, origin = timm.translated(trunk, tensors, path)
+    else:
+        origin = ", ".join(
+            f"{k} {card[k]}" for k in ("job", "data", "progress", "score") if card.get(k)
+        )
     adapted = copy_weights(trunk, tensors)
-    origin = ", ".join(
-        f"{k} {card[k]}" for k in ("job", "data", "progress", "score") if card.get(k)
-    )
-    return [*said, f"trunk starts from {path} ({origin})" + (f"; {adapted}" if adapted else "")]
+    lines = [*said, f"trunk starts from {path} ({origin})" + (f"; {adapted}" if adapted else "")]
+    return [*lines, timm.set_normalisation(trunk)] if card is None else lines
 
 
 @torch.no_grad()
@@ -153,12 +197,14 @@ def copy_weights(trunk: Trunk, tensors: dict[str, Tensor]) -> str:
 
 
 def freeze(trunk: Trunk, stages: Sequence[str]) -> None:
-    """Stop training of some stages; UserError for a stage that the trunk does not have."""
+    """Stop training of some stages, their BatchNorm statistics included.
+
+    UserError for a stage that the trunk does not have.
+    """
     for stage in stages:
         if stage not in trunk.stages:
             raise UserError(f"--freeze {stage}: {trunk.spec.name} has {', '.join(trunk.stages)}")
-        for module in trunk.stage_modules(stage):
-            module.requires_grad_(False)
+    trunk.freeze(stages)
 
 
 def parameter_groups(model: nn.Module, trunk: Trunk, lr_backbone: float) -> list[dict[str, Any]]:
@@ -174,3 +220,31 @@ def parameter_groups(model: nn.Module, trunk: Trunk, lr_backbone: float) -> list
         {"params": [p for p in trained if id(p) not in inside], "scale": 1.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def snapshot(
+    progress: int, model: nn.Module, state: Mapping[str, Tensor], info: Mapping[str, Any]
+) -> Snapshot:
+    """Return a checkpoint to write: the backbone with its card, the heads, the training's state.
+
+    A model without a `cnn` is all heads.
+    """
+    parts, metadata = {"heads": heads_of(model), "state": state}, {}
+    cnn: Any = getattr(model, "cnn", None)
+    if cnn is not None:
+        card = {key: info[key] for key in ("job", "data", "score")}
+        card |= {"commit": commit(), "progress": progress}
+        parts["cnn"] = cnn.state_dict()
+        metadata["cnn"] = card_metadata(cnn, card)
+    return Snapshot(progress=progress, parts=parts, info=info, metadata=metadata)
+
+
+def heads_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return all of a model's tensors but those of its backbone."""
+    return {k: v for k, v in model.state_dict().items() if not k.startswith("cnn.")}
+
+
+def load_weights(model: nn.Module, found: Checkpoint) -> None:
+    """Copy the backbone and the heads of a checkpoint into a model."""
+    cnn = checkpoint.prefixed("cnn", found.tensors("cnn")) if hasattr(model, "cnn") else {}
+    model.load_state_dict(cnn | found.tensors("heads"))

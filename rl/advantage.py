@@ -13,9 +13,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from backbones.training.distributed import World
-
-ALONE = World()
+from backbones.training.distributed import ALONE, World
 
 
 def gae(

@@ -15,13 +15,12 @@ from torch import Tensor
 from backbones import transfer
 from backbones.lstm import State
 from backbones.training import checkpoint
-from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import from_dict
 from backbones.training.errors import UserError
 from backbones.training.precision import choose_device
-from backbones.training.run import Run, commit, find_run
-from backbones.training.session import Snapshot, newest_checkpoint
-from backbones.transfer import TrunkConfig
+from backbones.training.run import Run, find_run
+from backbones.training.session import newest_checkpoint
+from backbones.transfer import TrunkConfig, heads_of, load_weights
 from rl.environments import EnvOptions
 from rl.network import AgentNetwork
 from rl.rollout import sample
@@ -117,28 +116,6 @@ class Agent:
         load_weights(self.network, found)
         self.card = found.info
         return int(found.info["progress"])
-
-
-def agent_snapshot(
-    env_steps: int, network: AgentNetwork, state: dict[str, Tensor], info: dict[str, Any]
-) -> Snapshot:
-    """Return a checkpoint to write: the backbone with its card, the heads, the training's state."""
-    card = {key: info[key] for key in ("job", "data", "score")}
-    card |= {"commit": commit(), "progress": env_steps}
-    parts = {"cnn": network.cnn.state_dict(), "heads": heads_of(network), "state": state}
-    metadata = {"cnn": transfer.card_metadata(network.cnn, card)}
-    return Snapshot(progress=env_steps, parts=parts, info=info, metadata=metadata)
-
-
-def heads_of(network: AgentNetwork) -> dict[str, Tensor]:
-    """Return all of a network's tensors but those of its backbone."""
-    return {k: v for k, v in network.state_dict().items() if not k.startswith("cnn.")}
-
-
-def load_weights(network: AgentNetwork, found: Checkpoint) -> None:
-    """Copy the backbone and the heads of a checkpoint into a network."""
-    cnn = checkpoint.prefixed("cnn", found.tensors("cnn"))
-    network.load_state_dict(cnn | found.tensors("heads"))
 
 
 def start_from(network: AgentNetwork, trunk: TrunkConfig, env: str) -> list[str]:

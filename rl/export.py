@@ -7,7 +7,6 @@ game begins. `--folder` writes the agent as a run without the state of its train
 runs/zoo has.
 """
 
-import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from backbones.training import checkpoint
 from backbones.training.errors import UserError
-from backbones.training.files import write_atomically
+from backbones.training.published import publish, refuse_existing
 from rl.agent import Agent, load_agent
 from rl.evaluate import Evaluation, evaluate
 from rl.network import ActorCritic, blank_obs
@@ -96,20 +95,9 @@ def export_folder(agent: Agent, path: Path) -> str:
     """Write an agent as a run folder that can be evaluated and watched; return a line."""
     result: Evaluation = evaluate(agent)
     shown = {**result.to_dict(agent.name), "env_steps": agent.card["progress"]}
-    drop = ("sha256", "sha256_of_this", "format", "progress", "scores", "games")
-    info = {k: v for k, v in agent.card.items() if k not in drop}
-    folder = checkpoint.numbered(agent.run.checkpoints)
-    source = next(p for p in folder if int(p.name) == agent.card["progress"])
-    found = checkpoint.check(source)
-    parts = {part: found.tensors(part) for part in ("cnn", "heads")}
-    metadata = {"cnn": {"card": json.dumps(agent.backbone_card())}}
-    path.mkdir(parents=True, exist_ok=True)
-    about = {**agent.run.about, "launch": "", "from": agent.name}
-    write_atomically(path / "config.json", json.dumps(about, indent=2) + "\n")
-    checkpoint.save(path / "checkpoints", agent.card["progress"], parts, info, metadata)
-    write_atomically(path / "eval.json", json.dumps(shown, indent=2) + "\n")
-    size = checkpoint.size_bytes(path) / 2**20
-    return f"{path}: score {result.mean:.1f} over 20 games, {size:.1f} MiB"
+    folders = checkpoint.numbered(agent.run.checkpoints)
+    source = next(p for p in folders if int(p.name) == agent.card["progress"])
+    return f"{publish(agent.run, checkpoint.check(source), path, shown)} over 20 games"
 
 
 def main(config: Config) -> int:
@@ -117,9 +105,7 @@ def main(config: Config) -> int:
     agent = load_agent(config.run, best=config.best)
     path = config.sb3 or config.onnx or config.folder
     assert path is not None
-    if path.exists() and not config.force:
-        raise UserError(f"{path} exists; choose another name, or --force")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    refuse_existing(path, config.force)
     if config.onnx or config.folder:
         print(export_onnx(agent, path) if config.onnx else export_folder(agent, path))
         return 0

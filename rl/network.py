@@ -12,9 +12,24 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor, nn
 
+from backbones.cnn import build_trunk
 from backbones.lstm import LSTM, State
-from backbones.trunk import Trunk, orthogonal_
+from backbones.training.errors import UserError
+from backbones.transfer import TrunkConfig
+from backbones.trunk import Trunk, flattened, orthogonal_, pick
+from rl.contract import STACK
 from rl.rollout import Judgement, Rollout
+
+
+def build_cnn(trunk: TrunkConfig, colour: bool) -> Trunk:
+    """Return the untrained trunk of an agent; UserError if it cannot learn from play."""
+    spec = trunk.spec(STACK * (3 if colour else 1))
+    if spec.norm_kind == "batch":
+        raise UserError(
+            f"--trunk {spec.name} with batch norm cannot play: its statistics would mix the games "
+            "of different policies; use --norm group, or none where the trunk has it"
+        )
+    return build_trunk(spec)
 
 
 class ActorCritic(nn.Module):
@@ -61,11 +76,19 @@ class ActorCritic(nn.Module):
             outputs, memory = self.lstm(features, memory, begins[None])
         return *self.heads(outputs[0]), memory
 
+    def prepare(self, rollout: Rollout) -> UInt8[Tensor, "TN KC H2 W2"]:
+        """Return the observations of all positions of a rollout, prepared for the trunk."""
+        positions = torch.arange(rollout.action.numel(), device=rollout.action.device)
+        return self.cnn.prepare(rollout.obs(positions))
+
     def judge(
-        self, rollout: Rollout, index: Int64[Tensor, "B"]
+        self, rollout: Rollout, prepared: UInt8[Tensor, "TN KC H2 W2"], index: Int64[Tensor, "B"]
     ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:
-        """Judge positions of a rollout; with a memory they are whole columns, step by step."""
-        features = self.features(rollout.obs(index))
+        """Judge positions of a rollout, of which `prepare` gave all observations.
+
+        With a memory the positions are whole columns, step by step.
+        """
+        features = self.features_of(pick(prepared, index))
         if self.lstm is None:
             return self.heads(features)
         assert rollout.hidden is not None and rollout.cell is not None
@@ -79,7 +102,12 @@ class ActorCritic(nn.Module):
 
     def features(self, obs: UInt8[Tensor, "B KC H W"]) -> Tensor:
         """Return what the trunk and the hidden layer make of each observation."""
-        return F.relu(self.hidden(self.cnn(obs)[self.cnn.stages[-1]].flatten(1)))
+        return self.features_of(self.cnn.prepare(obs))
+
+    def features_of(self, prepared: UInt8[Tensor, "B KC H2 W2"]) -> Tensor:
+        """Return the same of prepared observations."""
+        maps = self.cnn.stages_of(prepared)[self.cnn.stages[-1]]
+        return F.relu(self.hidden(flattened(maps)))
 
     def heads(self, features: Tensor) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:
         """Return logits and value, in fp32."""
@@ -107,7 +135,7 @@ class QNetwork(nn.Module):
         self, obs: UInt8[Tensor, "B KC H W"]
     ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:
         maps = self.cnn(obs)[self.cnn.stages[-1]]
-        q_value = self.q(F.relu(self.hidden(maps.flatten(1))))
+        q_value = self.q(F.relu(self.hidden(flattened(maps))))
         best = q_value.max(-1)
         chosen = F.one_hot(best.indices, q_value.shape[-1]).bool()
         return torch.zeros_like(q_value).masked_fill(~chosen, -1e9), best.values

@@ -22,11 +22,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from backbones import transfer
-from backbones.cnn import build_trunk
 from backbones.lstm import LSTM, LSTMSpec
 from backbones.training.config import ResumeConfig, RunConfig, require_fraction, require_positive
 from backbones.training.distributed import World, join, leave
@@ -37,10 +36,9 @@ from backbones.training.run import Run, begun_before
 from backbones.training.session import Session
 from backbones.transfer import TrunkConfig
 from rl.advantage import explained_variance, gae, normalise
-from rl.contract import STACK
 from rl.environments import EnvOptions, is_atari
 from rl.evaluate import finish
-from rl.network import ActorCritic, blank_obs
+from rl.network import ActorCritic, blank_obs, build_cnn
 from rl.pipeline import halves, shared_work
 from rl.report import Reel
 from rl.rollout import Rollout, minibatches
@@ -147,7 +145,7 @@ class Config:
         return self.learning_rate * anneal(rollouts / self.num_rollouts, self.anneal_from)
 
 
-FAST = Config(hidden=256, trunk=TrunkConfig(width=0.5, pool=2))
+FAST = Config(hidden=256, minibatch_size=128, trunk=TrunkConfig(width=0.5, pool=2))
 REFERENCE = Config(
     total_steps=10_000_000, num_envs=8, num_steps=128, learning_rate=2.5e-4, anneal_from=0.0,
     normalise_over="minibatch", sync=True, env_options=EnvOptions(sticky=0.0),
@@ -166,8 +164,7 @@ PRESETS = {"default": FAST, "fast": FAST, "reference": REFERENCE, "smoke": SMOKE
 
 def build_network(config: Config, num_actions: int) -> ActorCritic:
     """Return the untrained network of a config, its weights a function of torch's seed."""
-    channels = STACK * (3 if config.env_options.colour else 1)
-    cnn = build_trunk(config.trunk.spec(channels))
+    cnn = build_cnn(config.trunk, config.env_options.colour)
     spec = LSTMSpec(inputs=config.hidden, units=config.lstm_units)
     lstm = LSTM(spec) if config.memory == "lstm" else None
     return ActorCritic(cnn, config.env_options.size_px, num_actions, config.hidden, lstm)
@@ -252,10 +249,12 @@ class Learner:
         returns = advantage + rollout.value
         flat = {
             "action": rollout.action.flatten(), "old_log_prob": rollout.log_prob.flatten(),
-            "advantage": advantage.flatten(), "returns": returns.flatten(),
+            "returns": returns.flatten(),
         }  # fmt: skip
+        raw = advantage.flatten()
         if config.normalise_over == "rollout":
-            flat["advantage"] = normalise([flat["advantage"]], self.world)[0]
+            flat["advantage"] = normalise([raw], self.world)[0]
+        prepared = self.network.prepare(rollout)
         figures, norms = [], []
         for epoch in range(config.num_epochs):
             parts = minibatches(
@@ -263,12 +262,12 @@ class Learner:
                 config.minibatch_size, config.num_steps, config.num_envs, self.share,
                 columns=config.memory == "lstm", device=self.device,
             )  # fmt: skip
-            advantages = [flat["advantage"][index] for index in parts]
             if config.normalise_over == "minibatch":
-                advantages = normalise(advantages, self.world)
-            for index, values in zip(parts, advantages, strict=True):
-                batch = {**{k: v[index] for k, v in flat.items()}, "advantage": values}
-                of_share, norm = self.update(rollout, index, batch, pool)
+                values = normalise([raw[index] for index in parts], self.world)
+                flat["advantage"] = torch.empty_like(raw)
+                flat["advantage"][torch.cat(parts)] = torch.cat(values)
+            for index in parts:
+                of_share, norm = self.update(rollout, prepared, flat, index, pool)
                 figures.append(of_share)
                 norms.append(norm)
         means = self.means(torch.stack(figures), torch.stack(norms))
@@ -278,14 +277,14 @@ class Learner:
         return means
 
     def update(
-        self, rollout: Rollout, index: Int64[Tensor, "B"], batch: dict[str, Tensor],
-        pool: ThreadPoolExecutor | None,
+        self, rollout: Rollout, prepared: UInt8[Tensor, "TN KC H W"], flat: dict[str, Tensor],
+        index: Int64[Tensor, "B"], pool: ThreadPoolExecutor | None,
     ) -> tuple[Float[Tensor, "figures"], Float[Tensor, ""]]:  # fmt: skip
         """Take one optimiser step; return this process's figures and the gradient's norm."""
         self.gradients.zero()
         rows = 1 if self.network.lstm is None else self.config.num_steps
         tasks = [
-            partial(self.backward, rollout, index[part], {k: v[part] for k, v in batch.items()})
+            partial(self.backward, rollout, prepared, flat, index[part])
             for part in halves(len(index), rows, self.device)
         ]
         figures = torch.zeros(len(FIGURES), device=self.device)
@@ -297,12 +296,14 @@ class Learner:
         return figures, norm
 
     def backward(
-        self, rollout: Rollout, index: Int64[Tensor, "B"], batch: dict[str, Tensor]
-    ) -> Float[Tensor, "figures"]:
+        self, rollout: Rollout, prepared: UInt8[Tensor, "TN KC H W"], flat: dict[str, Tensor],
+        index: Int64[Tensor, "B"],
+    ) -> Float[Tensor, "figures"]:  # fmt: skip
         """Add the gradient of a part of a minibatch; return the part's figures."""
         config = self.config
         with self.precision.autocast():
-            logits, value = self.network.judge(rollout, index)
+            logits, value = self.network.judge(rollout, prepared, index)
+        batch = {name: values[index] for name, values in flat.items()}
         loss, figures = ppo_loss(
             logits, value, **batch, clip=config.clip, value_coef=config.value_coef,
             entropy_coef=config.entropy_coef, of=config.minibatch_size,

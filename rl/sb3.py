@@ -34,7 +34,7 @@ from backbones.cnn import build_trunk
 from backbones.lstm import LSTM, LSTMSpec
 from backbones.training.errors import UserError
 from backbones.training.run import Run
-from backbones.trunk import TrunkSpec
+from backbones.trunk import TrunkSpec, flattened
 from rl.agent import Agent
 from rl.contract import STACK, Environments, FrameStack, ScoreKeeper
 from rl.environments import EnvOptions, make_environments
@@ -127,7 +127,7 @@ class TrunkExtractor(BaseFeaturesExtractor):
 
     def forward(self, observations: Tensor) -> Tensor:
         maps = self.cnn(observations)[self.cnn.stages[-1]]
-        return self.hidden(maps.flatten(1)).relu()
+        return self.hidden(flattened(maps)).relu()
 
 
 class Blank(gymnasium.Env):
@@ -174,9 +174,29 @@ def export_sb3(agent: Agent, path: Path) -> str:
 
     Return a line for people. UserError if neither can hold it.
     """
-    network, config = agent.network, agent.config
+    network = agent.network
     if type(network) is not ActorCritic:
         raise UserError(f"{agent.name} is a {type(network).__name__}, which PPO's zip cannot hold")
+    model = untrained_model(network, agent.config)
+    ours, target = network.state_dict(), model.policy.state_dict()
+    for name, theirs in sb3_names(network).items():
+        # SB3 lists a shared extractor three times.
+        for prefix in ("", "pi_", "vf_") if theirs.startswith("features_extractor") else ("",):
+            target[prefix + theirs] = ours[name].cpu()
+    model.policy.load_state_dict(target)
+    model.num_timesteps = int(agent.card["progress"])
+    model.save(path)
+    card = {"spec": network.cnn.spec.to_dict(), "env": agent.env, "run": agent.name}
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(CARD, json.dumps(card))
+    where = "any installation of stable-baselines3" if is_stock(network) else (
+        "stable-baselines3 where Arcadia is installed, since NatureCNN is another network"
+    )  # fmt: skip
+    return f"{path}: for {type(model).__name__}.load in {where}"
+
+
+def untrained_model(network: ActorCritic, config: Any) -> Any:
+    """Return SB3's PPO, or sb3-contrib's RecurrentPPO, whose policy has our network's shape."""
     space = (network.cnn.spec.in_channels, network.size_px, network.policy.out_features)
     kwargs: dict[str, Any] = {
         "features_extractor_kwargs": {"features_dim": network.hidden.out_features}
@@ -195,29 +215,13 @@ def export_sb3(agent: Agent, path: Path) -> str:
         kwargs |= {"lstm_hidden_size": spec.units, "n_lstm_layers": spec.layers, "net_arch": []}
         kwargs |= {"shared_lstm": True, "enable_critic_lstm": False}
     envs = DummyVecEnv([lambda: Blank(*space)] * config.num_envs)
-    model = algorithm(
+    return algorithm(
         policy, envs, n_steps=config.num_steps, batch_size=config.minibatch_size,
         n_epochs=config.num_epochs, learning_rate=config.learning_rate, gamma=config.gamma,
         gae_lambda=config.gae_lambda, clip_range=config.clip, ent_coef=config.entropy_coef,
         vf_coef=config.value_coef, max_grad_norm=config.max_grad_norm, policy_kwargs=kwargs,
         device="cpu",
     )  # fmt: skip
-    ours, names = network.state_dict(), sb3_names(network)
-    target = model.policy.state_dict()
-    for name, theirs in names.items():
-        # SB3 lists a shared extractor three times.
-        for prefix in ("", "pi_", "vf_") if theirs.startswith("features_extractor") else ("",):
-            target[prefix + theirs] = ours[name].cpu()
-    model.policy.load_state_dict(target)
-    model.num_timesteps = int(agent.card["progress"])
-    model.save(path)
-    card = {"spec": network.cnn.spec.to_dict(), "env": agent.env, "run": agent.name}
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(CARD, json.dumps(card))
-    where = "any installation of stable-baselines3" if is_stock(network) else (
-        "stable-baselines3 where Arcadia is installed, since NatureCNN is another network"
-    )  # fmt: skip
-    return f"{path}: for {algorithm.__name__}.load in {where}"
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -265,6 +269,17 @@ def import_sb3(path: Path, env: str, options: EnvOptions | None = None) -> Agent
     envs = make_environments(env, 1, seed=0, options=options)
     actions, size_px = len(envs.action_names), envs.frame_shape[1]
     envs.close()
+    network = network_of(tensors, card, path, env, actions, size_px)
+    about = {"num_actions": actions, "progress": int(plain.get("num_timesteps", 0)), "data": env}
+    run = Run(path, {"job": "sb3", "config": {}})
+    return Agent(network.eval(), env, options, None, about, run)
+
+
+def network_of(
+    tensors: dict[str, Tensor], card: dict[str, Any], path: Path, env: str, actions: int,
+    size_px: int,
+) -> ActorCritic:  # fmt: skip
+    """Return our network with the weights of SB3's policy; UserError if ours cannot hold them."""
     stock = "features_extractor.cnn.0.weight" in tensors
     if "action_net.weight" not in tensors or not (stock or card):
         kinds = sorted({name.split(".")[0] for name in tensors})
@@ -296,6 +311,4 @@ def import_sb3(path: Path, env: str, options: EnvOptions | None = None) -> Agent
         network.load_state_dict(ours | {k: tensors[v] for k, v in sb3_names(network).items()})
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{path} does not fit {spec.name} on {env}: {error}") from None
-    about = {"num_actions": actions, "progress": int(plain.get("num_timesteps", 0)), "data": env}
-    run = Run(path, {"job": "sb3", "config": {}})
-    return Agent(network.eval(), env, options, None, about, run)
+    return network

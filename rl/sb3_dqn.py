@@ -1,40 +1,25 @@
 """Stock DQN of stable-baselines3 as a job; see `rl/sb3_train.py`. Defaults: the zoo's for Atari."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from stable_baselines3 import DQN
 
-from backbones.training.config import (
-    ResumeConfig,
-    RunConfig,
-    changed,
-    require_fraction,
-    require_positive,
-)  # fmt: skip
-from backbones.training.run import Run
+from backbones.training.config import changed, require_fraction, require_positive
 from backbones.transfer import TrunkConfig
 from rl import sb3_train
 from rl.environments import EnvOptions
 from rl.network import QNetwork
 
-JOB = "sb3-dqn"
-
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(sb3_train.Config):
     """Stock DQN of stable-baselines3 on our environments and trunks."""
 
-    env: str = "ALE/Pong-v5"
-    """Gymnasium id: an Atari game, Arcadia/Catch-v0, or module:Env-v0 of your own."""
-    total_steps: int = 1_000_000
-    """Length of the run in env steps (4 frames each on Atari)."""
     num_envs: int = 1
     """Games played side by side."""
     learning_rate: float = 1e-4
     """Adam's step size."""
-    gamma: float = 0.99
-    """Discount per env step."""
     buffer_size: int = 100_000
     """Transitions kept for replay; 28 kB each at 84 x 84, 4 frames."""
     learning_starts: int = 100_000
@@ -49,13 +34,6 @@ class Config:
     """Progress (0 to 1) over which the chance of a random action falls from 1."""
     epsilon: float = 0.01
     """Chance of a random action from then on."""
-    hidden: int = 512
-    """Units between the trunk and the heads."""
-    eval_games: int = 20
-    """Games of the evaluation at the end; 0: none, and no film."""
-    env_options: EnvOptions = field(default_factory=EnvOptions)
-    trunk: TrunkConfig = field(default_factory=TrunkConfig)
-    run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
         require_positive(
@@ -92,16 +70,5 @@ def make_model(config: Config, envs: Any, common: dict[str, Any]) -> DQN:
     )
 
 
-def build_network(config: Config, num_actions: int) -> QNetwork:
-    """Return our network of the same shape."""
-    return sb3_train.build_network(QNetwork, config, num_actions)  # type: ignore[no-any-return]
-
-
-def train(config: Config, preset: str = "default") -> Run:
-    """Train an agent from nothing; return its run."""
-    return sb3_train.train(JOB, config, preset, make_model, QNetwork)
-
-
-def resume(run: Run, flags: ResumeConfig | None = None) -> Run:
-    """Continue from the newest weights; not exact."""
-    return sb3_train.resume(run, flags, Config, make_model, QNetwork)
+JOB = sb3_train.Job("sb3-dqn", Config, make_model, QNetwork)
+train, resume, build_network = JOB.train, JOB.resume, JOB.build_network

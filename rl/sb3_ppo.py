@@ -1,34 +1,21 @@
 """Stock PPO of stable-baselines3 as a job; see `rl/sb3_train.py`. Defaults: the zoo's for Atari."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from stable_baselines3 import PPO
 
-from backbones.training.config import (
-    ResumeConfig,
-    RunConfig,
-    changed,
-    require_fraction,
-    require_positive,
-)  # fmt: skip
-from backbones.training.run import Run
+from backbones.training.config import changed, require_fraction, require_positive
 from backbones.transfer import TrunkConfig
 from rl import sb3_train
 from rl.environments import EnvOptions
 from rl.network import ActorCritic
 
-JOB = "sb3-ppo"
-
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(sb3_train.Config):
     """Stock PPO of stable-baselines3 on our environments and trunks."""
 
-    env: str = "ALE/Pong-v5"
-    """Gymnasium id: an Atari game, Arcadia/Catch-v0, or module:Env-v0 of your own."""
-    total_steps: int = 1_000_000
-    """Length of the run in env steps (4 frames each on Atari)."""
     num_envs: int = 8
     """Games played side by side."""
     num_steps: int = 128
@@ -39,8 +26,6 @@ class Config:
     """Env steps in one update."""
     learning_rate: float = 2.5e-4
     """Adam's step size."""
-    gamma: float = 0.99
-    """Discount per env step."""
     gae_lambda: float = 0.95
     """Decay of the advantage's trace."""
     clip: float = 0.1
@@ -51,13 +36,6 @@ class Config:
     """Weight of the mean squared value error in the loss."""
     max_grad_norm: float = 0.5
     """Gradients are scaled down to this norm."""
-    hidden: int = 512
-    """Units between the trunk and the heads."""
-    eval_games: int = 20
-    """Games of the evaluation at the end; 0: none, and no film."""
-    env_options: EnvOptions = field(default_factory=EnvOptions)
-    trunk: TrunkConfig = field(default_factory=TrunkConfig)
-    run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
         require_positive(
@@ -101,16 +79,5 @@ def make_model(config: Config, envs: Any, common: dict[str, Any]) -> PPO:
     )
 
 
-def build_network(config: Config, num_actions: int) -> ActorCritic:
-    """Return our network of the same shape."""
-    return sb3_train.build_network(ActorCritic, config, num_actions)  # type: ignore[no-any-return]
-
-
-def train(config: Config, preset: str = "default") -> Run:
-    """Train an agent from nothing; return its run."""
-    return sb3_train.train(JOB, config, preset, make_model, ActorCritic)
-
-
-def resume(run: Run, flags: ResumeConfig | None = None) -> Run:
-    """Continue from the newest weights; not exact."""
-    return sb3_train.resume(run, flags, Config, make_model, ActorCritic)
+JOB = sb3_train.Job("sb3-ppo", Config, make_model, ActorCritic)
+train, resume, build_network = JOB.train, JOB.resume, JOB.build_network

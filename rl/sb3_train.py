@@ -8,6 +8,7 @@ save is not saved here either: these jobs resume from their weights, not exactly
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,31 +17,46 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
 
 from backbones import transfer
-from backbones.cnn import build_trunk
 from backbones.training.checkpoint import Checkpoint
-from backbones.training.config import ResumeConfig, changed, from_dict
-from backbones.training.distributed import World, join
+from backbones.training.config import ResumeConfig, RunConfig, changed, from_dict
+from backbones.training.distributed import ALONE, join
 from backbones.training.errors import Stopped, UserError
 from backbones.training.precision import choose_device
 from backbones.training.run import Run
-from backbones.training.session import Session, Snapshot, is_evaluated, resume_point
-from rl.agent import agent_snapshot, load_weights
+from backbones.training.session import Session, Snapshot, finished, is_evaluated, resume_point
+from backbones.transfer import TrunkConfig
 from rl.contract import STACK, Game, mean_score
-from rl.environments import is_atari, make_environments, short_name
+from rl.environments import EnvOptions, is_atari, make_environments, short_name
 from rl.evaluate import finish
+from rl.network import build_cnn
 from rl.report import SCORE_OVER_GAMES
 from rl.sb3 import SB3Environments, TrunkExtractor
 
 # Figures are written this often, in env steps, by algorithms without rollouts.
 RECORD_EVERY = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What the configs of all stock algorithms share."""
+
+    env: str = "ALE/Pong-v5"
+    """Gymnasium id: an Atari game, Arcadia/Catch-v0, or module:Env-v0 of your own."""
+    total_steps: int = 1_000_000
+    """Length of the run in env steps (4 frames each on Atari)."""
+    gamma: float = 0.99
+    """Discount per env step."""
+    hidden: int = 512
+    """Units between the trunk and the heads."""
+    eval_games: int = 20
+    """Games of the evaluation at the end; 0: none, and no film."""
+    env_options: EnvOptions = field(default_factory=EnvOptions)
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
 # (config, environments, keyword arguments for every algorithm) -> SB3's model
 MakeModel = Callable[[Any, SB3Environments, dict[str, Any]], BaseAlgorithm]
-
-
-def build_network(kind: type[Any], config: Any, num_actions: int) -> Any:
-    """Return the untrained network of a config."""
-    cnn = build_trunk(config.trunk.spec(STACK * (3 if config.env_options.colour else 1)))
-    return kind(cnn, config.env_options.size_px, num_actions, config.hidden)
 
 
 def our_name(theirs: str) -> str:
@@ -102,46 +118,61 @@ class Recorder(BaseCallback):
         self.session.keep(self.snapshot)
 
 
-def train(job: str, config: Any, preset: str, make_model: MakeModel, kind: type[Any]) -> Run:
-    """Train from nothing; return the run."""
-    model, envs = build(config, make_model)
-    run = Run.create(job, config, config.run.name, short_name(config.env), preset)
-    with run.lock():
-        run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
-        run.log(f"stock {type(model).__name__} of stable-baselines3: resumes from its weights only")
-        network = twin(model.policy, build_network(kind, config, len(envs.envs.action_names)))
-        for line in transfer.init_trunk(network.cnn, config.trunk.init):
-            run.log(line)
-        give_weights(network, model.policy)
-        fit(model, envs, run, config, kind, None)
-    return run
+@dataclass(frozen=True)
+class Job:
+    """A stock algorithm as a job of ours: its config, its model, our network of the same shape."""
 
+    name: str
+    config_type: type[Any]
+    make_model: MakeModel
+    network_type: type[Any]
 
-def resume(
-    run: Run, flags: ResumeConfig | None, config_type: type[Any], make_model: MakeModel,
-    kind: type[Any],
-) -> Run:  # fmt: skip
-    """Continue from the weights of the newest checkpoint: not exact, and the log says so."""
-    flags, before = flags or ResumeConfig(), from_dict(config_type, run.config)
-    with run.lock():
-        found = resume_point(run, World())
-        done = found.info["progress"] if found else 0
-        if not flags.extend and done >= before.total_steps and is_evaluated(run, World(), done):
-            run.log(f"{run.name} is finished; `arcadia resume {run.name} --extend N` lengthens it")
-            return run
-        config = changed(
-            before, total_steps=before.total_steps + flags.extend, run=flags.applied_to(before.run)
-        )
-        run = run.reconfigured(config, "resume")
-        model, envs = build(config, make_model)
-        if found:
-            network = build_network(kind, config, len(envs.envs.action_names))
-            load_weights(network, found)
+    def build_network(self, config: Any, num_actions: int) -> Any:
+        """Return our untrained network of a config."""
+        cnn = build_cnn(config.trunk, config.env_options.colour)
+        return self.network_type(cnn, config.env_options.size_px, num_actions, config.hidden)
+
+    def train(self, config: Any, preset: str = "default") -> Run:
+        """Train an agent from nothing; return its run."""
+        model, envs = build(config, self.make_model)
+        run = Run.create(self.name, config, config.run.name, short_name(config.env), preset)
+        with run.lock():
+            run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
+            kind = type(model).__name__
+            run.log(f"stock {kind} of stable-baselines3: resumes from its weights only")
+            network = twin(model.policy, self.build_network(config, len(envs.envs.action_names)))
+            for line in transfer.init_trunk(network.cnn, config.trunk.init):
+                run.log(line)
             give_weights(network, model.policy)
-            model.num_timesteps = done
-        run.warn("a stock SB3 job resumes from its weights: optimiser, games and replay begin anew")
-        fit(model, envs, run, config, kind, found)
-    return run
+            fit(model, envs, run, config, network, None)
+        return run
+
+    def resume(self, run: Run, flags: ResumeConfig | None = None) -> Run:
+        """Continue from the weights of the newest checkpoint: not exact, and the log says so."""
+        flags, before = flags or ResumeConfig(), from_dict(self.config_type, run.config)
+        with run.lock():
+            found = resume_point(run, ALONE)
+            done = found.info["progress"] if found else 0
+            ended = done >= before.total_steps and is_evaluated(run, ALONE, done)
+            if ended and not flags.extend:
+                run.log(finished(run.name))
+                return run
+            config = changed(
+                before, total_steps=before.total_steps + flags.extend,
+                run=flags.applied_to(before.run),
+            )  # fmt: skip
+            run = run.reconfigured(config)
+            model, envs = build(config, self.make_model)
+            network = self.build_network(config, len(envs.envs.action_names))
+            if found:
+                transfer.load_weights(network, found)
+                give_weights(network, model.policy)
+                model.num_timesteps = done
+            run.warn(
+                "a stock SB3 job resumes from its weights: optimiser, games and replay begin anew"
+            )
+            fit(model, envs, run, config, network, found)
+        return run
 
 
 def build(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environments]:
@@ -171,21 +202,20 @@ def build(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environ
 
 
 def fit(
-    model: BaseAlgorithm, envs: SB3Environments, run: Run, config: Any, kind: type[Any],
+    model: BaseAlgorithm, envs: SB3Environments, run: Run, config: Any, network: Any,
     found: Checkpoint | None,
 ) -> None:  # fmt: skip
-    """Let SB3 learn; save, evaluate, film. `Stopped` if ctrl-C stopped it."""
+    """Let SB3 learn; save, as `network` of ours, evaluate, film. `Stopped` if ctrl-C stopped it."""
     games: list[Game] = []
     num_actions = len(envs.envs.action_names)
-    network = build_network(kind, config, num_actions)
 
     def snapshot() -> Snapshot:
         score = mean_score(games) if len(games) == SCORE_OVER_GAMES else None
         info = {"job": run.job, "data": config.env, "num_actions": num_actions, "score": score}
-        return agent_snapshot(model.num_timesteps, twin(model.policy, network), {}, info)
+        return transfer.snapshot(model.num_timesteps, twin(model.policy, network), {}, info)
 
     session = Session(
-        run, config.run, World(), total=config.total_steps, unit="env steps",
+        run, config.run, ALONE, total=config.total_steps, unit="env steps",
         done=model.num_timesteps, resumed=found.info if found else None,
     )  # fmt: skip
     with session:

@@ -13,9 +13,9 @@ from backbones.training.errors import UserError
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
 from backbones.training.precision import Precision, choose_device
 from backbones.training.run import Run, shared_run
-from backbones.training.session import Snapshot, is_evaluated, lengthened, resume_point
-from backbones.transfer import full_name
-from rl.agent import agent_snapshot, load_weights, start_from
+from backbones.training.session import Snapshot, finished, is_evaluated, lengthened, resume_point
+from backbones.transfer import full_name, load_weights, snapshot
+from rl.agent import start_from
 from rl.contract import mean_score
 from rl.environments import make_environments, settle_end_of_games, short_name
 from rl.pipeline import Pipeline
@@ -71,7 +71,7 @@ class Training:
             "rollouts": learner.rollouts, "precision": learner.precision.name,
             "score": mean_score(scores) if len(scores) == SCORE_OVER_GAMES else None,
         }  # fmt: skip
-        return agent_snapshot(learner.env_steps, learner.network, state, info)
+        return snapshot(learner.env_steps, learner.network, state, info)
 
     def restore(self, found: Checkpoint) -> bool:
         """Continue from a checkpoint; False if its games could not be lived through again."""
@@ -115,16 +115,16 @@ def go_on(
     The info is empty where there is no checkpoint yet and the run begins anew.
     """
     before, found = from_dict(config_type, run.config), resume_point(run, world)
-    extend = 0 if run.was_changed_before_restart("resume") else flags.extend
+    extend = 0 if run.was_changed_before_restart() else flags.extend
     rollouts, done = (found.info["rollouts"], found.info["progress"]) if found else (0, 0)
     if not extend and rollouts >= before.num_rollouts and is_evaluated(run, world, done):
-        run.log(f"{run.name} is finished; `arcadia resume {run.name} --extend N` lengthens it")
+        run.log(finished(run.name))
         return None
     config = changed(
         before, total_steps=before.total_steps + extend, run=flags.applied_to(before.run)
     )
     training = Training(run.job, config, make_learner, world)
-    run = run.reconfigured(config, "resume")
+    run = run.reconfigured(config)
     if extend:
         rates = before.rate(rollouts), config.rate(rollouts)
         run.log(lengthened(before.total_steps, config.total_steps, "env steps", *rates))

@@ -1,31 +1,60 @@
-"""The agents that come with the project are small, whole, and play as their card says."""
+"""What comes with the project, trained, is small and whole, and does what its card says."""
 
 import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+import arcadia
 from backbones.training.checkpoint import size_bytes
 from rl.agent import load_agent
 from rl.evaluate import evaluate
+from tasks.evaluate import load_model
+from tasks.worlds.digits import digits
 
 ZOO = sorted(p.parent for p in (Path(__file__).parents[1] / "runs" / "zoo").glob("*/config.json"))
+MNIST = Path(os.environ.get("ARCADIA_DATA", "/nowhere")) / "mnist"
 
 
-def test_there_is_an_agent_for_a_start():
-    assert "pong" in [folder.name for folder in ZOO]
+def package(folder: Path) -> str:
+    job = json.loads((folder / "config.json").read_text())["job"]
+    return arcadia.JOBS[job][0].split(".")[0]
+
+
+def test_there_is_something_for_a_start():
+    assert {"pong", "breakout", "mnist"} <= {folder.name for folder in ZOO}
 
 
 @pytest.mark.parametrize("folder", ZOO, ids=lambda p: p.name)
-def test_an_agent_is_small_and_its_card_says_where_it_comes_from(folder):
+def test_it_is_small_and_its_card_says_where_it_comes_from(folder):
     assert size_bytes(folder) < 3_000_000
     about = json.loads((folder / "config.json").read_text())
     assert about["command"].startswith("arcadia train") and about["commit"] and about["hardware"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("folder", ZOO, ids=lambda p: p.name)
+@pytest.mark.parametrize("folder", [f for f in ZOO if package(f) == "rl"], ids=lambda p: p.name)
 def test_an_agent_plays_as_well_as_its_card_says(folder):
     card = json.loads((folder / "eval.json").read_text())
     result = evaluate(load_agent(folder), games=4)
     assert abs(result.mean - card["score"]) < 3 * card["standard_deviation"]
+
+
+def test_the_reader_of_digits_reads_drawn_ones_too():
+    task, model = load_model(arcadia.load("zoo/mnist").run)
+    picture, label = digits(5, np.arange(300), 28)
+    with torch.no_grad():
+        answers = task.predict(model, {"picture": torch.from_numpy(picture)}).argmax(1)
+    # It never saw these; nine guesses in ten would be wrong.
+    assert float((answers == torch.from_numpy(label)).float().mean()) > 0.7
+
+
+@pytest.mark.skipif(not MNIST.exists(), reason="$ARCADIA_DATA has no mnist")
+def test_the_reader_of_digits_errs_as_seldom_as_its_card_says(capsys):
+    card = json.loads((Path(ZOO[0]).parent / "mnist" / "eval.json").read_text())
+    assert arcadia.main(["eval", "zoo/mnist", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["score"] == pytest.approx(card["score"], abs=0.02)

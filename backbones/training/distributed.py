@@ -11,7 +11,9 @@ tensors on the CPU, NCCL those on GPUs. Without torchrun there is one process an
 
 import json
 import os
+import secrets
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,8 +29,7 @@ from backbones.training.errors import PeerLost
 
 T = TypeVar("T")
 
-# A machine that loses its power closes no connection: after so long the others give up. gloo gets
-# as long to connect: now and then it never does after a restart, and torchrun tries again.
+# A machine that loses its power closes no connection: after so long the others give up.
 SILENCE = timedelta(minutes=2)
 
 
@@ -118,6 +119,9 @@ class World:
         ]
 
 
+ALONE = World()
+
+
 def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors as safetensors can write them."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -151,8 +155,39 @@ def join() -> World:
     if not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         with peers():
-            dist.init_process_group(backend, timeout=SILENCE)
+            store, rank, size = next(dist.rendezvous("env://", timeout=SILENCE))
+            store = own_part(store, rank, size)
+            dist.init_process_group(
+                backend, store=store, rank=rank, world_size=size, timeout=SILENCE
+            )
     return World(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def own_part(store: dist.Store, rank: int, size: int) -> dist.Store:
+    """Return a part of torchrun's store that only these processes use, none of an earlier start.
+
+    torchrun keeps one store over its restarts, so a process could read the address of a dead one
+    (pytorch issue 135712), and its count of restarts differs between machines. Here every process
+    writes a word of its own, the first repeats all it has read, and a process that finds its word
+    repeated knows that the first lives and answers under the first's word, which is new.
+    """
+    word = secrets.token_hex(8)
+    store.set(f"word/{rank}", word)
+    until = time.monotonic() + SILENCE.total_seconds()
+    while time.monotonic() < until:
+        if rank == 0:
+            words = [store.get(f"word/{other}").decode() for other in range(size)]
+            store.set("words", " ".join(words))
+            met = store.check([f"met/{word}/{other}" for other in range(1, size)])
+        else:
+            words = store.get("words").decode().split()
+            met = words[rank : rank + 1] == [word]
+            if met:
+                store.set(f"met/{words[0]}/{rank}", "")
+        if met:
+            return dist.PrefixStore(words[0], store)
+        time.sleep(0.01)
+    raise PeerLost(f"not all {size} processes of this run came within {SILENCE}")
 
 
 def leave(world: World) -> None:

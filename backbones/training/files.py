@@ -13,10 +13,10 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, sync it, and rename it into place."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file under a temporary name, sync it, and rename it into place."""
     temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text(text)
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     sync(temporary)
     temporary.rename(path)
     sync(path.parent)

@@ -33,6 +33,7 @@ class Board:
 
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
         """Open a run's folder; what was logged after progress `resumed_at` is taken back."""
+        self.folder = folder
         metrics = folder / "metrics.jsonl"
         if resumed_at is not None and metrics.exists():
             lines = metrics.read_text(errors="replace").splitlines(keepends=True)
@@ -83,6 +84,20 @@ class Board:
             encoded_image_string=gif(frames, fps),
         )  # fmt: skip
         self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
+
+    def picture(self, step: int, tag: str, image: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Write one still picture."""
+        out = io.BytesIO()
+        Image.fromarray(image).save(out, "PNG")
+        content = Summary.Image(
+            height=image.shape[0], width=image.shape[1], colorspace=3,
+            encoded_image_string=out.getvalue(),
+        )  # fmt: skip
+        self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=content)]))
+
+    def text(self, step: int, tag: str, markdown: str) -> None:
+        """Write a text."""
+        self.event(step=step, summary=summary.text(tag, markdown))
 
     def hparams(self, config: Mapping[str, Any], scores: Mapping[str, float]) -> None:
         """Write the flat config beside the final scores, for TensorBoard's table of runs."""

@@ -3,6 +3,8 @@
 A schedule that depends on progress alone needs nothing else when a run is lengthened or resumed.
 """
 
+import copy
+import math
 from collections.abc import Iterable
 
 import torch
@@ -20,6 +22,37 @@ def anneal(progress: float, start: float) -> float:
     if progress <= start:
         return 1.0
     return max(0.0, (1 - progress) / (1 - start))
+
+
+def one_cycle(progress: float, warm_up: float) -> float:
+    """Return the factor at this progress: rising on a line until `warm_up`, then a half cosine to 0
+    (Smith 2018, https://arxiv.org/abs/1803.09820)."""
+    if progress < warm_up:
+        return progress / warm_up
+    return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - warm_up) / (1 - warm_up)))
+
+
+class Average:
+    """An exponential moving average of a model's weights and statistics, to score and to keep.
+
+    It is as long as the run is old at first, so that the random beginning is soon forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        """`decay` 0 keeps no average: the model itself is scored."""
+        self.decay, self.updates = decay, 0
+        self.model = copy.deepcopy(model).eval().requires_grad_(False) if decay else model
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Take in the weights after an update."""
+        self.updates += 1
+        if not self.decay:
+            return
+        keep = min(self.decay, self.updates / (self.updates + 9))
+        pairs = zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
+        floating = [(mine, new) for mine, new in pairs if mine.is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in floating], [b for _, b in floating], 1 - keep)
 
 
 class FlatGradients:
@@ -70,7 +103,11 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Take over what `optimizer_tensors` returned of an optimiser of the same parameters."""
     full = optimizer.state_dict()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, value in tensors.items():
         number, slot = name.split(".", 1)
+        if value.shape == parameters[int(number)].shape:
+            # Files know no strides, and fused steps walk over memory as the parameter lies in it.
+            value = torch.empty_like(parameters[int(number)]).copy_(value)
         full["state"].setdefault(int(number), {})[slot] = value
     optimizer.load_state_dict(full)

@@ -15,10 +15,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from backbones.training.distributed import World
+from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
 
-ALONE = World()
 PrecisionName = Literal["auto", "fp32", "bf16"]
 
 

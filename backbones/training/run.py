@@ -140,13 +140,13 @@ class Run:
         if not self.silent:
             self.log_file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode())
 
-    def reconfigured(self, config: Any, why: str) -> "Run":
+    def reconfigured(self, config: Any) -> "Run":
         """Return the run with another config from here on; config.json keeps what was changed."""
         new = json.loads(json.dumps(to_dict(config)))
         if new == json.loads(json.dumps(self.config)):
             return self
         change = {
-            "why": why, "command": command_line(), "launch": launch(), "time": time.time(),
+            "command": command_line(), "launch": launch(), "time": time.time(),
             "from": self.config,
         }  # fmt: skip
         about = {**self.about, "config": new, "changes": [*self.about.get("changes", []), change]}
@@ -157,11 +157,10 @@ class Run:
                 raise UserError(f"{self.folder} takes no writing ({error.strerror})") from None
         return Run(self.folder, about, self.silent)
 
-    def was_changed_before_restart(self, why: str) -> bool:
+    def was_changed_before_restart(self) -> bool:
         """Say whether this start had changed the config before torchrun restarted its processes."""
-        changes = self.about.get("changes", [])
-        mine = [c for c in changes if (c["why"], c.get("launch")) == (why, launch())]
-        return restarts() > 0 and bool(mine)
+        launches = [change.get("launch") for change in self.about.get("changes", [])]
+        return restarts() > 0 and launch() in launches
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -208,16 +208,22 @@ def resume_point(run: Run, world: World) -> Checkpoint | None:
 
 def is_evaluated(run: Run, world: World, progress: int) -> bool:
     """Say whether the evaluation at the end, at this progress, was done, or none was wanted."""
-    wanted = run.config.get("eval_games", 0)
+    wanted = run.config.get("eval_games", 1)
     return world.tell(lambda: not wanted or evaluated_at(run) == progress)
 
 
 def evaluated_at(run: Run) -> int | None:
     """Return the progress of the agent that eval.json scores; None without one."""
     try:
-        return int(json.loads((run.folder / "eval.json").read_text())["env_steps"])
+        result = json.loads((run.folder / "eval.json").read_text())
+        return int(result["progress"] if "progress" in result else result["env_steps"])
     except (OSError, KeyError, TypeError, ValueError):
         return None
+
+
+def finished(name: str) -> str:
+    """Return what to say of a run that has nothing left to do."""
+    return f"{name} is finished; `arcadia resume {name} --extend N` lengthens it"
 
 
 def lengthened(before: int, after: int, unit: str, old_rate: float, new_rate: float) -> str:

@@ -5,7 +5,9 @@ import torch
 from torch.testing import assert_close
 
 from backbones.cnn import build_trunk
-from backbones.trunk import NAMES, TrunkSpec, apply_mask, max_pool_bytes
+from backbones.norm import make_norm
+from backbones.training.errors import UserError
+from backbones.trunk import NAMES, NORMS, TrunkSpec, apply_mask, flattened, max_pool_bytes, pick
 
 SPECS = [TrunkSpec(name=name, width=width) for name in NAMES for width in (0.25, 1.0)]
 SPECS += [TrunkSpec(name="nature", pool=2), TrunkSpec(name="impala", pool=2, in_channels=12)]
@@ -37,7 +39,21 @@ def test_every_stage_learns_and_can_be_named(name):
         for p in module.parameters()
     }  # fmt: skip
     assert belonging == {id(p) for p in trunk.parameters()}
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trunk.parameters())
+    trained = {k: p for k, p in trunk.named_parameters() if p.requires_grad}
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trained.values())
+    # Only airbench has layers that never train: its whitening and the scales of its norms.
+    assert name == "airbench" or len(trained) == len(list(trunk.parameters()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_of_28_pixels_work_with_a_stem_stride_of_1(name):
+    trunk = build_trunk(TrunkSpec(name=name, width=0.25, in_channels=1, stem_stride=1))
+    maps = trunk(pictures(trunk.spec, size=28))
+    assert maps["s1"].shape[2] in (27, 28)
+    for stage, values in maps.items():
+        assert abs(values.shape[2] - 28 / trunk.strides[stage]) <= 3
+        assert values.shape[2] >= 1
+        assert values.isfinite().all()
 
 
 def test_nature_is_the_network_of_mnih_2015():
@@ -99,10 +115,48 @@ def test_what_lies_outside_the_mask_never_reaches_the_inside(name):
         assert_close(large[stage][:, :, :9, :9], small[stage], atol=1e-5, rtol=1e-4)
 
 
-def test_resnet_refuses_a_mask_that_its_norm_would_break():
-    trunk = build_trunk(TrunkSpec(name="resnet", width=0.25))
-    with pytest.raises(ValueError, match="takes no mask"):
+REFUSING = [(name, "") for name in NAMES[3:]] + [("plain", "batch"), ("plain", "group")]
+
+
+@pytest.mark.parametrize(("name", "norm"), REFUSING)
+def test_a_mask_that_norm_or_pooling_would_break_is_refused_with_the_reason(name, norm):
+    trunk = build_trunk(TrunkSpec(name=name, width=0.25, norm=norm))
+    with pytest.raises(UserError, match=r"takes no mask: its .* what lies outside"):
         trunk(pictures(trunk.spec), torch.ones(2, 1, 84, 84))
+
+
+@pytest.mark.parametrize(("kind", "count"), [("none", 0), ("group", 6), ("batch", 6)])
+def test_plain_has_the_norm_that_its_spec_names(kind, count):
+    trunk = build_trunk(TrunkSpec(name="plain", width=0.25, norm=kind))
+    layers = {"none": torch.nn.Linear, "group": torch.nn.GroupNorm, "batch": torch.nn.BatchNorm2d}
+    assert sum(isinstance(m, layers[kind]) for m in trunk.modules()) == count
+    convs = [m for m in trunk.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(convs) == 6
+    assert all((conv.bias is None) == (kind != "none") for conv in convs)
+
+
+def test_a_norm_stands_between_the_convolution_and_its_relu():
+    trunk = build_trunk(TrunkSpec(name="plain", width=0.25, norm="batch"))
+    maps = trunk(pictures(trunk.spec))["s1"]
+    # Half of what a BatchNorm lets out is below 0 before the ReLU, and the rest has a known size.
+    assert 0.3 < (maps == 0).float().mean() < 0.7
+    assert_close(maps.mean(), torch.tensor(0.4), atol=0.05, rtol=0)
+    assert_close(maps.square().mean(), torch.tensor(0.5), atol=0.1, rtol=0)
+
+
+def test_groups_have_16_channels_where_they_divide():
+    assert [make_norm("group", c).num_groups for c in (16, 64, 24, 4)] == [1, 4, 3, 1]
+
+
+def test_every_trunk_has_norms_and_refuses_others():
+    assert tuple(NORMS) == NAMES
+    assert TrunkSpec(name="resnet18").norm_kind == "batch"
+    assert TrunkSpec(name="resnet").norm_kind == "group"
+    assert TrunkSpec(name="plain").norm_kind == "none"
+    with pytest.raises(UserError, match="nature has none"):
+        TrunkSpec(name="nature", norm="batch")
+    with pytest.raises(UserError, match="airbench has batch"):
+        TrunkSpec(name="airbench", norm="layer")
 
 
 def test_a_mask_of_another_size_is_pooled_to_the_maps():
@@ -124,8 +178,39 @@ def test_wrong_specs_are_refused(values, message):
 def test_strides_that_a_trunk_does_not_have_are_refused():
     with pytest.raises(ValueError, match="stem strides"):
         build_trunk(TrunkSpec(name="resnet", stem_stride=3))
+    with pytest.raises(UserError, match="vgg11 has the stem strides 1, 2, 4, not 8"):
+        build_trunk(TrunkSpec(name="vgg11", stem_stride=8))
     with pytest.raises(ValueError, match="pools its input"):
         build_trunk(TrunkSpec(name="nature", pool=3))
+
+
+def old_names(name):
+    """Tensors of the trunks that were saved before there was a choice of norms."""
+    kinds = ("weight", "bias")
+    if name == "nature":
+        return [f"s{i}.{k}" for i in (1, 2, 3) for k in kinds]
+    if name == "plain":
+        return [f"s{i}.{j}.{k}" for i in (1, 2, 3) for j in (0, 1) for k in kinds]
+    if name == "impala":
+        layers = ["conv", *(f"blocks.{j}.conv{c}" for j in (0, 1) for c in (1, 2))]
+        return [f"s{i}.{layer}.{k}" for i in (1, 2, 3) for layer in layers for k in kinds]
+    out = ["conv1.weight", "bn1.weight", "bn1.bias"]
+    for block in [f"layer{i}.{j}" for i in (1, 2, 3, 4) for j in (0, 1)]:
+        for i in (1, 2):
+            out += [f"{block}.conv{i}.weight", *(f"{block}.bn{i}.{k}" for k in kinds)]
+        if block.endswith(".0") and block != "layer1.0":
+            out += [f"{block}.downsample.0.weight", *(f"{block}.downsample.1.{k}" for k in kinds)]
+    return out
+
+
+@pytest.mark.parametrize("name", ["nature", "impala", "plain", "resnet"])
+def test_specs_and_networks_saved_before_norms_could_be_chosen_still_load(name):
+    old = {
+        "name": name, "in_channels": 4, "width": 0.25, "pool": 1, "stem_stride": None,
+        "stage_stride": 2, "mean": [0.0], "std": [255.0],
+    }  # fmt: skip
+    trunk = build_trunk(TrunkSpec.from_dict(old))
+    assert list(trunk.state_dict()) == ["mean", "std", *old_names(name)]
 
 
 def test_a_spec_survives_json():
@@ -133,3 +218,29 @@ def test_a_spec_survives_json():
     import json
 
     assert TrunkSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.name}-{s.width}-{s.pool}")
+def test_pictures_prepared_once_give_the_same_maps(spec):
+    trunk, index = build_trunk(spec), torch.tensor([2, 0])
+    picture = pictures(spec, 3)
+    prepared = trunk.prepare(picture)
+    assert prepared.dtype == torch.uint8
+    expected = trunk(picture[index])
+    for stage, maps in trunk.stages_of(pick(prepared, index)).items():
+        assert torch.equal(maps, expected[stage])
+
+
+def test_flattening_gives_the_gradient_in_the_layout_of_the_maps():
+    picture = torch.rand(2, 3, 5, 5).contiguous(memory_format=torch.channels_last)
+    weight, seen = torch.rand(2, 75), []
+    for flatten in (flattened, lambda maps: maps.flatten(1)):
+        leaf = picture.clone().requires_grad_()
+        maps = leaf * 1
+        maps.register_hook(lambda g: seen.append(g.clone()))
+        out = flatten(maps)
+        assert torch.equal(out, picture.flatten(1))
+        (out * weight).sum().backward()
+        seen.append(leaf.grad)
+    assert torch.equal(seen[1], seen[3])
+    assert torch.equal(seen[1], weight.view(2, 3, 5, 5))

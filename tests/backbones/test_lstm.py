@@ -88,3 +88,27 @@ def test_gradients_of_fused_and_stepped_agree():
 def test_sizes_below_one_are_refused(field):
     with pytest.raises(UserError, match=f"{field} = 0 must be at least 1"):
         LSTMSpec(**{"inputs": 3, "units": 3, field: 0})
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_what_stands_behind_a_sequences_end_changes_nothing(both):
+    torch.manual_seed(0)
+    lstm = LSTM(LSTMSpec(inputs=5, units=4, layers=2, bidirectional=both))
+    inputs, length = torch.randn(6, 3, 5), torch.tensor([2, 6, 1])
+    out, (hidden, cell) = lstm.read(inputs, length)
+    longer = torch.cat([inputs, torch.randn(2, 3, 5)])
+    again, _ = lstm.read(longer, length)
+    assert_close(again[:6], out)
+    assert (again[6:] == 0).all()
+    for n, steps in enumerate(length.tolist()):
+        alone, (own_hidden, own_cell) = lstm.lstm(inputs[:steps, n : n + 1])
+        assert_close(out[:steps, n], alone[:, 0])
+        assert (out[steps:, n] == 0).all()
+        assert_close(hidden[:, n], own_hidden[:, 0])
+        assert_close(cell[:, n], own_cell[:, 0])
+    assert out.shape[-1] == lstm.spec.outputs == (8 if both else 4)
+
+
+def test_dropout_outside_its_range_is_refused():
+    with pytest.raises(UserError, match=r"dropout = 1\.0 must lie between"):
+        LSTMSpec(inputs=1, units=1, dropout=1.0)

@@ -279,8 +279,7 @@ def test_a_stock_job_trains_resumes_and_is_an_agent_like_any_other(runs, job, ca
     # The network that was saved is the one that SB3 trained.
     module = sb3_job(job)
     model, envs = sb3_train.build(module.SMOKE, module.make_model)
-    network = sb3_train.build_network(module.build_network(module.SMOKE, 6).__class__,
-                                      module.SMOKE, 6)  # fmt: skip
+    network = module.build_network(module.SMOKE, 6)
     obs = observations(20)
     logits, _ = sb3_train.twin(model.policy, network)(obs)
     action, _ = model.predict(obs.numpy(), deterministic=True)

@@ -70,6 +70,30 @@ def test_messages_between_two_processes(tmp_path):
     assert (tmp_path / "said.txt").read_text().count("fine") == 2
 
 
+# Whoever is early after a restart finds in torchrun's store what the dead ones wrote there.
+LATE = """
+import os, sys, time
+from backbones.training.distributed import join, leave, restarts
+late = int(sys.argv[1])
+time.sleep(restarts() and int(os.environ["RANK"]) == late)
+world = join()
+assert world.any(world.is_first) == [True]
+if not restarts() and world.rank == 2:
+    os._exit(3)
+leave(world)
+print("fine")
+"""
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_restarted_processes_meet_each_other_and_no_dead_one(tmp_path, late):
+    (tmp_path / "late.py").write_text(LATE)
+    torchrun = (*TWO_PROCESSES[:-1], "3", "--max-restarts", "1")
+    process = start([*torchrun, str(tmp_path / "late.py"), str(late)], tmp_path)
+    assert process.wait(timeout=60) == 0, (tmp_path / "said.txt").read_text()
+    assert (tmp_path / "said.txt").read_text().count("fine") == 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("normalise_over", "updates", "rollouts"),

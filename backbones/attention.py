@@ -1,0 +1,36 @@
+"""Attention of a decoder to what an encoder has read, after its LSTM.
+
+Letters: T target steps, S source places, N sequences, D numbers of a query, E of a place.
+
+Luong et al. 2015 (https://arxiv.org/abs/1508.04025), `general` scores (equation 8) and equation 5,
+without input feeding: no step needs another's answer, so a whole target is one product.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Each query sees a mean of the places, weighted by how well they match it."""
+
+    def __init__(self, query: int, memory: int) -> None:
+        """`query` and `memory` are the sizes D and E."""
+        super().__init__()
+        self.score = nn.Linear(query, memory, bias=False)
+        self.join = nn.Linear(query + memory, query, bias=False)
+
+    def forward(
+        self, query: Float[Tensor, "T N D"], memory: Float[Tensor, "S N E"],
+        inside: Bool[Tensor, "S N"],
+    ) -> tuple[Float[Tensor, "T N D"], Float[Tensor, "N T S"]]:  # fmt: skip
+        """Return the queries with what they saw, and their weights, in fp32: 1 in all over the
+        places `inside`, of which every sequence must have one, 0 outside.
+        """
+        places = memory.transpose(0, 1)
+        scores = self.score(query).transpose(0, 1) @ places.transpose(1, 2)
+        scores = scores.float().masked_fill(~inside.T[:, None], -torch.inf)
+        weights = F.softmax(scores, -1)
+        seen = (weights.to(places.dtype) @ places).transpose(0, 1)
+        return torch.tanh(self.join(torch.cat([seen, query], -1))), weights

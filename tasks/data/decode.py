@@ -1,0 +1,143 @@
+"""One picture file, from hostile bytes to uint8 planes of the size that a model takes.
+
+PNG, JPEG, BMP and WebP, known by their content, not by their names. The header is read first: what
+would decode to more than LARGEST_PX pixels is refused before anything of that size is allocated.
+Then the picture is turned upright (EXIF), its centre square is cut out and scaled to `size_px`,
+which is what scaling the shorter side and cropping the centre gives, without the long strip that a
+picture of 60,000 x 2 would become on the way.
+
+Colours: transparent parts are laid on white, as viewers and pages show them; 16-bit grey keeps its
+upper 8 bits; palettes, CMYK and all else are converted to red-green-blue or, for one channel, to
+luma (0.299 R + 0.587 G + 0.114 B). Of an animation the first picture is taken.
+
+Letters: C channels (1 grey, 3 red-green-blue), H rows, W columns.
+"""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from backbones.training.errors import UserError
+
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+# No photo of LARGEST_PX pixels needs more as a file.
+LARGEST_BYTES = 2**27
+# 201 megabytes decoded: room for a photo, not for a bomb.
+LARGEST_PX = 2**26
+
+
+class Unreadable(ValueError):
+    """A picture that cannot be had from a file; the message follows the file's name."""
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Keep Pillow's warnings of odd files off the screen; what matters is refused by us.
+
+    Python's list of warning filters is one for all threads: hold this around a pool, not in it.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\b")
+        yield
+
+
+def check_shape(size_px: int, channels: int) -> None:
+    """UserError unless pictures can have this size and number of channels."""
+    if size_px < 1:
+        raise UserError(f"size_px = {size_px} must be 1 or above")
+    if channels not in (1, 3):
+        raise UserError(f"channels = {channels} must be 1 (grey) or 3 (red, green, blue)")
+
+
+def eight_bits(image: Image.Image, channels: int) -> Image.Image:
+    """Return a picture of any mode as 8-bit grey or red-green-blue."""
+    if image.mode.startswith("I"):
+        wide = np.asarray(image).astype(np.int64)
+        image = Image.fromarray((wide.clip(0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def centre_square(image: Image.Image, size_px: int) -> Image.Image:
+    """Return the centre square, scaled with antialiasing; the picture itself if it fits."""
+    width, height = image.size
+    if width == height == size_px:
+        return image
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return image.resize((size_px, size_px), Image.Resampling.BICUBIC, box=box)
+
+
+def planes(image: Image.Image, size_px: int, channels: int) -> UInt8[np.ndarray, "C H W"]:
+    """Return a picture in memory as planes of `size_px` squared."""
+    pixels = np.asarray(centre_square(eight_bits(image, channels), size_px))
+    pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return np.array(pixels, order="C")  # a copy: what Pillow lends cannot be written to
+
+
+def decode(data: bytes, *, size_px: int, channels: int) -> UInt8[np.ndarray, "C H W"]:
+    """Return the picture in a file's bytes; Unreadable says why not. Call inside `quiet_pillow`."""
+    if not data:
+        raise Unreadable("is empty")
+    if len(data) > LARGEST_BYTES:
+        raise Unreadable(f"is larger than {LARGEST_BYTES >> 20} MiB")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > LARGEST_PX:
+                raise Unreadable(
+                    f"would decode to {width:,} x {height:,} pixels; at most "
+                    f"{LARGEST_PX:,} pixels are read"
+                )
+            # A large JPEG decodes several times faster at 1/2, 1/4 or 1/8 of its size. Twice the
+            # size that is wanted leaves the antialiasing something to do.
+            image.draft(None, (2 * size_px, 2 * size_px))
+            ImageOps.exif_transpose(image, in_place=True)
+            return planes(image, size_px, channels)
+    except Unreadable:
+        raise
+    except UnidentifiedImageError:
+        raise Unreadable("is not a PNG, JPEG, BMP or WebP picture") from None
+    except Exception as error:
+        # Pillow's readers raise almost anything on damaged bytes, from SyntaxError to MemoryError.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise Unreadable(f"is damaged ({reason})") from None
+
+
+def contents(path: Path) -> bytes:
+    """Return a file's bytes, at most one more than a picture may have; Unreadable if it cannot."""
+    try:
+        if not path.is_file():
+            # A pipe or a device would hang or never end.
+            raise Unreadable("is not a plain file" if path.exists() else "does not exist")
+        with path.open("rb") as file:
+            return file.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise Unreadable(f"cannot be read ({error.strerror})") from None
+
+
+def read_picture(
+    source: Path | str | bytes, *, size_px: int, channels: int
+) -> UInt8[Tensor, "C H W"]:
+    """Return one picture, prepared as the pictures of a set are; UserError if it is none."""
+    check_shape(size_px, channels)
+    name = "the picture" if isinstance(source, bytes) else str(source)
+    try:
+        data = source if isinstance(source, bytes) else contents(Path(source))
+        with quiet_pillow():
+            return torch.from_numpy(decode(data, size_px=size_px, channels=channels))
+    except Unreadable as error:
+        raise UserError(f"{name} {error}; give a PNG, JPEG, BMP or WebP file") from None

@@ -1,0 +1,35 @@
+"""Labelled pictures in memory: what every reader of picture sets gives.
+
+Letters: N pictures, C channels (1 grey, 3 red-green-blue), H rows, W columns.
+"""
+
+from dataclasses import dataclass
+
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from backbones.training.errors import UserError
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of one size and the number of each one's class; UserError if they do not fit."""
+
+    picture: UInt8[Tensor, "N C H W"]
+    label: Int64[Tensor, "N"]
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()  # names of files that could not be read, each with the reason
+
+    def __post_init__(self) -> None:
+        if len(self.picture) != len(self.label):
+            raise UserError(f"{len(self.picture):,} pictures, but {len(self.label):,} labels")
+        if len(self.label) == 0:
+            raise UserError("the set holds no pictures")
+        low, high = int(self.label.min()), int(self.label.max())
+        if low < 0 or high >= len(self.classes):
+            raise UserError(
+                f"labels lie between {low} and {high}, but there are {len(self.classes)} classes"
+            )
+
+    def __len__(self) -> int:
+        return len(self.label)

@@ -1,0 +1,263 @@
+"""What a task learns from: samples by number, and the batches of a run, made off its thread.
+
+Letters: B samples of a batch, K numbers a sample.
+
+The order of samples is a function of (seed, epoch), what augments a sample one of (seed, epoch,
+sample). So a run goes on anywhere without a saved generator, and any number of processes see the
+same samples.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from types import TracebackType
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from backbones.training.distributed import World
+from backbones.training.errors import UserError
+
+Batch = dict[str, Tensor]
+# A set of up to this many bytes moves to the GPU as a whole.
+LARGEST_ON_DEVICE = 4 * 2**30
+# Generated samples of up to this many bytes are kept: digits always, scenes up to 20,000.
+LARGEST_KEPT = 2**28
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A set of numbered samples."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Int64[Tensor, "B"]) -> Batch:
+        """Return samples by number, each column with B rows."""
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A whole set as tensors, one a column, all with the same number of rows."""
+
+    columns: Mapping[str, Tensor]
+
+    def __post_init__(self) -> None:
+        assert len({len(column) for column in self.columns.values()}) == 1
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def batch(self, index: Int64[Tensor, "B"]) -> Batch:
+        """Return samples by number."""
+        return {name: column[index.to(column.device)] for name, column in self.columns.items()}
+
+    def near(self, device: torch.device) -> "InMemory":
+        """Return the set on a device, if it is small enough to stay there."""
+        size = sum(column.numel() * column.element_size() for column in self.columns.values())
+        if device.type == "cpu" or size > LARGEST_ON_DEVICE:
+            return self
+        return InMemory({name: column.to(device) for name, column in self.columns.items()})
+
+    def part(self, index: Int64[Tensor, "B"]) -> "InMemory":
+        """Return a subset."""
+        return InMemory(self.batch(index))
+
+
+class Generated:
+    """A set of which a sample is made when it is first asked for, and kept if there is room."""
+
+    def __init__(
+        self, count: int, make: Callable[[Int64[np.ndarray, "B"]], Mapping[str, np.ndarray]]
+    ) -> None:
+        """`make` returns the columns of samples by number."""
+        self.count, self.make = count, make
+        self.kept: dict[str, np.ndarray] = {}
+        self.made = np.zeros(count, bool)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, index: Int64[Tensor, "B"]) -> Batch:
+        """Return samples by number."""
+        numbers = index.cpu().numpy()
+        new = numbers[~self.made[numbers]]
+        columns = dict(self.make(new)) if len(new) else {}
+        if not self.kept and self.size_bytes(columns) <= LARGEST_KEPT:
+            for name, column in columns.items():
+                self.kept[name] = np.empty((self.count, *column.shape[1:]), column.dtype)
+        if self.kept:
+            for name, column in columns.items():
+                self.kept[name][new] = column
+            self.made[new] = True
+            columns = {name: kept[numbers] for name, kept in self.kept.items()}
+        return {name: torch.from_numpy(column) for name, column in columns.items()}
+
+    def size_bytes(self, columns: Mapping[str, np.ndarray]) -> int:
+        """Return what all samples take, from some of them."""
+        return sum(self.count * column[0].nbytes for column in columns.values())
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A whole set of rows of several lengths, padded with 0 at their ends when they are asked for.
+
+    A column `x` comes as `x`, [B, longest], with the rows' lengths as `x_length`, [B].
+    """
+
+    flat: Mapping[str, Tensor]
+    """All rows of a column, one behind the other."""
+    lengths: Mapping[str, Int64[Tensor, "N"]]
+    sizes: Int64[Tensor, "N"]
+    """What each sample counts in a batch: batches are filled by size, not by number."""
+
+    @staticmethod
+    def of(columns: Mapping[str, Sequence[Sequence[int]]], counted: Sequence[str]) -> "Ragged":
+        """Return a set of lists; a sample's size is its longest row in the `counted` columns."""
+        lengths = {name: torch.tensor([len(row) for row in c]) for name, c in columns.items()}
+        flat = {
+            name: torch.from_numpy(np.fromiter(chain.from_iterable(c), np.int32))
+            for name, c in columns.items()
+        }
+        sizes = torch.stack([lengths[name] for name in counted]).amax(0)
+        return Ragged(flat, lengths, sizes)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @cached_property
+    def starts(self) -> dict[str, Int64[Tensor, "N"]]:
+        """Where each row begins in its column's `flat`."""
+        return {name: length.cumsum(0) - length for name, length in self.lengths.items()}
+
+    def batch(self, index: Int64[Tensor, "B"]) -> Batch:
+        """Return samples by number."""
+        batch = {}
+        for name, flat in self.flat.items():
+            length = self.lengths[name][index]
+            start = self.starts[name][index]
+            place = torch.arange(int(length.max()))
+            source = (start[:, None] + place).clamp(max=len(flat) - 1)
+            batch[name] = (flat[source] * (place < length[:, None])).long()
+            batch[f"{name}_length"] = length
+        return batch
+
+    def part(self, index: Int64[Tensor, "B"]) -> "Ragged":
+        """Return a subset."""
+        flat, lengths = {}, {}
+        for name, whole in self.flat.items():
+            rows = whole.split(self.lengths[name].tolist())
+            flat[name] = torch.cat([rows[i] for i in index.tolist()])
+            lengths[name] = self.lengths[name][index]
+        return Ragged(flat, lengths, self.sizes[index])
+
+
+def first_of(samples: Samples, count: int) -> Batch:
+    """Return the first samples, as many as there are up to `count`."""
+    return samples.batch(torch.arange(min(count, len(samples))))
+
+
+def uniforms(
+    seed: int, epoch: int, index: Int64[Tensor, "B"], count: int
+) -> Float32[Tensor, "B K"]:
+    """Return `count` numbers in [0, 1) for every sample, a function of seed, epoch and sample.
+
+    SplitMix64 (Steele et al. 2014, https://doi.org/10.1145/2660193.2660195) over their number:
+    a generator for each sample would take 20 us to build.
+    """
+    start = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+    number: Any = index.cpu().numpy().astype(np.uint64)[:, None] * np.uint64(count)
+    number = number + np.arange(1, count + 1, dtype=np.uint64)
+    state = start + number * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    state = state ^ (state >> np.uint64(31))
+    return torch.from_numpy((state >> np.uint64(40)).astype(np.float32) / np.float32(2**24))
+
+
+class Feeder:
+    """The batches of a run, in order; while one is learnt from, a thread makes the next.
+
+    Use as a context manager. An epoch is as many whole batches as fit; what is left over differs
+    from epoch to epoch. Samples that have `sizes` are batched by them: samples of like size
+    together, every batch of like size in all, and an epoch is all of them.
+    """
+
+    def __init__(
+        self, samples: Samples, prepare: Callable[[Batch, int], Batch], *, seed: int,
+        batch_size: int, world: World, device: torch.device,
+    ) -> None:  # fmt: skip
+        """`prepare(batch, epoch)` augments; the batch has the samples' numbers as `index`."""
+        self.samples, self.prepare, self.seed = samples, prepare, seed
+        sizes = getattr(samples, "sizes", None)
+        self.sizes: np.ndarray | None = None if sizes is None else sizes.numpy()
+        self.batch_size = min(batch_size, self.total)
+        if self.sizes is not None and self.sizes.max() * world.size > self.batch_size:
+            raise UserError(
+                f"a sample counts {self.sizes.max()} and {world.size} of them do not fit into a "
+                f"batch of {self.batch_size}; use a larger batch_size"
+            )
+        self.world, self.device = world, device
+        self.pool = ThreadPoolExecutor(1, "feeder")
+        self.upcoming: dict[int, Future[Batch]] = {}
+        self.epoch, self.batches = -1, list[Tensor]()
+
+    def __enter__(self) -> "Feeder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.pool.shutdown(cancel_futures=True)
+
+    @property
+    def unit(self) -> str:
+        """What sizes count."""
+        return "samples" if self.sizes is None else "tokens"
+
+    @property
+    def total(self) -> int:
+        """The size of an epoch: the number of samples, where they have no sizes."""
+        return len(self.samples) if self.sizes is None else int(self.sizes.sum())
+
+    @property
+    def updates_an_epoch(self) -> int:
+        """Batches in an epoch."""
+        return self.total // self.batch_size
+
+    def indices(self, update: int) -> Int64[Tensor, "B"]:
+        """Return the numbers of this process's share of an update's samples."""
+        epoch, place = divmod(update, self.updates_an_epoch)
+        if self.epoch != epoch:
+            self.epoch, self.batches = epoch, self.plan(epoch)
+        return self.batches[place][self.world.rank :: self.world.size]
+
+    def plan(self, epoch: int) -> list[Tensor]:
+        """Return the numbers of the samples in each batch of an epoch."""
+        random, count = np.random.default_rng([self.seed, epoch]), self.updates_an_epoch
+        order = random.permutation(len(self.samples))
+        if self.sizes is None:
+            return list(torch.from_numpy(order[: count * self.batch_size]).split(self.batch_size))
+        order = order[np.argsort(self.sizes[order], kind="stable")]
+        # No sample is larger than a batch, so none of the batches stays empty.
+        batch = (np.cumsum(self.sizes[order]) - 1) * count // self.total
+        parts = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
+        return [torch.from_numpy(parts[place]) for place in random.permutation(count)]
+
+    def make(self, update: int) -> Batch:
+        """Return an update's batch, augmented, on the device."""
+        index = self.indices(update)
+        batch = {**self.samples.batch(index), "index": index}
+        batch = {name: column.to(self.device) for name, column in batch.items()}
+        return self.prepare(batch, update // self.updates_an_epoch)
+
+    def batch(self, update: int) -> Batch:
+        """Return an update's batch, made ahead if the updates come in order."""
+        waiting = self.upcoming.pop(update, None) or self.pool.submit(self.make, update)
+        self.upcoming = {update + 1: self.pool.submit(self.make, update + 1)}
+        return waiting.result()

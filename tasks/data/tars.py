@@ -1,0 +1,126 @@
+"""Pictures out of tar files, in one pass and without writing anything to the disk.
+
+Plain, gzip, xz and bzip2, known by their first bytes. Nothing is unpacked, so a name such as
+`../x` could do no harm here; but who made such a file meant harm, or made it by mistake, and the
+whole tar is refused: absolute names, names with `..`, links, devices, pipes and sparse files.
+
+Surprises: Python's `tarfile` ends in silence at a damaged or missing header, as if the archive were
+complete, so the two zero blocks at the end are looked for here; and it reads a header of any
+length that the file claims, so reads are bounded here.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from backbones.training.errors import UserError
+from tasks.data.decode import LARGEST_BYTES, SUFFIXES
+
+OPENERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"BZh": bz2.open,
+}
+DRAIN_BYTES = 2**20
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
+DAMAGE = (tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error, RecursionError)
+
+
+class Forward(io.RawIOBase):
+    """A decompressed file that goes forward only, in bounded reads, and remembers the last one."""
+
+    def __init__(self, file: Any) -> None:
+        self.file, self.last = file, b""
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= LARGEST_BYTES + 1:
+            raise tarfile.ReadError(f"a header claims {size:,} bytes")
+        self.last = self.file.read(size)
+        return self.last
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        # Old versions of tarfile walk in circles if a header claims a negative size.
+        if whence != io.SEEK_SET or offset < self.file.tell():
+            raise tarfile.ReadError("a header points backwards")
+        return int(self.file.seek(offset))
+
+    def tell(self) -> int:
+        return int(self.file.tell())
+
+
+def opened(path: Path) -> Any:
+    """Open a tar for reading through its compression; UserError for one that we have not."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start.startswith(ZSTANDARD):
+        raise UserError(
+            f"{path} is compressed with Zstandard, which is not read; run `zstd -d {path.name}` "
+            "and leave the .tar in its place"
+        )
+    for magic, opener in OPENERS.items():
+        if start.startswith(magic):
+            return opener(path)
+    return path.open("rb")
+
+
+def is_picture(name: PurePosixPath) -> bool:
+    """Say whether a name is a picture's, and not one of the hidden twins that a Mac adds."""
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+    return name.suffix.lower() in SUFFIXES and not hidden
+
+
+def check_member(path: Path, member: tarfile.TarInfo) -> None:
+    """UserError, for the whole tar, unless a member is a plain file or folder inside it."""
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts:
+        fault = f"{member.name!r}, which leads out of its folder"
+    elif not (member.isfile() or member.isdir()) or member.issparse():
+        fault = f"{member.name!r}, which is a link, a device or another special file"
+    else:
+        return
+    raise UserError(f"{path} is refused: it holds {fault}; pack plain files and folders only")
+
+
+def stream(path: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
+    """Yield the pictures of a tar with their bytes, and its folders with None, as they come.
+
+    A picture too large to be read comes cut off at one byte more than LARGEST_BYTES.
+    """
+    try:
+        with opened(path) as file:
+            yield from members(path, Forward(file))
+    except DAMAGE as error:
+        reason = str(error) or type(error).__name__
+        raise UserError(
+            f"{path} is damaged or no tar file ({reason}); fetch or pack it again"
+        ) from None
+
+
+def members(path: Path, file: Forward) -> Iterator[tuple[PurePosixPath, bytes | None]]:
+    """Yield what `stream` does, from an open file."""
+    with tarfile.open(fileobj=file, mode="r:") as archive:
+        while member := archive.next():
+            # A list of every member so far would grow by a kilobyte a picture.
+            archive.members = []  # type: ignore[attr-defined]
+            check_member(path, member)
+            name = PurePosixPath(member.name)
+            if member.isdir():
+                yield name, None
+            elif is_picture(name):
+                file.seek(member.offset_data)
+                size = min(member.size, LARGEST_BYTES + 1)
+                data = file.read(size)
+                if len(data) < size:
+                    raise tarfile.ReadError(f"it ends within {member.name}")
+                yield name, data
+    if file.last != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it is cut off, or a header in it is broken")
+    # The checksums of gzip and xz stand at the very end, and are compared when it is reached.
+    while file.read(DRAIN_BYTES):
+        pass

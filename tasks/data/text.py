@@ -1,0 +1,167 @@
+"""Texts in two languages, line by line: what other systems write, read with the line that is wrong.
+
+Two files with as many lines each, `train.en` and `train.de`, with anything between (Multi30k's
+`train.lc.norm.tok.de`), plain or gzip; or one file of tab-separated pairs in a zip, as ManyThings
+publishes Tatoeba (`fra-eng.zip`: English first). A file with `.tok.` in its name is tokenised.
+
+What surprises: Python's `splitlines` also cuts at characters such as U+2028, and two files with one
+of them in would no longer be aligned; only line feeds end a line here. Tatoeba has many
+translations of one sentence, so its splits are made by sentence, not by pair.
+"""
+
+import gzip
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from backbones.training.errors import UserError
+from tasks.data.folders import Split
+
+LARGEST_BYTES = 2**32  # of a file, unpacked
+DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
+# Of a thousand sentences of a file without splits, so many validate and so many test.
+PER_MILLE = {"val": 10, "test": 10}
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Lines and their translations, in order."""
+
+    source: list[str]
+    target: list[str]
+    tokenised: bool = False
+    """Words and marks stand apart, as scores of tokenised text want them."""
+    left_out: int = 0
+    """Pairs with an empty side."""
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def first(self, count: int) -> "Pairs":
+        """Return the first pairs, as many as there are up to `count`."""
+        return replace(self, source=self.source[:count], target=self.target[:count])
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return a text's lines; UserError with the line that is no UTF-8."""
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
+            data: bytes = file.read(LARGEST_BYTES + 1)
+    except DAMAGE as error:
+        raise UserError(f"{path} cannot be read ({error})") from None
+    return decoded(data, path)
+
+
+def decoded(data: bytes, name: Any) -> list[str]:
+    """Return the lines of some bytes."""
+    if len(data) > LARGEST_BYTES:
+        raise UserError(f"{name} has more than {LARGEST_BYTES:,} bytes of text")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{name}, line {line}: byte {data[error.start]:#04x} is no UTF-8; convert the file, "
+            "for example with `iconv -f latin1 -t utf-8`"
+        ) from None
+    lines = text.split("\n")
+    return [line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
+
+
+def read_pairs(folder: Path, split: Split, source: str, target: str) -> Pairs:
+    """Return a split in two languages; UserError with what lies there instead."""
+    sides = [file_of(folder, split, language) for language in (source, target)]
+    if any(sides):
+        for path, language in zip(sides, (source, target), strict=True):
+            if path is None:
+                raise UserError(f"{folder} has no {split} text in {language}; {inside(folder)}")
+        return aligned(*(side for side in sides if side))
+    archives = sorted(folder.glob("*-*.zip"))
+    if not archives:
+        raise UserError(f"{folder} has no {split}.{source} or {split}.*.{source}; {inside(folder)}")
+    return tab_separated(archives[0], split, source, target)
+
+
+def inside(folder: Path) -> str:
+    """Say what lies in a folder."""
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    return f"it holds {', '.join(names[:8]) or 'nothing'}"
+
+
+def file_of(folder: Path, split: str, language: str) -> Path | None:
+    """Return a split's file in a language, None if there is none; UserError if there are more."""
+    endings = (f".{language}", f".{language}.gz")
+    found = sorted(
+        path for path in folder.iterdir()
+        if path.name.endswith(endings) and path.name.startswith((f"{split}.", f"{split}_"))
+    )  # fmt: skip
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise UserError(f"{folder} has more than one {split} text in {language}: {names}")
+    return found[0] if found else None
+
+
+def aligned(source: Path, target: Path) -> Pairs:
+    """Return the pairs of two files; UserError unless they have as many lines."""
+    ours, theirs = read_lines(source), read_lines(target)
+    if len(ours) != len(theirs):
+        raise UserError(
+            f"{source.name} has {len(ours):,} lines and {target.name} {len(theirs):,}; line by "
+            "line they must be translations of each other"
+        )
+    tokenised = all(".tok." in path.name for path in (source, target))
+    return whole(list(zip(ours, theirs, strict=True)), tokenised)
+
+
+def whole(pairs: list[tuple[str, str]], tokenised: bool) -> Pairs:
+    """Return pairs without those that have an empty side; UserError if none is left."""
+    kept = [(ours, theirs) for ours, theirs in pairs if ours.strip() and theirs.strip()]
+    if not kept:
+        raise UserError("there are no lines with a translation")
+    sources, targets = ([pair[side] for pair in kept] for side in (0, 1))
+    return Pairs(sources, targets, tokenised, len(pairs) - len(kept))
+
+
+def tab_separated(archive: Path, split: Split, source: str, target: str) -> Pairs:
+    """Return a split of ManyThings' zip: the first column is the second language of its name."""
+    second, first = archive.stem.split("-")[:2]
+    columns = []
+    for language in (source, target):
+        places = [n for n, name in enumerate((first, second)) if name.startswith(language)]
+        if not places:
+            raise UserError(f"{archive.name} has {first} and {second}, not {language}")
+        columns.append(places[0])
+    pairs = []
+    for number, line in enumerate(read_archive(archive), 1):
+        fields = line.split("\t")
+        if len(fields) < 2:
+            raise UserError(f"{archive.name}, line {number} has no tab; expected two texts")
+        if split_of(fields[0]) == split:
+            pairs.append((fields[columns[0]], fields[columns[1]]))
+    return whole(pairs, tokenised=False)
+
+
+def split_of(sentence: str) -> Split:
+    """Return the split that a sentence belongs to, with all its translations."""
+    place = zlib.crc32(sentence.encode()) % 1000
+    if place < PER_MILLE["val"]:
+        return "val"
+    return "test" if place < PER_MILLE["val"] + PER_MILLE["test"] else "train"
+
+
+def read_archive(archive: Path) -> list[str]:
+    """Return the lines of the one text in a zip; those that begin with _ are about it."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [n for n in opened.namelist() if n.endswith(".txt") and not n.startswith("_")]
+            if len(names) != 1:
+                raise UserError(f"{archive} holds {len(names)} texts; expected one")
+            with opened.open(names[0]) as file:
+                data = file.read(LARGEST_BYTES + 1)
+    except DAMAGE as error:
+        raise UserError(f"{archive} cannot be read ({error})") from None
+    return decoded(data, f"{archive.name}, {names[0]}")

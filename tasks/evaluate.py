@@ -1,0 +1,115 @@
+"""Scoring a model on a split: at the end of its training, and for `arcadia eval`."""
+
+import json
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import torch
+import tyro
+from torch import nn
+
+from backbones.training.checkpoint import Checkpoint
+from backbones.training.config import from_dict
+from backbones.training.distributed import ALONE, World
+from backbones.training.files import write_atomically
+from backbones.training.log import Board
+from backbones.training.run import Run, find_run
+from backbones.training.session import newest_checkpoint
+from backbones.transfer import load_weights
+from tasks.data.samples import Samples
+from tasks.metrics import Sums, add
+from tasks.task import Split, Task
+
+EVAL_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Score a run's model on a split, with a baseline beside."""
+
+    run: tyro.conf.Positional[str] = "last"
+    """A run: its name, a path, zoo/NAME or last."""
+    split: Split = "test"
+    """Which samples: test, val or train."""
+    data: str = ""
+    """Folder of another set of the same classes; default: the run's own."""
+    json: bool = False
+    """Print one JSON object instead of lines."""
+
+
+@torch.no_grad()
+def evaluate(task: Task, model: nn.Module, samples: Samples, world: World = ALONE) -> Sums:
+    """Return the sums of a model's scores on samples, in fp32; each process takes every W-th."""
+    device = next(model.parameters()).device
+    model.eval()
+    sizes = getattr(samples, "sizes", torch.zeros(len(samples)))
+    # Like sizes together, for less padding.
+    mine = sizes.argsort(stable=True)[world.rank :: world.size]
+    parts = []
+    for index in mine.split(EVAL_BATCH):
+        batch = {name: column.to(device) for name, column in samples.batch(index).items()}
+        parts.append(task.score(task.predict(model, batch), batch))
+    return add(parts, world)
+
+
+def load_model(run: Run, found: Checkpoint | None = None, **changes: Any) -> tuple[Task, nn.Module]:
+    """Return the task of a run, its config changed where asked, and its trained model.
+
+    `found` is the checkpoint to take, where somebody has read it already.
+    """
+    job = import_module(f"tasks.{run.job}").JOB
+    config = from_dict(job.config_type, {**run.config, **changes})
+    found = found or newest_checkpoint(run)
+    task = job.task_type(config, found.info["about"])
+    model = task.model()
+    load_weights(model, found)
+    return task, model.eval()
+
+
+def finish(
+    run: Run, task: Task, model: nn.Module, world: World, board: Board | None, progress: int
+) -> None:
+    """End a run: score it on the test samples, once, and write that down."""
+    sums = evaluate(task, model, task.data("test"), world)
+    if board is None:
+        return
+    result = report(run.name, task, "test", sums)
+    for line in lines(result):
+        run.log(line)
+    board.scalars(progress, {f"eval/{name}": value for name, value in result["scores"].items()})
+    try:
+        text = json.dumps({**result, "progress": progress}, indent=2) + "\n"
+        write_atomically(run.folder / "eval.json", text)
+    except OSError as error:
+        run.warn(f"eval.json could not be written ({error.strerror}); `arcadia eval` says it again")
+
+
+def report(run: str, task: Task, split: Split, sums: Sums) -> dict[str, Any]:
+    """Return the object that `eval --json` prints."""
+    scores = task.scores(sums)
+    baseline, how = task.baseline()
+    return {
+        "run": run, "metric": task.metric, "score": scores[task.metric], "baseline": baseline,
+        "protocol": {"split": split, "baseline": how, **task.protocol()}, "scores": scores,
+    }  # fmt: skip
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """Return a report for people."""
+    scores = ", ".join(f"{name} {value:.4g}" for name, value in result["scores"].items())
+    protocol = ", ".join(f"{name} {value}" for name, value in result["protocol"].items())
+    return [
+        f"{result['metric']} {result['score']:.2f}; baseline {result['baseline']:.2f}",
+        f"all scores: {scores}", f"protocol: {protocol}",
+    ]  # fmt: skip
+
+
+def main(config: Config) -> int:
+    """The command `arcadia eval` for a task's run."""
+    run = find_run(config.run)
+    changes: dict[str, Any] = {"data": config.data} if config.data else {}
+    task, model = load_model(run, **changes)
+    result = report(run.name, task, config.split, evaluate(task, model, task.data(config.split)))
+    print(json.dumps(result) if config.json else "\n".join([run.name, *lines(result)]))
+    return 0

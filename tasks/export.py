@@ -1,0 +1,46 @@
+"""The command `arcadia export` for a task's run: the model alone, such as runs/zoo has."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from backbones.training.errors import UserError
+from backbones.training.published import publish, refuse_existing
+from backbones.training.run import find_run
+from backbones.training.session import newest_checkpoint
+from tasks.evaluate import evaluate, load_model, report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Write a run's model as a small run folder, with its card and the score on the test split."""
+
+    run: tyro.conf.Positional[str] = "last"
+    """A run: its name, a path, zoo/NAME or last."""
+    folder: Path | None = None
+    """Write this folder."""
+    half: bool = False
+    """Round the weights to bf16, half the size; the score is that of the rounded ones."""
+    force: bool = False
+    """Overwrite it if it exists."""
+
+    def __post_init__(self) -> None:
+        if self.folder is None:
+            raise ValueError("a task's run is exported with --folder DIR; agents have more ways")
+
+
+def main(config: Config) -> int:
+    """The command `arcadia export`."""
+    if config.folder is None:
+        raise UserError("say where: --folder DIR")
+    refuse_existing(config.folder, config.force)
+    run = find_run(config.run)
+    found = newest_checkpoint(run)
+    task, model = load_model(run, found)
+    if config.half:
+        model.bfloat16().float()
+    result = report(run.name, task, "test", evaluate(task, model, task.data("test")))
+    result["progress"] = found.info["progress"]
+    print(publish(run, found, config.folder, result, config.half))
+    return 0

@@ -1,0 +1,108 @@
+"""What a trained model says of files or lines: `arcadia predict`, `arcadia.load(run).predict`."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from torch import nn
+
+from backbones.training.errors import UserError
+from backbones.training.run import Run, find_run
+from backbones.training.session import newest_checkpoint
+from tasks import lines
+from tasks.evaluate import load_model
+from tasks.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Say what a trained model makes of files, of all files in folders, or of standard input; a
+    model of texts is a filter for lines, and converses on a terminal."""
+
+    run: tyro.conf.Positional[str]
+    """A run: its name, a path, zoo/NAME or last."""
+    inputs: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Files or folders; - is standard input. Of texts: files of lines, none for standard input."""
+    json: bool = False
+    """Print one JSON object an answer instead of a line."""
+    output: str = ""
+    """Write the answers to lines into this new file."""
+    attention: bool = False
+    """Draw where a model of texts looked for each piece of its answer."""
+
+
+@dataclass
+class Predictor:
+    """A trained model with its task: `predict` takes paths, bytes or arrays."""
+
+    task: Task
+    model: nn.Module
+    card: dict[str, Any]
+    run: Run
+
+    @property
+    def config(self) -> Any:
+        """The config it was trained with."""
+        return self.task.config
+
+    @torch.inference_mode()
+    def predict(self, inputs: Any) -> list[dict[str, Any]]:
+        """Return an answer for every input, a dict of plain values each."""
+        if self.task.reads == "lines":
+            batch = self.task.read_input(inputs)
+            return self.task.say(self.task.predict(self.model, batch))
+        alone = isinstance(inputs, str | bytes | Path) or not isinstance(inputs, Sequence)
+        answers = []
+        for given in [inputs] if alone else inputs:
+            batch = self.task.read_input(given)
+            answers += self.task.say(self.task.predict(self.model, batch))
+        return answers
+
+
+def load_predictor(run: Run) -> Predictor:
+    """Return the trained model of a run."""
+    found = newest_checkpoint(run)
+    return Predictor(*load_model(run, found), found.info, run)
+
+
+def sources(inputs: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield (name, path or bytes) of everything that the inputs mean; UserError if missing."""
+    for given in inputs:
+        path = Path(given)
+        if given == "-":
+            yield "standard input", sys.stdin.buffer.read()
+        elif path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.is_file())
+            if not inside:
+                raise UserError(f"{path} has no files in it")
+            yield from ((str(p), p) for p in inside)
+        elif path.exists():
+            yield given, path
+        else:
+            raise UserError(f"{given} does not exist; give files, folders or - for standard input")
+
+
+def main(config: Config) -> int:
+    """The command `arcadia predict`: exit status 2 if any input could not be read."""
+    predictor, failed = load_predictor(find_run(config.run)), False
+    if predictor.task.reads == "lines":
+        return lines.main(config, predictor)
+    if config.output or config.attention:
+        raise UserError("--output and --attention are for models of texts")
+    if not config.inputs:
+        raise UserError("predict needs something to look at: files, folders or -")
+    for name, source in sources(config.inputs):
+        try:
+            answer = predictor.predict(source)[0]
+        except UserError as error:
+            print(f"arcadia: {name}: {error}", file=sys.stderr)
+            failed = True
+            continue
+        text = json.dumps({"input": name, **answer}) if config.json else f"{name}: {answer['text']}"
+        print(text, flush=True)
+    return 2 if failed else 0

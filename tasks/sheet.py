@@ -1,0 +1,83 @@
+"""Pictures of results: contact sheets with titles, confusion matrices, alignments; uint8 arrays."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+TITLE_PX = 14
+CELL_PX = 22
+
+
+def contact_sheet(
+    pictures: Shaped[Tensor, "N C H W"], titles: Sequence[str], columns: int = 6, side_px: int = 84
+) -> UInt8[np.ndarray, "H2 W2 3"]:
+    """Return pictures in rows, enlarged to a side, each with a title below."""
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * side_px, rows * (side_px + TITLE_PX)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        pixels = picture.to(torch.uint8).expand(3, -1, -1).permute(1, 2, 0).numpy()
+        image = Image.fromarray(pixels).resize((side_px - 2, side_px - 2), Image.Resampling.NEAREST)
+        x, y = i % columns * side_px, i // columns * (side_px + TITLE_PX)
+        sheet.paste(image, (x, y))
+        draw.text((x + 2, y + side_px), title, "black")
+    return np.asarray(sheet)
+
+
+def confusion_picture(
+    confusion: Float[Tensor, "A A"], classes: Sequence[str]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Return a confusion matrix: rows are the truth, columns the answers, mistakes in red.
+
+    Shades are shares of a row; only mistakes and the diagonal's per cent are written.
+    """
+    names = [name[:10] for name in classes]
+    left = 8 + 7 * max(len(name) for name in names)
+    side = left + CELL_PX * len(names)
+    image = Image.new("RGB", (side + 4, side + 4), "white")
+    draw = ImageDraw.Draw(image)
+    share = confusion / confusion.sum(1, keepdim=True).clamp(min=1)
+    for row, name in enumerate(names):
+        y = left + CELL_PX * row
+        draw.text((4, y + 5), name, "black")
+        draw.text((y + 4, left - 16), name[:3], "black")
+        for column in range(len(names)):
+            x, value = left + CELL_PX * column, float(share[row, column])
+            strength = 1 - (value if row == column else min(1.0, 10 * value))
+            fade = int(255 * strength)
+            colour = (fade, fade, 255) if row == column else (255, fade, fade)
+            draw.rectangle((x, y, x + CELL_PX - 1, y + CELL_PX - 1), colour)
+            count = int(confusion[row, column])
+            if row != column and count:
+                draw.text((x + 3, y + 5), str(count)[:3], "black")
+    return np.asarray(image)
+
+
+def alignment_picture(
+    source: Sequence[str], target: Sequence[str], weights: Float[Tensor, "T S"]
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Return where a writer looked: a row for each piece written, dark where it looked most."""
+    font = ImageFont.load_default(12)
+    # The font has no sign for where a word begins.
+    source, target = ([piece.replace("▁", "_") for piece in each] for each in (source, target))
+    left, top = (
+        8 + int(max(font.getlength(piece) for piece in pieces)) for pieces in (target, source)
+    )
+    size = (left + CELL_PX * len(source) + 4, top + CELL_PX * len(target) + 4)
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    for column, piece in enumerate(source):
+        label = Image.new("RGB", (top, CELL_PX), "white")
+        ImageDraw.Draw(label).text((4, 3), piece, "black", font)
+        image.paste(label.rotate(90, expand=True), (left + CELL_PX * column, 0))
+    for row, piece in enumerate(target):
+        y = top + CELL_PX * row
+        draw.text((4, y + 3), piece, "black", font)
+        for column in range(len(source)):
+            x, fade = left + CELL_PX * column, 255 - int(255 * float(weights[row, column]))
+            draw.rectangle((x, y, x + CELL_PX - 2, y + CELL_PX - 2), (fade, fade, 255))
+    return np.asarray(image)

@@ -1,0 +1,349 @@
+"""Translation by a stacked LSTM that reads and one that writes.
+
+Letters: B pairs, S source pieces, T target pieces, V pieces of the vocabulary, D units, L layers.
+
+With attention (Luong et al. 2015, https://arxiv.org/abs/1508.04025) the reader reads both ways, and
+the writer looks at all of what was read; without (Sutskever et al. 2014,
+https://arxiv.org/abs/1409.3215) the source is read backward and its last state is all there is.
+Nothing that was looked at goes back into the writer, so that a whole target is one fused call.
+
+What surprises: answers are searched for in fp32 on their own lengths, so that a line's translation
+does not depend on the lines beside it. Scores are of text, not of pieces: the references are those
+that were read, a word that no piece makes included.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from backbones.decoding import Decoded, State, beam_search
+from backbones.training.config import RunConfig, changed, require_fraction, require_positive
+from backbones.training.errors import UserError
+from backbones.training.log import Board
+from backbones.training.run import find_run
+from backbones.training.session import newest_checkpoint
+from backbones.transfer import load_weights
+from tasks.data.find import found_folder
+from tasks.data.samples import Batch, Ragged, first_of
+from tasks.data.text import Pairs, read_pairs
+from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN, Vocabulary, learn
+from tasks.fit import FitConfig
+from tasks.job import Job
+from tasks.metrics import Sums
+from tasks.sheet import alignment_picture
+from tasks.task import Split, Task
+from tasks.text_metrics import signature, text_scores, text_sums
+from tasks.translator import Translator
+from tasks.worlds import phrases
+
+WORLD = "phrases"
+MOST_UNKNOWN = 0.05  # of the words of a text that another run's vocabulary may not know
+SHOWN = 8  # translations in TensorBoard
+
+
+FIT = FitConfig(
+    num_epochs=7, batch_size=2_000, optimizer="adamw", learning_rate=3e-3, warm_up=0.1,
+    weight_decay=0.01, max_grad_norm=1.0, ema=0.995, eval_every=2,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Machine translation on the shared LSTM."""
+
+    set: str = WORLD
+    """A folder of $ARCADIA_DATA, such as multi30k/tok or tatoeba, or the offline world phrases."""
+    data: str = ""
+    """Folder of the set: train.en and train.de (plain or gzip), or ManyThings' zip."""
+    source: str = "en"
+    """Language to translate from, as the files' names have it."""
+    target: str = "de"
+    """Language to translate to."""
+    samples: int = 0
+    """Learn from so many pairs only; 0: all. Of the world: how many there are."""
+    pieces: int = 500
+    """Pieces of the vocabulary that both languages share, at most."""
+    longest: int = 100
+    """Pieces of a text; longer pairs are not learnt from, longer lines not translated."""
+    units: int = 256
+    """Numbers of an LSTM's state, and of an embedding."""
+    layers: int = 1
+    """LSTMs on top of each other, of the reader and of the writer."""
+    attention: bool = True
+    """Look at all that was read; without, the source is read backward and remembered."""
+    dropout: float = 0.1
+    """Chance that a number between layers is dropped."""
+    label_smoothing: float = 0.1
+    """Share of a piece's weight that is spread over all pieces."""
+    beam: int = 5
+    """Texts that are followed side by side when a translation is searched for."""
+    alpha: float = 1.0
+    """Strength of the length's penalty in the search."""
+    init: str = ""
+    """Start from all weights and the vocabulary of another run."""
+    fit: FitConfig = FIT
+    run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
+
+    def __post_init__(self) -> None:
+        require_positive(self, "pieces", "longest", "units", "layers", "beam")
+        require_fraction(self, "label_smoothing", "dropout")
+        if self.samples < 0 or self.alpha < 0:
+            raise ValueError("samples and alpha must be 0 or above")
+        if self.units % 2:
+            raise ValueError(f"units = {self.units} must be even: half of them read each way")
+        if self.source == self.target:
+            raise ValueError(f"source and target are both {self.source}; give two languages")
+
+
+class Translate(Task):
+    """The task; see `tasks/task.py` for what each method is for."""
+
+    metric = "bleu"
+    reads: Literal["files", "lines"] = "lines"
+
+    def __init__(self, config: Config, about: dict[str, Any] | None = None) -> None:
+        """`about` is what a checkpoint keeps of the training texts: the vocabulary."""
+        super().__init__(config)
+        self.offline = config.set == WORLD and not config.data
+        self.texts: dict[str, Pairs] = {}
+        self.splits: dict[str, Ragged] = {}
+        self.said: list[str] = []
+        self.origin = find_run(config.init) if config.init and not about else None
+        self.about = about or self.look()
+
+    def look(self) -> dict[str, Any]:
+        """Return the vocabulary of the training texts, and whether they are tokenised."""
+        pairs = self.pairs("train")
+        if self.origin is None:
+            text = learn([*pairs.source, *pairs.target], self.config.pieces)
+        else:
+            text = newest_checkpoint(self.origin).info["about"]["vocabulary"]
+            self.check_known(Vocabulary(text), [*pairs.source[:1000], *pairs.target[:1000]])
+        return {"vocabulary": text, "tokenised": pairs.tokenised}
+
+    def check_known(self, vocabulary: Vocabulary, lines: list[str]) -> None:
+        """UserError if another run's vocabulary does not know these texts."""
+        unknown = [word for line in lines for word in vocabulary.unknown(line)]
+        share = len(unknown) / sum(len(line.split()) for line in lines)
+        if share > MOST_UNKNOWN:
+            raise UserError(
+                f"--init {self.config.init}: its vocabulary does not know {share:.0%} of the words "
+                f"({', '.join(unknown[:3])}); it has learnt other languages: train without --init"
+            )
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The pieces that both languages share."""
+        return Vocabulary(self.about["vocabulary"])
+
+    def pairs(self, split: Split) -> Pairs:
+        """Return a split's texts, read once; UserError if there are none."""
+        if split not in self.texts:
+            config = self.config
+            if self.offline:
+                pairs = phrases.pairs(split, config.source, config.target, config.samples)
+            else:
+                pairs = read_pairs(self.folder, split, config.source, config.target)
+                few = config.samples if split == "train" else 0
+                pairs = pairs.first(few) if few else pairs
+            self.texts[split] = pairs
+        return self.texts[split]
+
+    @property
+    def folder(self) -> Path:
+        """Where the set lies; UserError if it is nowhere."""
+        return found_folder(self.config.set, self.config.data, f"use {WORLD}")
+
+    def data(self, split: Split) -> Ragged:
+        if split not in self.splits:
+            self.splits[split] = self.ragged(split)
+        return self.splits[split]
+
+    def ragged(self, split: Split) -> Ragged:
+        """Return a split as pieces; those to learn from without the pairs that are too long."""
+        pairs = self.pairs(split)
+        source, target = (self.encode(side) for side in (pairs.source, pairs.target))
+        if split != "train":
+            reference = [list(line.encode()) for line in pairs.target]
+            columns = {"source": source, "target": target, "reference": reference}
+            return Ragged.of(columns, ("source", "target"))
+        longest = self.config.longest
+        kept = [
+            (ours, theirs) for ours, theirs in zip(source, target, strict=True)
+            if max(len(ours), len(theirs)) <= longest
+        ]  # fmt: skip
+        if not kept:
+            raise UserError(f"all pairs have more than longest = {longest} pieces")
+        too_long = len(source) - len(kept)
+        if pairs.left_out or too_long:
+            self.said.append(
+                f"train: {pairs.left_out:,} pairs with an empty side and {too_long:,} of more than "
+                f"{longest} pieces left out"
+            )
+        columns = {"source": [pair[0] for pair in kept], "target": [pair[1] for pair in kept]}
+        return Ragged.of(columns, ("source", "target"))
+
+    def encode(self, lines: list[str]) -> list[list[int]]:
+        """Return the pieces of lines, each with its end."""
+        return [[*line, END] for line in self.vocabulary.encode(lines)]
+
+    def notes(self) -> list[str]:
+        where = f", and all weights, of {self.origin.name}" if self.origin else ""
+        return [*self.said, f"a vocabulary of {len(self.vocabulary):,} pieces{where}"]
+
+    def start(self, model: Translator) -> None:
+        if self.origin is None:
+            return
+        try:
+            load_weights(model, newest_checkpoint(self.origin))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[1].strip()
+            raise UserError(
+                f"--init {self.config.init} does not fit: {reason}; use the same --units, --layers "
+                "and --attention"
+            ) from None
+
+    def model(self) -> Translator:
+        config = self.config
+        return Translator(
+            len(self.vocabulary), units=config.units, layers=config.layers,
+            attention=config.attention, dropout=config.dropout,
+        )  # fmt: skip
+
+    def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B"]:
+        target = batch["target"]
+        begin = torch.full_like(target[:, :1], BEGIN)
+        tokens = torch.cat([begin, target], 1)[:, :-1]
+        logits = model(batch["source"], batch["source_length"], tokens)
+        # Zero where the target is over; with fp32 logits, whatever the matrices are in.
+        loss = F.cross_entropy(
+            logits.float().flatten(0, 1), target.T.flatten(), reduction="none",
+            ignore_index=PAD, label_smoothing=self.config.label_smoothing,
+        )  # fmt: skip
+        return loss.view(target.T.shape).sum(0)
+
+    def predict(self, model: Any, batch: Batch) -> Int64[Tensor, "B T"]:
+        """Return the pieces of the best translations, padded."""
+        found = self.search(model, batch["source"], batch["source_length"])
+        rows = [torch.tensor([*each.tokens, END]) for each in found]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
+
+    def search(
+        self, model: Translator, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"]
+    ) -> list[Decoded]:
+        """Return the best translation of every source."""
+        state, memory, inside = model.read(source, length)
+
+        def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            hidden, cell, memory, inside = state
+            logits, after, _ = model.write(tokens[:, None], (hidden, cell), memory, inside)
+            log_prob = logits[0].float().log_softmax(-1)
+            log_prob[:, [PAD, UNKNOWN, BEGIN]] = -torch.inf
+            return log_prob, (*after, memory, inside)
+
+        longest = 2 * length + 10
+        return beam_search(
+            step, (*state, memory, inside), begin=BEGIN, end=END, width=self.config.beam,
+            longest=longest, alpha=self.config.alpha,
+        )  # fmt: skip
+
+    def score(self, predictions: Tensor, batch: Batch) -> Sums:
+        bytes_of = zip(batch["reference"].tolist(), batch["reference_length"].tolist(), strict=True)
+        references = [bytes(row[:length]).decode() for row, length in bytes_of]
+        return text_sums(self.decode(predictions), references, self.about["tokenised"])
+
+    def decode(self, pieces: Int64[Tensor, "B T"]) -> list[str]:
+        """Return the texts of padded pieces."""
+        return self.vocabulary.decode(
+            [[piece for piece in row if piece not in (PAD, BEGIN, END)] for row in pieces.tolist()]
+        )
+
+    def scores(self, sums: Sums) -> dict[str, float]:
+        return text_scores(sums)
+
+    def baseline(self) -> tuple[float, str]:
+        pairs = self.pairs("test")
+        sums = text_sums(pairs.source, pairs.target, pairs.tokenised)
+        return text_scores(sums)["bleu"], "the source as it is"
+
+    def protocol(self) -> dict[str, Any]:
+        """Return how answers are made: printed with every score."""
+        config = self.config
+        return {
+            "set": config.set, "direction": f"{config.source}-{config.target}",
+            "beam": config.beam, "alpha": config.alpha,
+            "bleu": signature(self.about["tokenised"]),
+        }  # fmt: skip
+
+    def show(self, board: Board, progress: int, model: Any, sums: Sums) -> None:
+        batch = first_of(self.data("val"), SHOWN)
+        device = next(model.parameters()).device
+        batch = {name: column.to(device) for name, column in batch.items()}
+        with torch.no_grad():
+            answers = self.predict(model, batch)
+        texts = [self.decode(part) for part in (batch["source"], batch["target"], answers)]
+        rows = [f"| {' | '.join(row)} |" for row in zip(*texts, strict=True)]
+        head = ["| source | reference | translation |", "|---|---|---|"]
+        board.text(progress, "val/translations", "\n".join(head + rows))
+        if model.attention is not None:
+            found = self.alignment(model, self.vocabulary.decode([batch["source"][0].tolist()])[0])
+            board.picture(progress, "val/alignment", alignment_picture(*found))
+
+    @torch.no_grad()
+    def alignment(self, model: Translator, line: str) -> tuple[list[str], list[str], Tensor]:
+        """Return the pieces of a line, those of its translation, and where the writer looked for
+        each of these, [T S]; UserError for a model without attention.
+        """
+        if model.attention is None:
+            raise UserError("this model has no attention; train one with --attention")
+        batch = self.read_input(line)
+        source, length = batch["source"], batch["source_length"]
+        tokens = self.search(model, source, length)[0].tokens
+        begin = torch.tensor([[BEGIN, *tokens]], device=source.device)
+        _, _, weights = model.write(begin, *model.read(source, length))
+        assert weights is not None
+        shown = self.vocabulary.shown
+        return shown(source[0].tolist()), shown([*tokens, END]), weights[0].cpu()
+
+    def read_input(self, source: Any) -> Batch:
+        """Return a batch of one line, or of a list of lines; UserError for one that is too long."""
+        lines = [source] if isinstance(source, str) else list(source)
+        pieces = self.encode(lines)
+        longest = self.config.longest
+        for line, row in zip(lines, pieces, strict=True):
+            if len(row) > longest:
+                raise UserError(
+                    f"a line of {len(line.split()):,} words has {len(row):,} pieces; at most "
+                    f"{longest} are translated: cut it into sentences"
+                )
+        return Ragged.of({"source": pieces}, ("source",)).batch(torch.arange(len(pieces)))
+
+    def doubts(self, line: str) -> str:
+        """Return what a translation of a line leaves out, "" for nothing."""
+        unknown = self.vocabulary.unknown(line)
+        if not unknown:
+            return ""
+        return f"{', '.join(unknown[:5])} never occurred in training and cannot be translated"
+
+    def say(self, predictions: Tensor) -> list[dict[str, Any]]:
+        return [{"text": text} for text in self.decode(predictions)]
+
+
+MULTI30K = Config(
+    set="multi30k/tok", pieces=5_000, units=384, layers=2, dropout=0.3,
+    fit=changed(FIT, num_epochs=20, batch_size=4_000, learning_rate=2e-3, ema=0.998),
+)  # fmt: skip
+SMOKE = Config(
+    samples=512, pieces=300, units=32, layers=1, beam=2,
+    fit=changed(FIT, num_epochs=1, batch_size=1_000), run=RunConfig(threads=1),
+)  # fmt: skip
+PRESETS = {"default": Config(), "smoke": SMOKE, "multi30k": MULTI30K}
+
+JOB = Job("translate", Config, Translate)
+train, resume = JOB.train, JOB.resume

@@ -1,0 +1,1 @@
+"""Seeded procedural data: the offline default of every supervised task."""

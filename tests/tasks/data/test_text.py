@@ -1,0 +1,120 @@
+"""Readers of texts on hand-made files: aligned, gzip, tab-separated; what is wrong is named."""
+
+import gzip
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from backbones.training.errors import UserError
+from tasks.data.text import read_lines, read_pairs, split_of
+from tasks.data.vocabulary import END, UNKNOWN, Vocabulary, learn
+
+
+def write(folder, **files):
+    for name, text in files.items():
+        data = text if isinstance(text, bytes) else text.encode()
+        (folder / name.replace("__", ".")).write_bytes(data)
+    return folder
+
+
+def test_two_files_are_read_line_by_line(tmp_path):
+    write(
+        tmp_path, train__en="one\r\ntwo\u2028halves\nthree", train__de="eins\nzwei Hälften\ndrei\n"
+    )
+    pairs = read_pairs(tmp_path, "train", "en", "de")
+    assert pairs.source == ["one", "two\u2028halves", "three"]
+    assert pairs.target == ["eins", "zwei Hälften", "drei"] and not pairs.tokenised
+
+
+def test_gzip_and_names_with_more_in_them_are_known(tmp_path):
+    names = {
+        "test_2016__lc__tok__en": "a man .\n",
+        "test_2016__lc__tok__de__gz": gzip.compress(b"ein mann .\n"),
+    }
+    pairs = read_pairs(write(tmp_path, **names), "test", "en", "de")
+    assert (pairs.source, pairs.target, pairs.tokenised) == (["a man ."], ["ein mann ."], True)
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_line(tmp_path):
+    write(tmp_path, train__en=b"\xef\xbb\xbfone\n")
+    assert read_lines(tmp_path / "train.en") == ["one"]
+
+
+def test_pairs_with_an_empty_side_are_left_out_and_counted(tmp_path):
+    write(tmp_path, train__en="one\n\nthree\n \n", train__de="eins\nzwei\n\n \n")
+    pairs = read_pairs(tmp_path, "train", "en", "de")
+    assert (pairs.source, pairs.target, pairs.left_out) == (["one"], ["eins"], 3)
+
+
+def test_a_zip_of_tab_separated_pairs_is_split_by_sentence(tmp_path):
+    rows = [f"Number {n}.\tNummer {n}{mark}\tCC-BY" for n in range(2_000) for mark in ".!"]
+    with zipfile.ZipFile(tmp_path / "deu-eng.zip", "w") as archive:
+        archive.writestr("_about.txt", "about")
+        archive.writestr("deu.txt", "\n".join(rows))
+    splits = {split: read_pairs(tmp_path, split, "en", "de") for split in ("train", "val", "test")}
+    assert sum(map(len, splits.values())) == 4_000 and all(map(len, splits.values()))
+    for split, pairs in splits.items():
+        assert all(split_of(line) == split for line in pairs.source)
+        assert pairs.target[0].startswith(pairs.source[0].replace("Number", "Nummer")[:-1])
+    back = read_pairs(tmp_path, "test", "de", "en")
+    assert (back.source, back.target) == (splits["test"].target, splits["test"].source)
+
+
+@pytest.mark.parametrize(("files", "words"), [
+    (dict(train__en="a\nb\n", train__de="x\n"), "train.en has 2 lines and train.de 1"),
+    (dict(train__en="a\n"), "has no train text in de; it holds train.en"),
+    (dict(train__en="a\n", train__de=b"gut\nsch\xf6n\n"), "train.de, line 2: byte 0xf6 is no"),
+    (dict(train__en="\n", train__de="\n"), "no lines with a translation"),
+    (dict(other="x"), "has no train.en"),
+    (dict(train__en="a\n", train__lc__en="b\n", train__de="x\n"), "more than one train text in en"),
+    (dict(train__en=gzip.compress(b"a\n" * 99)[:-9], train__de="x\n"), "cannot be read"),
+])  # fmt: skip
+def test_what_is_wrong_is_named(tmp_path, files, words):
+    with pytest.raises(UserError, match=words.replace("(", r"\(")):
+        read_pairs(write(tmp_path, **files), "train", "en", "de")
+
+
+def test_a_zip_that_is_none_and_a_line_without_a_tab_are_named(tmp_path):
+    (tmp_path / "fra-eng.zip").write_bytes(b"PK nonsense")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_pairs(tmp_path, "train", "en", "fr")
+    with zipfile.ZipFile(tmp_path / "fra-eng.zip", "w") as archive:
+        archive.writestr("fra.txt", "Go.\tVa !\nRun!\n")
+    with pytest.raises(UserError, match="line 2 has no tab"):
+        read_pairs(tmp_path, "train", "en", "fr")
+    with pytest.raises(UserError, match="has eng and fra, not de"):
+        read_pairs(tmp_path, "train", "en", "de")
+
+
+def test_pieces_make_their_line_again():
+    lines = ["the white house .", "a white horse", "das weiße haus", "zwei männer"] * 5
+    vocabulary = Vocabulary(learn(lines, 60))
+    pieces = vocabulary.encode(lines)
+    assert vocabulary.decode(pieces) == lines and len(vocabulary) <= 60
+    assert vocabulary.encode([""]) == [[]]
+    assert UNKNOWN in vocabulary.encode(["漢字"])[0]
+    assert vocabulary.unknown("zwei 漢字 haus") == ["漢字"]
+    assert vocabulary.decode([[*pieces[0], END]]) == lines[:1]
+
+
+def test_a_vocabulary_that_is_damaged_or_cannot_be_learnt_is_refused():
+    with pytest.raises(UserError, match="damaged"):
+        Vocabulary("bm90IG9uZQ==")
+    with pytest.raises(UserError, match="damaged"):
+        Vocabulary("not base64!")
+    with pytest.raises(UserError, match="could be learnt"):
+        learn(["a few letters"], 2)
+
+
+def test_multi30k_and_tatoeba_read_whole():
+    home = Path(os.environ.get("ARCADIA_DATA", "/nowhere"))
+    if not (home / "multi30k").is_dir() or not (home / "tatoeba").is_dir():
+        pytest.skip("needs multi30k and tatoeba in $ARCADIA_DATA")
+    counts = [len(read_pairs(home / "multi30k" / "tok", split, "en", "de"))
+              for split in ("train", "val", "test")]  # fmt: skip
+    assert counts == [29_000, 1_014, 1_000]
+    assert len(read_pairs(home / "multi30k" / "raw", "val", "en", "fr")) == 1_014
+    counts = [len(read_pairs(home / "tatoeba", split, "fr", "en")) for split in ("train", "test")]
+    assert counts[0] > 130_000 and 1_000 < counts[1] < 2_000

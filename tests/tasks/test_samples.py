@@ -1,0 +1,160 @@
+"""Order and chance are functions of seed, epoch and sample; batches come ahead, in order."""
+
+import numpy as np
+import pytest
+import torch
+
+from backbones.training.distributed import ALONE, World
+from backbones.training.errors import UserError
+from tasks.data.samples import Feeder, Generated, InMemory, Ragged, uniforms
+
+CPU = torch.device("cpu")
+
+
+def feeder(count=10, batch_size=4, world=ALONE, seed=1, prepare=lambda batch, epoch: batch):
+    samples = InMemory({"value": torch.arange(count) * 10})
+    return Feeder(samples, prepare, seed=seed, batch_size=batch_size, world=world, device=CPU)
+
+
+def test_chance_belongs_to_the_sample():
+    index = torch.tensor([3, 8, 1_000_000])
+    whole = uniforms(1, 2, index, 5)
+    assert torch.equal(uniforms(1, 2, index[[2, 0]], 5), whole[[2, 0]])
+    assert not torch.equal(uniforms(1, 3, index, 5), whole)
+    assert not torch.equal(uniforms(2, 2, index, 5), whole)
+
+
+def test_chance_is_uniform_and_independent():
+    numbers = uniforms(7, 0, torch.arange(20_000), 4).numpy()
+    assert 0 <= numbers.min() and numbers.max() < 1
+    counts = np.histogram(numbers, 20, (0, 1))[0]
+    # Chi squared with 19 degrees of freedom: 43.8 is passed once in a thousand.
+    assert ((counts - 4000) ** 2 / 4000).sum() < 43.8
+    assert np.abs(np.corrcoef(numbers.T) - np.eye(4)).max() < 0.03
+    assert abs(np.corrcoef(numbers[:-1, 0], numbers[1:, 0])[0, 1]) < 0.03
+
+
+def test_an_epoch_shows_no_sample_twice_and_the_next_has_another_order():
+    with feeder() as feed:
+        assert feed.updates_an_epoch == 2
+        epochs = [[feed.batch(2 * e + u)["index"].tolist() for u in range(2)] for e in range(3)]
+    for epoch in epochs:
+        seen = epoch[0] + epoch[1]
+        assert len(set(seen)) == 8 and set(seen) <= set(range(10))
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_a_batch_is_the_same_ahead_or_out_of_order():
+    with feeder() as feed:
+        ahead = [feed.batch(u)["value"].tolist() for u in range(6)]
+    with feeder() as feed:
+        assert feed.batch(4)["value"].tolist() == ahead[4]
+        assert feed.batch(1)["value"].tolist() == ahead[1]
+
+
+def test_processes_share_a_batch_without_padding():
+    with feeder() as whole:
+        parts = [feeder(world=World(rank, 3)) for rank in range(3)]
+        for update in range(4):
+            shares = [part.indices(update).tolist() for part in parts]
+            assert sorted(n for share in shares for n in share) == sorted(
+                whole.indices(update).tolist()
+            )
+        for part in parts:
+            part.pool.shutdown()
+
+
+def test_a_set_smaller_than_a_batch_is_one_batch():
+    with feeder(count=3, batch_size=8) as feed:
+        assert sorted(feed.batch(0)["value"].tolist()) == [0, 10, 20]
+
+
+def test_a_fault_in_the_thread_reaches_the_loop():
+    def broken(batch, epoch):
+        raise ValueError("cannot be prepared")
+
+    with feeder(prepare=broken) as feed:
+        try:
+            feed.batch(0)
+        except ValueError as error:
+            assert "cannot be prepared" in str(error)
+        else:
+            raise AssertionError("the fault was swallowed")
+
+
+def test_generated_samples_come_by_number():
+    samples = Generated(5, lambda index: {"square": index * index})
+    assert len(samples) == 5
+    assert samples.batch(torch.tensor([3, 1]))["square"].tolist() == [9, 1]
+
+
+def test_generated_samples_are_made_once_and_are_the_same_ever_after(monkeypatch):
+    asked = []
+
+    def make(index):
+        asked.extend(index.tolist())
+        return {"value": index * 10, "picture": np.repeat(index[:, None], 3, 1).astype(np.uint8)}
+
+    kept = Generated(9, make)
+    first = kept.batch(torch.tensor([4, 1]))
+    again = kept.batch(torch.tensor([1, 7, 4]))
+    assert asked == [4, 1, 7]
+    assert first["value"].tolist() == [40, 10] and again["value"].tolist() == [10, 70, 40]
+    assert again["picture"].tolist() == [[1] * 3, [7] * 3, [4] * 3]
+    monkeypatch.setattr("tasks.data.samples.LARGEST_KEPT", 10)
+    large = Generated(9, make)
+    assert [large.batch(torch.tensor([2, 5]))["value"].tolist() for _ in range(2)] == [[20, 50]] * 2
+    assert asked[3:] == [2, 5, 2, 5]
+
+
+def ragged(count=300, longest=40, seed=0):
+    lengths = np.random.default_rng(seed).integers(1, longest + 1, count)
+    rows = [[n + 1] * int(length) for n, length in enumerate(lengths)]
+    return Ragged.of({"row": rows, "extra": [[7]] * count}, ("row",)), rows
+
+
+def test_rows_of_several_lengths_come_padded_with_their_lengths():
+    samples, rows = ragged()
+    batch = samples.batch(torch.tensor([5, 0, 17]))
+    for n, row in zip((5, 0, 17), batch["row"].tolist(), strict=True):
+        assert row == rows[n] + [0] * (batch["row"].shape[1] - len(rows[n]))
+    assert batch["row_length"].tolist() == [len(rows[n]) for n in (5, 0, 17)]
+    assert batch["row"].shape[1] == max(len(rows[n]) for n in (5, 0, 17))
+    assert samples.sizes.tolist() == [len(row) for row in rows]
+    part = samples.part(torch.tensor([17, 2]))
+    assert torch.equal(part.batch(torch.tensor([0]))["row"], torch.tensor([rows[17]]))
+
+
+def test_batches_by_size_hold_every_sample_once_and_are_of_like_size():
+    samples, _ = ragged()
+    with Feeder(samples, lambda batch, epoch: batch, seed=1, batch_size=400, world=ALONE,
+                device=CPU) as feed:  # fmt: skip
+        assert feed.updates_an_epoch == feed.total // 400 and feed.unit == "tokens"
+        epochs = [feed.plan(epoch) for epoch in range(2)]
+    for plan in epochs:
+        assert len(plan) == feed.updates_an_epoch
+        assert sorted(n for batch in plan for n in batch.tolist()) == list(range(300))
+        for batch in plan:
+            sizes = samples.sizes[batch]
+            assert abs(int(sizes.sum()) - feed.total / len(plan)) <= 40
+            assert int(sizes.max() - sizes.min()) <= 10
+    assert [b.tolist() for b in epochs[0]] != [b.tolist() for b in epochs[1]]
+
+
+def test_processes_share_each_batch_by_size_and_none_goes_without():
+    samples, _ = ragged()
+    shares = [
+        Feeder(samples, lambda batch, epoch: batch, seed=1, batch_size=80, world=World(rank, 2),
+               device=CPU) for rank in range(2)
+    ]  # fmt: skip
+    whole = shares[0].plan(0)
+    for update, batch in enumerate(whole):
+        parts = [feed.indices(update).tolist() for feed in shares]
+        assert all(parts) and sorted(parts[0] + parts[1]) == sorted(batch.tolist())
+
+
+def test_a_sample_larger_than_its_share_of_a_batch_is_refused():
+    samples, _ = ragged()
+    with pytest.raises(UserError, match="a sample counts 40 and 3 of them do not fit"):
+        Feeder(samples, lambda batch, epoch: batch, seed=1, batch_size=100, world=World(0, 3),
+               device=CPU)  # fmt: skip
