@@ -3,12 +3,12 @@
     python -m tests.faults.kill --env ALE/Pong-v5 --kills 20
     python -m tests.faults.kill --env Arcadia/Catch-v0 --kills 20
 
-The moments are spread over the time that the unbroken run took: importing, replaying, playing,
-learning, saving, writing down the end. Nothing in the run knows that it will be killed.
+The moments are spread over what the run does: importing, replaying, playing, learning, saving.
+They are counted in the run's own env steps, not in seconds, so that a machine that is suddenly
+faster does not end the run before its kills. Nothing in the run knows that it will be killed.
 """
 
 import argparse
-import math
 import os
 import random
 import signal
@@ -20,26 +20,38 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backbones.training import checkpoint
+from backbones.training.log import read_metrics
 from tests.faults.trials import FLAGS, arcadia, differing
+
+
+def played(folder: Path) -> int:
+    """Return the env steps that a run's log has got to."""
+    lines = read_metrics(folder)
+    return lines[-1]["step"] if lines else 0
 
 
 def trial(runs: Path, flags: list[str], kills: int, seed: int, say: Callable[[str], None]) -> int:
     """Train a run unbroken and one that is killed; return the number of kills that hit it."""
     start, folder = time.time(), runs / "ppo" / "killed"
     assert arcadia("train", "ppo", *flags, "--name", "whole", runs=runs).wait() == 0
-    whole_s = time.time() - start
-    start_s = (runs / "ppo" / "whole" / "config.json").stat().st_mtime - start
-    # Sittings last from nothing to so long that the kills use up about 70 % of the work: for
-    # uniform times up to L, kills (L - start)^2 / 2L = 0.7 work.
-    part = 0.7 * (whole_s - start_s) / kills
-    longest_s = start_s + part + math.sqrt(part * (part + 2 * start_s))
+    config = runs / "ppo" / "whole" / "config.json"
+    start_s, whole_s = config.stat().st_mtime - start, time.time() - start
     rng, hits = random.Random(seed), 0
+    # A fifth of the work is left after the last, for a kill comes a little later than its step.
+    steps = sorted(rng.uniform(0, 0.8 * played(config.parent)) for _ in range(kills))
     while True:
         begun = (folder / "config.json").exists()
         words = ["resume", "killed"] if begun else ["train", "ppo", *flags, "--name", "killed"]
         process = arcadia(*words, runs=runs)
+        # One in four, and whoever is past its step, dies while it starts: importing, replaying.
+        if hits < kills and (rng.random() < 0.25 or played(folder) >= steps[hits]):
+            delay_s = rng.uniform(0, start_s)
+        else:
+            while process.poll() is None and (hits == kills or played(folder) < steps[hits]):
+                time.sleep(0.02)
+            delay_s = rng.uniform(0, 0.1 * (whole_s - start_s))
         try:
-            process.wait(rng.uniform(0, longest_s) if hits < kills else None)
+            process.wait(delay_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
