@@ -12,6 +12,7 @@ back in place. Stepped or fused, the weights are the same and so are the outputs
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -124,6 +125,25 @@ class LSTM(nn.Module):
         final = (ends % steps == 0).nonzero()[:, 0]
         after = last_hidden[:, final], last_cell[:, final]
         return out.view(count, steps, -1).transpose(0, 1), after
+
+
+class SequenceDropout(nn.Module):
+    """Drop the same numbers at every step of a sequence.
+
+    Gal and Ghahramani 2016 (https://arxiv.org/abs/1512.05287), who found it better for LSTMs than a
+    new choice at each step; and T times fewer random numbers, which were a tenth of a translator's
+    update on two CPU cores.
+    """
+
+    def __init__(self, chance: float) -> None:
+        super().__init__()
+        self.chance = chance
+
+    def forward(self, inputs: Float[Tensor, "T N D"]) -> Float[Tensor, "T N D"]:
+        """Return the inputs, while training with some of D set to 0 and the others grown."""
+        if not self.training or not self.chance:
+            return inputs
+        return inputs * F.dropout(torch.ones_like(inputs[:1]), self.chance)
 
 
 def clear(state: State, reset: Bool[Tensor, "N"]) -> State:

@@ -337,7 +337,9 @@ class Translate(Task):
 
 MULTI30K = Config(
     set="multi30k/tok", pieces=5_000, units=384, layers=2, dropout=0.3,
-    fit=changed(FIT, num_epochs=20, batch_size=4_000, learning_rate=2e-3, ema=0.998),
+    fit=changed(
+        FIT, num_epochs=14, batch_size=4_000, learning_rate=2e-3, ema=0.998, eval_every=7
+    ),
 )  # fmt: skip
 SMOKE = Config(
     samples=512, pieces=300, units=32, layers=1, beam=2,

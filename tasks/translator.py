@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from backbones.attention import Attention
 from backbones.decoding import State
-from backbones.lstm import LSTM, LSTMSpec
+from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
 from tasks.data.vocabulary import PAD
 
 
@@ -35,7 +35,7 @@ class Translator(nn.Module):
         ))  # fmt: skip
         self.decoder = LSTM(LSTMSpec(inputs=units, units=units, layers=layers, dropout=dropout))
         self.attention = Attention(units, units) if attention else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SequenceDropout(dropout)
 
     def read(
         self, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"]
@@ -45,7 +45,7 @@ class Translator(nn.Module):
         inside = place < length[:, None]
         if self.attention is None:
             source = source.gather(1, (length[:, None] - 1 - place).clamp(min=0)) * inside
-        embedded = self.dropout(self.embedding(source)).transpose(0, 1)
+        embedded = self.dropout(self.embedding(source).transpose(0, 1))
         memory, state = self.encoder.read(embedded, length)
         if self.attention is not None:  # [2 L B D/2] to [L B D]: forward beside backward.
             state = tuple(
@@ -59,7 +59,7 @@ class Translator(nn.Module):
     ) -> tuple[Float[Tensor, "T B V"], State, Float[Tensor, "B T S"] | None]:  # fmt: skip
         """Return the logits of what follows each token, the state after them, and where the
         writer looked."""
-        embedded = self.dropout(self.embedding(tokens)).transpose(0, 1)
+        embedded = self.dropout(self.embedding(tokens).transpose(0, 1))
         hidden, cell = (part.contiguous() for part in state)
         out, after = self.decoder(embedded, (hidden, cell))
         out, weights = self.dropout(out), None

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from backbones.lstm import LSTM, LSTMSpec
+from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
 from backbones.training.errors import UserError
 
 
@@ -112,3 +112,13 @@ def test_what_stands_behind_a_sequences_end_changes_nothing(both):
 def test_dropout_outside_its_range_is_refused():
     with pytest.raises(UserError, match=r"dropout = 1\.0 must lie between"):
         LSTMSpec(inputs=1, units=1, dropout=1.0)
+
+
+def test_dropout_of_a_sequence_drops_the_same_numbers_at_every_step_and_keeps_the_mean():
+    dropout, inputs = SequenceDropout(0.25), torch.ones(5, 300, 40)
+    torch.manual_seed(0)
+    out = dropout(inputs)
+    assert torch.equal(out, out[:1].expand_as(out))
+    assert out.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert abs(out.mean() - 1) < 0.02
+    assert torch.equal(dropout.eval()(inputs), inputs)
