@@ -35,8 +35,10 @@ VERBS = {
     "resume": ("", "[RUN] [--extend N]", "continue a run where its last checkpoint stands"),
     "eval": ("rl.evaluate", "[RUN] [--games N] [--json]", "score a run by a stated protocol"),
     "predict": ("tasks.predict", "RUN INPUT...", "say what a trained model makes of files"),
-    "watch": ("rl.watch", "[RUN] [--window|--terminal|--video F]", "watch an agent play; --follow"),
-    "play": ("rl.play", "GAME|RUN", "play yourself, alone or against an agent's score"),
+    "watch": ("rl.watch", "[RUN|F.sgf] [--window|--video F]", "watch an agent play; --follow"),
+    "play": ("rl.play", "GAME|RUN|go", "play yourself, alone or against an agent's score"),
+    "gtp": ("rl.go.serve", "[PLAYER]", "the Go engine, for any program that speaks GTP"),
+    "arena": ("rl.go.arena", "[PLAYER] --opponent P", "Go engine against Go engine, with Elo"),
     "export": ("rl.export", "[RUN] --sb3 F|--onnx F|--folder D", "write it for other programs"),
     "data": ("tasks.data.download", "NAME", "fetch a public dataset with its checksum"),
     "board": ("backbones.training.board", "[--port N]", "TensorBoard on all runs"),
@@ -51,7 +53,7 @@ OF_TASKS = {"eval": "tasks.evaluate", "export": "tasks.export"}
 # bench: module with Config and main
 BENCHES = {
     "ppo": "rl.bench", "ppo-lstm": "rl.bench_lstm", "classify": "tasks.bench",
-    "translate": "tasks.bench_translate",
+    "translate": "tasks.bench_translate", "go": "rl.go.bench",
 }  # fmt: skip
 
 ABOUT = """Train agents, watch them play, monitor runs in TensorBoard.
@@ -186,6 +188,10 @@ def dispatch(verb: str, args: Sequence[str]) -> int:
     module, _, _ = pick(verb, VERBS, "verb")
     if verb in OWN:
         return OWN[verb](args)
+    if verb == "play" and args[:1] == ["go"]:
+        return run_module("rl.go.play", args[1:], "arcadia play go")
+    if verb == "watch" and any(arg.lower().endswith(".sgf") for arg in args):
+        return run_module("rl.go.replay", args, "arcadia watch")
     if verb in OF_TASKS and package_of_run(args) == "tasks":
         module = OF_TASKS[verb]
     return run_module(module, args, f"arcadia {verb}")

@@ -4,7 +4,7 @@ Letters as there. `nature` is Mnih et al. 2015, https://doi.org/10.1038/nature14
 figure 3 of Espeholt et al. 2018, https://arxiv.org/abs/1802.01561; `plain` is 3x3 convolutions and
 nothing else (its `norm` puts a layer after each). The classic classifiers are in
 `backbones/classic.py`, `backbones/vgg.py` and `backbones/inception.py`, the network of CIFAR speed
-runs in `backbones/airbench.py`.
+runs in `backbones/airbench.py`, that of board games in `backbones/tower.py`.
 """
 
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from backbones.airbench import Airbench
 from backbones.classic import ResNet
 from backbones.inception import GoogLeNet
 from backbones.norm import conv_norm
+from backbones.tower import Tower
 from backbones.training.errors import UserError
 from backbones.trunk import (
     Trunk,
@@ -143,7 +144,7 @@ class Plain(Trunk):
 KINDS: dict[str, type[Trunk]] = {
     "nature": Nature, "impala": Impala, "plain": Plain, "resnet": ResNet, "alexnet": AlexNet,
     "vgg11": Vgg, "vgg16": Vgg, "googlenet": GoogLeNet, "resnet18": ResNet, "resnet50": ResNet,
-    "airbench": Airbench,
+    "airbench": Airbench, "tower": Tower,
 }  # fmt: skip
 
 

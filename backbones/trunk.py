@@ -31,7 +31,7 @@ from backbones.training.precision import compute_dtype
 
 TrunkName = Literal[
     "nature", "impala", "plain", "resnet", "alexnet", "vgg11", "vgg16", "googlenet", "resnet18",
-    "resnet50", "airbench",
+    "resnet50", "airbench", "tower",
 ]  # fmt: skip
 NAMES: tuple[str, ...] = get_args(TrunkName)
 # Normalisation layers that each trunk can have; the first is its own.
@@ -47,6 +47,7 @@ NORMS = {
     "resnet18": ("batch", "group"),
     "resnet50": ("batch", "group"),
     "airbench": ("batch",),
+    "tower": ("none",),
 }
 
 
@@ -63,6 +64,8 @@ class TrunkSpec:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (255.0,)
     norm: str = ""
+    blocks: int = 0
+    """Blocks of a tower; 0: its own number. Other trunks have theirs by name."""
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -72,6 +75,8 @@ class TrunkSpec:
                 f"width = {self.width}, pool = {self.pool} and in_channels = {self.in_channels} "
                 "must be above 0"
             )
+        if self.blocks < 0 or (self.blocks and self.name != "tower"):
+            raise UserError(f"blocks = {self.blocks} must be 0 or above, and 0 but for a tower")
         if self.norm and self.norm not in NORMS[self.name]:
             raise UserError(
                 f"norm {self.norm!r}: {self.name} has {', '.join(NORMS[self.name])}; "

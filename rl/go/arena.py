@@ -1,0 +1,293 @@
+"""The command `arcadia arena`: engine against engine, colours in turn, an Elo with its interval.
+
+Both sides are `playouts`, `uct`, `random`, or the command line of a program that speaks GTP. A
+referee of our own checks every move and counts at the end, by Tromp-Taylor: so dead stones must be
+captured before the passes (GNU Go: `gnugo --mode gtp --chinese-rules --capture-all-dead`).
+"""
+
+import json
+import math
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import tyro
+
+from backbones.training.config import require_positive
+from backbones.training.errors import UserError
+from backbones.training.progress import say
+from rl.go import sgf
+from rl.go.board import BLACK, WHITE
+from rl.go.clock import TimeSettings
+from rl.go.engine import Engine, Limits
+from rl.go.gtp_client import GtpEngine
+from rl.go.position import Position, check_size, colour_name, read_vertex, result, vertex
+from rl.go.serve import PLAYERS, build_player
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Play games of one engine against another."""
+
+    player: tyro.conf.Positional[str] = "playouts"
+    """playouts, uct, random, a network's .safetensors, or in quotes a command that speaks GTP."""
+    opponent: str = "random"
+    """The same."""
+    games: int = 100
+    """Games; each side has Black in half of them."""
+    size: int = 9
+    """Points on a side."""
+    komi: float = 7.0
+    """White's compensation."""
+    seconds: float = 1.0
+    """Seconds of a move of our players."""
+    visits: int = 0
+    """Simulations of a move of our players; 0: as many as there is time for."""
+    main_s: float = 0.0
+    """Sudden death: seconds of each side for the whole game; 0: no clock."""
+    opening: int = 0
+    """Random moves that every pair of games begins with."""
+    threads: int = 1
+    """Games at a time."""
+    seed: int = 0
+    """Of our players and of the openings."""
+    out: Path | None = None
+    """Folder for the games, as SGF; default: none are kept."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "games", "threads", "seconds")
+        check_size(self.size)
+        if self.visits < 0 or self.opening < 0 or self.main_s < 0 or self.seed < 0:
+            raise ValueError("visits, opening, main-s and seed must be 0 or above")
+
+
+class Side(Protocol):
+    """What plays one side of a game."""
+
+    def begin(self, position: Position) -> None:
+        """Begin with a position."""
+
+    def played(self, colour: int, move: int) -> None:
+        """See a move."""
+
+    def choose(self, colour: int, left_s: float) -> int | None:
+        """Return a move, None to resign; `left_s` is 0 where no clock runs."""
+
+    def close(self) -> None:
+        """Go."""
+
+
+class OurSide:
+    """One of our players."""
+
+    def __init__(self, name: str, config: Config, seed: int) -> None:
+        limits = Limits(visits=1 if name == "random" else config.visits, seconds=config.seconds)
+        self.engine = Engine(build_player(name, seed=seed, memory_mb=128), limits)
+        self.main_s = config.main_s
+
+    def begin(self, position: Position) -> None:
+        self.engine.new_game(position.copy())
+        self.engine.set_time(TimeSettings(main_s=self.main_s))
+
+    def played(self, colour: int, move: int) -> None:
+        self.engine.position.play(move, colour)
+
+    def choose(self, colour: int, left_s: float) -> int | None:
+        if self.main_s:
+            self.engine.clocks[colour].tell(left_s, 0)
+        return self.engine.generate(colour)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class GtpSide:
+    """A program that speaks GTP."""
+
+    def __init__(self, line: str, config: Config) -> None:
+        self.engine, self.main_s = GtpEngine(line), config.main_s
+        self.size, self.told = config.size, 0
+
+    def begin(self, position: Position) -> None:
+        for line in (f"boardsize {self.size}", "clear_board", f"komi {position.komi:g}"):
+            self.engine.ask(line)
+        if self.main_s:
+            self.engine.ask(f"time_settings {self.main_s:g} 0 0")
+        for colour, move in position.moves:
+            self.played(colour, move)
+
+    def played(self, colour: int, move: int) -> None:
+        self.engine.ask(f"play {colour_name(colour)} {vertex(move, self.size)}")
+
+    def choose(self, colour: int, left_s: float) -> int | None:
+        if self.main_s:
+            self.engine.ask(f"time_left {colour_name(colour)} {left_s:.1f} 0")
+        answer = self.engine.ask(f"genmove {colour_name(colour)}")
+        # Programs know a move that they chose, so it is not told again.
+        return None if answer.lower() == "resign" else read_vertex(answer, self.size)
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+@dataclass
+class Game:
+    """A game that was played."""
+
+    number: int
+    first_is_black: bool
+    position: Position
+    said: str
+    """The result: B+3.5, W+R, B+T, 0."""
+    points: float
+    """Of the first side: 1, 0.5 or 0."""
+    longest_s: float
+
+
+def build_side(name: str, config: Config, seed: int) -> Side:
+    """Return a side; UserError if it is neither a player of ours nor a program."""
+    ours = name in PLAYERS or name.endswith(".safetensors")
+    return OurSide(name, config, seed) if ours else GtpSide(name, config)
+
+
+def opened(config: Config, pair: int) -> Position:
+    """Return the position that a pair of games begins with."""
+    position, rng = Position(config.size, config.komi), random.Random(f"{config.seed} {pair}")
+    for _ in range(config.opening):
+        legal = [m for m in range(position.pass_move) if position.legal(m)]
+        position.play(rng.choice(legal))
+    return position
+
+
+def play_game(config: Config, number: int) -> Game:
+    """Play one game; an engine that plays an illegal move or answers nothing ends the match."""
+    names, position = (config.player, config.opponent), opened(config, number // 2)
+    sides: list[Side] = []
+    try:
+        for i, name in enumerate(names):
+            sides.append(build_side(name, config, config.seed + 2 * number + i))
+            sides[-1].begin(position)
+        first_is_black = number % 2 == 0
+        by_colour = dict(zip((BLACK, WHITE), sides if first_is_black else sides[::-1], strict=True))
+        said, longest_s = referee(config, position, by_colour)
+    finally:
+        for side in sides:
+            side.close()
+    black = {"B": 1.0, "W": 0.0}.get(said[0], 0.5)
+    return Game(number, first_is_black, position, said,
+                black if first_is_black else 1 - black, longest_s)  # fmt: skip
+
+
+def referee(config: Config, position: Position, sides: dict[int, Side]) -> tuple[str, float]:
+    """Let two sides play a game to its end; return the result and the longest time of a move."""
+    left_s, longest_s = {colour: config.main_s for colour in sides}, 0.0
+    while not position.over and len(position.moves) < 4 * position.size**2:
+        colour = position.to_play
+        start = time.monotonic()
+        move = sides[colour].choose(colour, left_s[colour])
+        took_s = time.monotonic() - start
+        longest_s, left_s[colour] = max(longest_s, took_s), left_s[colour] - took_s
+        winner = "W" if colour == BLACK else "B"
+        if config.main_s and left_s[colour] < 0:
+            return f"{winner}+T", longest_s
+        if move is None:
+            return f"{winner}+R", longest_s
+        position.play(move, colour)
+        # Programs play what they choose by themselves; our sides are told like the other.
+        for other, side in sides.items():
+            if other != colour or isinstance(side, OurSide):
+                side.played(colour, move)
+    return result(position.score()), longest_s
+
+
+def interval(points: float, games: int) -> tuple[float, float]:
+    """Return Wilson's interval of 95 % of a share of points."""
+    z, share = 1.96, points / games
+    middle = (share + z * z / (2 * games)) / (1 + z * z / games)
+    half = z * math.sqrt(share * (1 - share) / games + z * z / (4 * games**2)) / (1 + z * z / games)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def elo(share: float) -> float:
+    """Return the difference in Elo that a share of points speaks for; at most 1,200 are told."""
+    share = min(max(share, 0.001), 0.999)
+    return -400 * math.log10(1 / share - 1)
+
+
+@dataclass
+class Match:
+    """What came of a match."""
+
+    games: list[Game] = field(default_factory=list)
+
+    def summary(self, config: Config) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        count, points = len(self.games), sum(game.points for game in self.games)
+        low, high = interval(points, count)
+        blacks = [game.points for game in self.games if game.first_is_black]
+        return {
+            "player": config.player, "opponent": config.opponent, "games": count,
+            "score": points / count, "low": low, "high": high, "elo": elo(points / count),
+            "elo_low": elo(low), "elo_high": elo(high), "as_black": sum(blacks) / len(blacks),
+            "lost_on_time": sum(
+                game.said[1:] == "+T" and game.points == 0 for game in self.games
+            ),
+            "mean_moves": sum(len(game.position.moves) for game in self.games) / count,
+            "longest_move_s": max(game.longest_s for game in self.games),
+            "different_games": len({tuple(game.position.moves) for game in self.games}),
+        }  # fmt: skip
+
+
+def keep(config: Config, game: Game) -> None:
+    """Write a game's SGF into the folder, if there is one."""
+    if config.out is None:
+        return
+    config.out.mkdir(parents=True, exist_ok=True)
+    names = (config.player, config.opponent)
+    black, white = names if game.first_is_black else names[::-1]
+    root = sgf.record(game.position, black=black, white=white, said=game.said)
+    (config.out / f"{game.number:04}.sgf").write_text(sgf.write(root), encoding="utf-8")
+
+
+def play_match(config: Config, done: Callable[[Game], None]) -> Match:
+    """Play all games, `threads` at a time; `done` sees each when it ends."""
+    match = Match()
+    with ThreadPoolExecutor(config.threads) as pool:
+        try:
+            for game in pool.map(lambda number: play_game(config, number), range(config.games)):
+                match.games.append(game)
+                done(game)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return match
+
+
+def main(config: Config) -> int:
+    """The command `arcadia arena`."""
+    if config.out is not None and config.out.exists() and any(config.out.iterdir()):
+        raise UserError(f"{config.out} is not empty; give another folder for the games")
+
+    def done(game: Game) -> None:
+        keep(config, game)
+        if not config.json:
+            colour = "black" if game.first_is_black else "white"
+            moves = len(game.position.moves)
+            say(f"game {game.number + 1}: {config.player} is {colour}, {game.said}, {moves} moves")
+
+    found = play_match(config, done).summary(config)
+    if config.json:
+        say(json.dumps(found))
+    else:
+        text = (
+            "{player} scores {score:.0%} ({low:.0%} to {high:.0%}) of {games} games against "
+            "{opponent}: Elo {elo:+.0f} ({elo_low:+.0f} to {elo_high:+.0f})"
+        )
+        say(text.format(**found))
+    return 0

@@ -1,0 +1,71 @@
+"""Time: what a side has left under the usual systems, and how much of it a move may take.
+
+Absolute time is spread over the moves that a game of this size still lasts; of overtime (Canadian,
+Japanese byo-yomi, Fischer's increments) a move gets its share. Whatever is left, a move never takes
+more than a third of the main time, so a clock that runs down slows to a trickle and does not stop.
+"""
+
+from dataclasses import dataclass
+
+LAG_S = 0.1  # kept back for what lies between the engine and the clock: 9x9 servers lose 0.25
+SHORTEST_S = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeSettings:
+    """A time system; without main time and overtime there is no clock."""
+
+    main_s: float = 0.0
+    overtime_s: float = 0.0
+    """Seconds of a period of overtime."""
+    stones: int = 0
+    """Moves to make in a period: Canadian; 1 with several periods is byo-yomi."""
+    periods: int = 1
+    """Periods of overtime that may be used up; with several, servers count them, not stones."""
+    increment_s: float = 0.0
+    """Seconds added after every move (Fischer)."""
+
+
+class Clock:
+    """What one side has left."""
+
+    def __init__(self, settings: TimeSettings) -> None:
+        self.settings = settings
+        self.left_s = settings.main_s
+        self.stones = settings.stones if settings.main_s <= 0 else 0  # 0: in main time
+        if self.stones:
+            self.left_s = settings.overtime_s
+        self.periods = settings.periods
+
+    def tell(self, left_s: float, stones: int) -> None:
+        """Take over what a server says: `stones` 0 means main time, else moves to make; of Japanese
+        byo-yomi, where one move is to be made in a period, it is the periods left.
+        """
+        self.left_s, self.stones = left_s, stones
+        if stones and self.settings.stones == 1:
+            self.stones, self.periods = 1, stones
+
+    def spend(self, seconds: float) -> None:
+        """Take off what a move took."""
+        settings = self.settings
+        self.left_s -= seconds
+        if self.stones:  # in overtime
+            self.stones -= 1
+            while self.left_s < 0 and self.periods > 1:
+                self.periods, self.left_s = self.periods - 1, self.left_s + settings.overtime_s
+            if self.stones == 0:
+                self.left_s, self.stones = settings.overtime_s, settings.stones
+        elif self.left_s < 0 and settings.overtime_s:
+            self.left_s, self.stones = self.left_s + settings.overtime_s, max(settings.stones, 1)
+        self.left_s += settings.increment_s
+
+    def budget_s(self, empty: int, lag_s: float = LAG_S) -> float:
+        """Return the seconds for the next move, on a board of so many empty points."""
+        left = self.left_s - lag_s
+        if self.stones:
+            return max(left / self.stones * 0.9, SHORTEST_S)
+        moves_left = max(empty * 0.45, 12)
+        share = left / moves_left + 0.8 * self.settings.increment_s
+        if self.settings.overtime_s:
+            share += 0.5 * self.settings.overtime_s / max(self.settings.stones, 1)
+        return max(min(share, left / 3), SHORTEST_S)

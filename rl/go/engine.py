@@ -1,0 +1,139 @@
+"""An engine: a player with a position, limits, a clock for each side, and manners.
+
+It thinks in short parts, so that a line from outside, the clock or the user may stop it at once.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rl.go.board import BLACK, WHITE
+from rl.go.clock import Clock, TimeSettings
+from rl.go.player import Player, Thoughts
+from rl.go.position import Position
+
+PART_S = 0.05  # how long the engine may be deaf
+FIRST_PART = 16  # simulations of the first part, when it is not known how long they take
+HOPELESS = 3  # moves in a row that must look lost before it resigns
+PONDERING = 1_000_000  # simulations in the other's time at most
+JUDGING = 500  # simulations from which it is told what is dead
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long a move may be thought about; whichever is reached first ends it."""
+
+    visits: int = 0
+    """Simulations; 0: no such limit."""
+    seconds: float = 0.0
+    """Seconds, where no clock runs; 0: no such limit."""
+
+    def __post_init__(self) -> None:
+        if self.visits < 0 or self.seconds < 0:
+            raise ValueError("visits and seconds must be 0 or above")
+
+
+def never() -> bool:
+    """Nothing interrupts."""
+    return False
+
+
+@dataclass
+class Engine:
+    """A player that plays a game."""
+
+    player: Player
+    limits: Limits
+    position: Position = field(default_factory=Position)
+    resign_below: float = 0.05
+    """Resign when the chance to win stays below this; 0: never."""
+    settings: TimeSettings = field(default_factory=TimeSettings)
+    clocks: dict[int, Clock] = field(default_factory=dict)
+    hopeless: int = 0
+    rate: float = 0.0
+    """Simulations per second, as of late."""
+    thoughts: Thoughts | None = None
+    """What was found before the last own move."""
+
+    def new_game(self, position: Position) -> None:
+        """Begin with a position."""
+        self.position, self.hopeless, self.thoughts = position, 0, None
+        self.player.forget()
+        self.set_time(self.settings)
+
+    def set_time(self, settings: TimeSettings) -> None:
+        """Start both clocks; settings without any time stop them."""
+        self.settings = settings
+        timed = settings.main_s > 0 or settings.overtime_s > 0
+        self.clocks = {c: Clock(settings) for c in (BLACK, WHITE)} if timed else {}
+
+    def search(self, limits: Limits, stop: Callable[[], bool] = never) -> None:
+        """Think until a limit is reached or `stop`, asked every PART_S, says so."""
+        start, done = time.monotonic(), 0
+        while True:
+            count = max(FIRST_PART, int(self.rate * PART_S))
+            if limits.visits:
+                count = min(count, limits.visits - done)
+            if limits.seconds:
+                left_s = limits.seconds - (time.monotonic() - start)
+                count = min(count, int(self.rate * left_s) if self.rate else FIRST_PART)
+            if count <= 0:
+                return
+            before = time.monotonic()
+            self.player.search(self.position, count)
+            rate = count / max(time.monotonic() - before, 1e-6)
+            self.rate = (self.rate + rate) / 2 if self.rate else rate
+            done += count
+            if stop():
+                return
+
+    def ponder(self, stop: Callable[[], bool]) -> None:
+        """Think about the other's answers until `stop` says so."""
+        self.search(Limits(visits=PONDERING), stop)
+
+    def limits_of(self, colour: int) -> Limits:
+        """Return how long a colour may think now."""
+        clock = self.clocks.get(colour)
+        if clock is None:
+            return self.limits
+        budget_s = clock.budget_s(int(self.position.board["num_empty"]))
+        seconds = min(budget_s, self.limits.seconds or budget_s)
+        return Limits(visits=self.limits.visits, seconds=seconds)
+
+    def generate(self, colour: int, stop: Callable[[], bool] = never) -> int | None:
+        """Return the move of a colour, None to resign; the move is not played yet."""
+        start = time.monotonic()
+        self.position.whose(colour)
+        self.search(self.limits_of(colour), stop)
+        self.thoughts = self.player.thoughts(self.position)
+        best = self.thoughts.best
+        late = len(self.position.moves) >= self.position.size
+        self.hopeless = self.hopeless + 1 if late and best.winrate < self.resign_below else 0
+        move = best.move
+        if self.hopeless < HOPELESS and self.passing_wins(colour):
+            move = self.position.pass_move
+        if colour in self.clocks:
+            self.clocks[colour].spend(time.monotonic() - start)
+        return None if self.hopeless >= HOPELESS else move
+
+    def passing_wins(self, colour: int) -> bool:
+        """Has the other passed, and would a pass now win, every stone on the board counted?"""
+        position = self.position
+        if not position.moves or position.moves[-1] != (3 - colour, position.pass_move):
+            return False
+        score = position.score(self.dead_stones())
+        sure = position.score()
+        sign = 1 if colour == BLACK else -1
+        return sign * score > 0 and (position.rules.scoring == "territory" or sign * sure > 0)
+
+    def dead_stones(self) -> list[int]:
+        """Return the stones that the player takes for dead; it must have thought about this."""
+        return self.position.dead_stones(self.player.thoughts(self.position).ownership)
+
+    def final_score(self) -> tuple[float, list[int]]:
+        """Return Black's lead and the dead stones of the position as the player judges it."""
+        seen = self.player.thoughts(self.position).visits
+        if seen < JUDGING:
+            self.search(Limits(visits=JUDGING - seen))
+        dead = self.dead_stones()
+        return self.position.score(dead), dead

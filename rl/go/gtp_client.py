@@ -1,0 +1,78 @@
+"""Talking to another engine over GTP: any program that reads commands and writes answers."""
+
+import queue
+import re
+import shlex
+import subprocess
+import threading
+
+from backbones.training.errors import UserError
+
+PATIENCE_S = 60.0
+
+
+class EngineFailed(UserError):
+    """The program died, answered nothing, or answered with an error."""
+
+
+class GtpEngine:
+    """A program on the other side of two pipes."""
+
+    def __init__(self, line: str, patience_s: float = PATIENCE_S) -> None:
+        """Start a command line; EngineFailed if there is no such program."""
+        self.line, self.patience_s = line, patience_s
+        try:
+            self.process = subprocess.Popen(
+                shlex.split(line), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True, errors="replace", bufsize=1,
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
+            raise EngineFailed(f"{line}: cannot be started: {error}") from None
+        self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self) -> None:
+        """Put what the program writes into a queue, None behind the last line."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\r\n"))
+        self.lines.put(None)
+
+    def ask(self, command: str, patience_s: float = 0.0) -> str:
+        """Send a command and return its answer; EngineFailed if there is none, or an error."""
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        except OSError:
+            raise EngineFailed(f"{self.line}: died before {command!r}") from None
+        answer: list[str] = []
+        while True:
+            try:
+                line = self.lines.get(timeout=patience_s or self.patience_s)
+            except queue.Empty:
+                raise EngineFailed(f"{self.line}: no answer to {command!r}") from None
+            if line is None:
+                raise EngineFailed(f"{self.line}: died of {command!r}")
+            if answer and not line.strip():
+                break
+            # What bridges print before an answer is not of it.
+            if answer or re.match(r"[=?]", line):
+                answer.append(line)
+        text = "\n".join(answer)
+        words = re.sub(r"^[=?]\d*\s*", "", text).strip()
+        if text.startswith("?"):
+            raise EngineFailed(f"{self.line}: {command!r} failed: {words}")
+        return words
+
+    def close(self) -> None:
+        """Ask the program to leave, and see to it."""
+        try:
+            self.ask("quit", 2.0)
+            self.process.wait(2.0)
+        except (EngineFailed, subprocess.TimeoutExpired):
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()

@@ -1,0 +1,223 @@
+"""The command `arcadia play go`: a person against an engine, in the terminal."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from backbones.training.config import changed, require_positive
+from backbones.training.errors import UserError
+from rl.go import sgf
+from rl.go.board import BLACK, WHITE
+from rl.go.drawing import bars, draw
+from rl.go.engine import Engine, Limits
+from rl.go.position import (
+    NAMED_RULES,
+    Position,
+    check_size,
+    colour_name,
+    handicap_points,
+    read_vertex,
+    result,
+    vertex,
+)  # fmt: skip
+from rl.go.serve import build_player, check_player
+
+HELP = """D4       play there            pass     pass; two passes end the game
+undo     take back your move   hint     what the engine would play
+save F   write the game        resign   give up
+help     this                  quit     leave"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Play Go against an engine, in the terminal."""
+
+    engine: str = "playouts"
+    """playouts, uct, random, or a network's .safetensors."""
+    size: int = 9
+    """Points on a side."""
+    komi: float = 7.0
+    """White's compensation."""
+    rules: str = "chinese"
+    """Rules by name: tromp-taylor, chinese, cgos, aga, japanese..."""
+    colour: Literal["black", "white"] = "black"
+    """Yours."""
+    handicap: int = 0
+    """Stones that Black has at the start; komi is then 0.5."""
+    seconds: float = 1.0
+    """Seconds that the engine thinks."""
+    visits: int = 0
+    """Playouts that it thinks at most; 0: as many as there is time for."""
+    save: Path | None = None
+    """Write the game into this SGF file at its end."""
+    seed: int = 0
+    """Of the engine's playouts."""
+    plain: bool = False
+    """Draw without colours."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "seconds")
+        check_size(self.size)
+        if self.visits < 0 or self.seed < 0:
+            raise ValueError("visits and seed must be 0 or above")
+        if self.rules not in NAMED_RULES:
+            raise ValueError(f"rules {self.rules!r}: choose one of {', '.join(NAMED_RULES)}")
+        check_player(self.engine)
+        if self.handicap:
+            handicap_points(self.size, self.handicap)
+
+
+class Leave(Exception):
+    """The person has had enough."""
+
+
+class Table:
+    """A game between a person and an engine."""
+
+    def __init__(
+        self, config: Config, read: Callable[[str], str], write: Callable[[str], None]
+    ) -> None:
+        """`read` asks for a line, `write` shows one."""
+        self.config, self.read, self.write = config, read, write
+        komi = 0.5 if config.handicap else config.komi
+        position = Position(config.size, komi, NAMED_RULES[config.rules])
+        if config.handicap:
+            stones = handicap_points(config.size, config.handicap)
+            position.set_up([(BLACK, move) for move in stones])
+        limits = Limits(visits=config.visits, seconds=config.seconds)
+        if config.engine == "random":
+            limits = Limits(visits=1)
+        self.engine = Engine(build_player(config.engine, seed=config.seed), limits)
+        self.engine.new_game(position)
+        self.mine = BLACK if config.colour == "black" else WHITE
+        self.said = ""  # how it ended, before counting: B+R
+
+    @property
+    def position(self) -> Position:
+        """The game as it stands."""
+        return self.engine.position
+
+    def play(self) -> None:
+        """Play until somebody resigns or leaves, or two passes."""
+        try:
+            while not self.position.over and not self.said:
+                if self.position.to_play == self.mine:
+                    self.show()
+                    self.persons_turn()
+                else:
+                    self.engines_turn()
+        except Leave:
+            self.write("left; nobody has won")
+        else:
+            self.show()
+            self.conclude()
+        if self.config.save:
+            self.keep(self.config.save)
+
+    def show(self) -> None:
+        """Draw the board."""
+        self.write("\n" + draw(self.position, not self.config.plain))
+
+    def persons_turn(self) -> None:
+        """Ask until a move is played."""
+        before = len(self.position.moves)
+        while len(self.position.moves) == before and not self.said:
+            words = self.read(f"{colour_name(self.mine)} to play: ").split(maxsplit=1)
+            if not words:
+                continue
+            try:
+                self.obey(words[0].lower(), words[1] if len(words) > 1 else "")
+            except UserError as error:
+                self.write(str(error))
+            before = min(before, len(self.position.moves))
+
+    def obey(self, word: str, rest: str) -> None:
+        """Carry out what the person typed; UserError if it cannot be."""
+        if word in ("quit", "exit", "q"):
+            raise Leave
+        if word in ("help", "?"):
+            self.write(HELP)
+        elif word == "undo":
+            self.take_back()
+        elif word == "resign":
+            self.said = f"{'W' if self.mine == BLACK else 'B'}+R"
+        elif word == "hint":
+            self.engine.search(self.engine.limits)
+            thoughts = self.engine.player.thoughts(self.position)
+            best = vertex(thoughts.best.move, self.position.size)
+            self.write(f"{best}, with which you win {thoughts.best.winrate:.0%} of the games")
+        elif word == "save":
+            if not rest:
+                raise UserError("save FILE: which file?")
+            self.keep(Path(rest))
+        else:
+            self.position.play(read_vertex(word, self.position.size), self.mine)
+
+    def take_back(self) -> None:
+        """Take back the person's last move and what followed; UserError if there is none."""
+        mine = [i for i, (colour, _) in enumerate(self.position.moves) if colour == self.mine]
+        if not mine:
+            raise UserError("you have not moved yet")
+        while len(self.position.moves) > mine[-1]:
+            self.position.undo()
+        self.show()
+
+    def engines_turn(self) -> None:
+        """Let the engine move, and say what it thinks."""
+        colour = 3 - self.mine
+        move = self.engine.generate(colour)
+        if move is None:
+            self.said = f"{'B' if self.mine == BLACK else 'W'}+R"
+            self.write(f"{colour_name(colour)} resigns")
+            return
+        thoughts = self.engine.thoughts
+        opinion = bars(self.position, thoughts) if thoughts and thoughts.visits else []
+        self.position.play(move, colour)
+        played = f"{colour_name(colour)} plays {vertex(move, self.position.size)}"
+        self.write("\n".join([played, *opinion]))
+
+    def conclude(self) -> None:
+        """Say who has won."""
+        if not self.said:
+            score, dead = self.engine.final_score()
+            self.said = result(score)
+            if dead:
+                stones = ", ".join(vertex(move, self.position.size) for move in dead)
+                self.write(f"taken for dead: {stones}")
+        if self.said == "0":
+            self.write("a draw")
+        else:
+            winner = "black" if self.said[0] == "B" else "white"
+            how = "by resignation" if self.said.endswith("R") else f"by {self.said[2:]} points"
+            self.write(f"{winner} wins {how}")
+
+    def keep(self, path: Path) -> None:
+        """Write the game into a file; UserError if it is there already or cannot be written."""
+        names = {self.mine: "you", 3 - self.mine: self.config.engine}
+        root = sgf.record(self.position, black=names[BLACK], white=names[WHITE], said=self.said)
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(sgf.write(root))
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from None
+        self.write(f"the game is in {path}")
+
+
+def main(config: Config) -> int:
+    """The command `arcadia play go`."""
+    if config.save is not None and config.save.exists():
+        raise UserError(f"{config.save} is there already; give another file")
+
+    def read(prompt: str) -> str:
+        try:
+            return input(prompt)
+        except EOFError:
+            raise Leave from None
+
+    plain = config.plain or not sys.stdout.isatty()
+    table = Table(changed(config, plain=plain), read, print)
+    print(f"you are {config.colour}; `help` lists what you can type")
+    table.play()
+    return 0

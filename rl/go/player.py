@@ -1,0 +1,208 @@
+"""Who chooses moves: search by playouts, or chance. (A network's player is in `rl/go/mcts.py`.)
+
+A player thinks about a position in parts, so that whoever asks may stop, report or look at the
+clock between them: `search` does more of it, `thoughts` tells what it has found.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from rl.go import board, rave
+from rl.go.board import POINTS
+from rl.go.position import Position
+
+LONGEST_LINE = 16  # moves of a variation that is shown
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What was found about a move, from the view of who plays it."""
+
+    move: int
+    visits: int
+    winrate: float
+    score: float
+    prior: float
+    line: list[int]
+    """The moves expected to follow, this one first."""
+
+
+@dataclass(frozen=True)
+class Thoughts:
+    """What was found about a position, from the view of who is to play; best move first."""
+
+    visits: int
+    winrate: float
+    score: float
+    """Points that who is to play leads by, komi counted."""
+    candidates: list[Candidate]
+    ownership: Float[np.ndarray, "points"] = field(repr=False)
+    """1 where Black will own a point, -1 where White will."""
+
+    @property
+    def best(self) -> Candidate:
+        """The move to play."""
+        return self.candidates[0]
+
+
+class Player(Protocol):
+    """What an engine needs of a player."""
+
+    name: str
+
+    def search(self, position: Position, count: int) -> None:
+        """Think `count` simulations more about a position."""
+
+    def thoughts(self, position: Position) -> Thoughts:
+        """Return what is known of the position that was searched last."""
+
+    def forget(self) -> None:
+        """Begin anew: another game, other rules."""
+
+
+def follows(position: Position, before: Position | None) -> list[int] | None:
+    """Return the moves that lead from one position to another, None if it does not go on there."""
+    if before is None or before.size != position.size or before.komi != position.komi:
+        return None
+    if before.rules != position.rules or before.stones != position.stones:
+        return None
+    count = len(before.moves)
+    if position.moves[:count] != before.moves:
+        return None
+    colours = [before.to_play, *(3 - colour for colour, _ in position.moves[count:])]
+    played = [*(colour for colour, _ in position.moves[count:]), position.to_play]
+    return [move for _, move in position.moves[count:]] if colours == played else None
+
+
+class RandomPlayer:
+    """Any legal move that fills no own eye; passes when there is none."""
+
+    name = "random"
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def forget(self) -> None:
+        """Nothing is remembered."""
+
+    def search(self, position: Position, count: int) -> None:
+        """Nothing is thought about."""
+
+    def thoughts(self, position: Position) -> Thoughts:
+        """Return one candidate."""
+        mask, size = position.legal_moves(), position.size
+        mask[position.pass_move] = False
+        moves = [
+            int(m) for m in np.flatnonzero(mask)
+            if not rave.is_eye(position.board, board.move_to_point(m, size), position.to_play)
+        ]  # fmt: skip
+        move = int(self.rng.choice(moves)) if moves else position.pass_move
+        chosen = Candidate(move, 0, 0.5, 0.0, 1 / max(len(moves), 1), [move])
+        return Thoughts(0, 0.5, 0.0, [chosen], np.zeros(position.pass_move))
+
+
+class PlayoutPlayer:
+    """Monte-Carlo tree search by playouts; see `rl/go/rave.py`."""
+
+    def __init__(
+        self, *, seed: int = 0, memory_mb: float = 256, knowing: bool = True, expand_at: int = 4
+    ) -> None:
+        """`knowing` plays with RAVE, priors and sensible playouts; without it is plain UCT.
+        `expand_at` is the number of visits after which a node gets its edges.
+        """
+        self.name = "playouts" if knowing else "uct"
+        self.memory_mb, self.knowing, self.expand_at = memory_mb, knowing, expand_at
+        self.rng = np.random.default_rng(seed).integers(1, 2**63, 1, np.uint64)
+        self.games = np.zeros(1, board.BOARD)
+        self.room = np.zeros((4, POINTS), np.int32)
+        self.owned = np.zeros(POINTS, np.int64)
+        self.ends = 0  # playouts that `owned` adds up
+        self.root: Position | None = None
+        self.tree: rave.Tree | None = None
+        self.spare: rave.Tree | None = None
+
+    def forget(self) -> None:
+        self.root = None
+
+    def search(self, position: Position, count: int) -> None:
+        tree = self.tree_of(position)
+        self.ends += count
+        rave.search(
+            tree.nodes, tree.edges, tree.used, position.board, self.games[0], position.komi,
+            self.knowing, self.knowing, self.expand_at, self.rng, self.room, self.owned, count,
+        )  # fmt: skip
+
+    def tree_of(self, position: Position) -> rave.Tree:
+        """Return the tree for a position: what is known of it already, or a new one."""
+        moves = follows(position, self.root)
+        if self.tree is None or self.root is None or self.root.size != position.size:
+            # Half of the memory is the room to which a part of the tree is moved.
+            self.tree = rave.Tree.of_megabytes(self.memory_mb / 2, position.size)
+            self.spare = rave.Tree.of_megabytes(self.memory_mb / 2, position.size)
+            moves = None
+        if moves is None:
+            self.tree.clear()
+        elif moves:
+            self.descend(moves, position.size)
+        if moves != []:
+            self.owned[:], self.ends = 0, 0
+            self.root = position.copy()
+        return self.tree
+
+    def descend(self, moves: list[int], size: int) -> None:
+        """Keep only what lies below moves."""
+        tree, spare = self.tree, self.spare
+        assert tree and spare
+        node = 1
+        for move in moves:
+            first, count = tree.nodes[node]["first"], tree.nodes[node]["edges"]
+            edges = tree.edges[first : first + count]
+            found = edges["child"][edges["point"] == board.move_to_point(move, size)]
+            node = int(found[0]) if len(found) else 0
+            if node == 0:
+                tree.clear()
+                return
+        rave.keep_below(
+            tree.nodes, tree.edges, tree.used, node, spare.nodes, spare.edges, spare.used
+        )
+        self.tree, self.spare = spare, tree
+
+    def thoughts(self, position: Position) -> Thoughts:
+        tree = self.tree_of(position)
+        root = tree.nodes[1]
+        edges = tree.edges[root["first"] : root["first"] + root["edges"]]
+        order = np.lexsort((edges["wins"], edges["visits"]))[::-1]
+        total = max(float(edges["visits"].sum()), 1.0)
+        priors = edges["prior_wins"] + 1e-3
+        candidates = [
+            self.candidate(tree, edges[i], float(priors[i] / priors.sum()), position.size)
+            for i in order
+        ]
+        owned = self.owned[position.points()] / max(self.ends, 1)
+        return Thoughts(
+            int(root["visits"]), float(edges["wins"].sum()) / total,
+            float(edges["score"].sum()) / total, candidates, owned,
+        )  # fmt: skip
+
+    def candidate(self, tree: rave.Tree, edge: Any, prior: float, size: int) -> Candidate:
+        """Return what is known of an edge of the root, and the line that goes on from it."""
+        line, child = [int(edge["point"])], int(edge["child"])
+        while child and tree.nodes[child]["edges"] and len(line) < LONGEST_LINE:
+            first, count = tree.nodes[child]["first"], tree.nodes[child]["edges"]
+            edges = tree.edges[first : first + count]
+            following = edges[int(edges["visits"].argmax())]
+            if following["visits"] < 2:
+                break
+            line.append(int(following["point"]))
+            child = int(following["child"])
+        visits = float(edge["visits"])
+        made_up = float(edge["prior_wins"]) / max(float(edge["prior_visits"]), 1e-9)
+        return Candidate(
+            int(board.point_to_move(edge["point"], size)), int(visits),
+            float(edge["wins"]) / visits if visits else made_up,
+            float(edge["score"]) / max(visits, 1.0), prior,
+            [int(board.point_to_move(point, size)) for point in line],
+        )  # fmt: skip

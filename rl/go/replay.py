@@ -1,0 +1,71 @@
+"""The command `arcadia watch GAME.sgf`: a game of Go replayed in the terminal."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from backbones.training.config import require_positive
+from rl.go import sgf
+from rl.go.drawing import draw
+from rl.go.position import IllegalMove, Position, colour_name, vertex
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Replay the main line of a game of Go."""
+
+    file: tyro.conf.Positional[Path]
+    """An SGF file."""
+    game: int = 1
+    """Which game of the file, from 1."""
+    every_s: float = 0.7
+    """Seconds between moves on a terminal; elsewhere they are written at once."""
+    moves: int = 0
+    """Show the game only until this move; 0: all."""
+    plain: bool = False
+    """Draw without colours."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "game", "every_s")
+        if self.moves < 0:
+            raise ValueError(f"moves = {self.moves} must be 0 or above")
+
+
+def main(config: Config) -> int:
+    """The command `arcadia watch GAME.sgf`."""
+    games = sgf.read(config.file)
+    if config.game > len(games):
+        raise sgf.BadFile(f"{config.file} has {len(games)} games, not {config.game}")
+    root, live = games[config.game - 1], sys.stdout.isatty()
+    colours, position = live and not config.plain, sgf.begin(root)
+    print(title(root, position))
+    for node in root.main_line():
+        for colour, move in sgf.moves_of(node, position):
+            if config.moves and len(position.moves) >= config.moves:
+                break
+            try:
+                position.play(move, colour)
+            except IllegalMove as error:
+                raise sgf.BadFile(
+                    f"{config.file}, line {node.line}, column {node.column}: move "
+                    f"{len(position.moves) + 1}, {error}"
+                ) from None
+            said = f"move {len(position.moves)}: {colour_name(colour)} "
+            print(f"\n{said}{vertex(move, position.size)}\n{draw(position, colours)}")
+            if live:
+                time.sleep(config.every_s)
+    if not position.moves:
+        print(draw(position, colours))
+    ended = root.one("RE")
+    print(f"\nresult: {ended}" if ended else "\nno result is given")
+    return 0
+
+
+def title(root: sgf.Node, position: Position) -> str:
+    """Return who plays whom, on what."""
+    size = position.size
+    names = f"{root.one('PB', 'black')} against {root.one('PW', 'white')}"
+    return f"{names}, {size} by {size}, komi {position.komi:g}"

@@ -1,0 +1,124 @@
+"""The command `arcadia gtp`: the Go engine, for any program that speaks GTP."""
+
+import os
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import tyro
+
+from backbones.training.config import require_positive
+from backbones.training.errors import UserError
+from rl.go.engine import Engine, Limits
+from rl.go.gtp import Session
+from rl.go.player import Player, PlayoutPlayer, RandomPlayer
+from rl.go.position import NAMED_RULES, Position, check_size
+
+PLAYERS = ("playouts", "uct", "random")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Serve a Go engine on standard input and output."""
+
+    run: tyro.conf.Positional[str] = "playouts"
+    """playouts (tree search without a network), uct (the same, knowing nothing), random, or a
+    network's .safetensors."""
+    size: int = 9
+    """Points on a side, until the client says."""
+    komi: float = 7.0
+    """White's compensation, until the client says."""
+    rules: str = "cgos"
+    """Rules by name, until the client says: tromp-taylor, chinese, cgos, aga, japanese..."""
+    visits: int = 0
+    """Simulations of a move at most; 0: as many as there is time for."""
+    seconds: float = 1.0
+    """Seconds of a move, where no clock runs."""
+    resign_below: float = 0.05
+    """Resign when the chance to win stays below this; 0: never."""
+    ponder: bool = False
+    """Think in the other's time."""
+    memory_mb: float = 256.0
+    """Memory of the search tree."""
+    seed: int = 0
+    """Of the playouts; -1: another each time."""
+    name: str = "Arcadia"
+    """What the client is told; Lizzie wants KataGo."""
+    override_version: str = ""
+    """A version for clients that expect that of another engine, such as 1.15 for Lizzie."""
+    quiet_stderr: bool = False
+    """Say nothing on standard error; Lizzie reads it as answers."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "memory_mb", "seconds")
+        check_size(self.size)
+        if self.rules not in NAMED_RULES:
+            raise ValueError(f"rules {self.rules!r}: choose one of {', '.join(NAMED_RULES)}")
+        check_player(self.run)
+
+
+def check_player(name: str) -> None:
+    """UserError if a name is neither a player's nor that of a network's file."""
+    if name not in PLAYERS and not name.endswith(".safetensors"):
+        raise UserError(
+            f"{name!r} plays no Go; choose one of {', '.join(PLAYERS)}, or a network's .safetensors"
+        )
+
+
+def build_player(name: str, *, seed: int = 0, memory_mb: float = 256.0) -> Player:
+    """Return a player by its name, or of a network's file; UserError if that cannot be read."""
+    check_player(name)
+    if name == "random":
+        return RandomPlayer(seed)
+    if name not in PLAYERS:
+        # Only who plays with a network waits for torch.
+        from rl.go.mcts import NetworkPlayer
+        from rl.go.network import load_network
+
+        return NetworkPlayer(load_network(Path(name)), seed=seed, memory_mb=memory_mb)
+    return PlayoutPlayer(seed=seed, memory_mb=memory_mb, knowing=name == "playouts")
+
+
+def build_engine(config: Config) -> Engine:
+    """Return an engine as the flags want it, compiled and ready."""
+    seed = config.seed if config.seed >= 0 else int.from_bytes(os.urandom(4), "little")
+    limits = Limits(visits=1 if config.run == "random" else config.visits, seconds=config.seconds)
+    engine = Engine(
+        build_player(config.run, seed=seed, memory_mb=config.memory_mb), limits,
+        resign_below=config.resign_below,
+    )  # fmt: skip
+    # The compiler works now and not in the time of the first move.
+    engine.search(Limits(visits=8))
+    engine.final_score()
+    engine.new_game(Position(config.size, config.komi, NAMED_RULES[config.rules]))
+    engine.rate = 0.0
+    return engine
+
+
+def load_commands() -> None:
+    """Fill the table of commands: each module adds its own."""
+    for module in ("gtp_commands", "gtp_analyze", "gtp_extensions"):
+        import_module(f"rl.go.{module}")
+
+
+def main(config: Config) -> int:
+    """The command `arcadia gtp`."""
+    load_commands()
+    if config.quiet_stderr:
+        sys.stderr = open(os.devnull, "w")
+    session = Session(
+        build_engine(config), sys.stdout, name=config.name, ponder=config.ponder,
+        version=config.override_version or installed_version(),
+    )  # fmt: skip
+    session.serve(iter(sys.stdin.readline, ""))
+    return 0
+
+
+def installed_version() -> str:
+    """Return Arcadia's version."""
+    try:
+        return version("arcadia")
+    except PackageNotFoundError:
+        return "0"
