@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import tyro
 
@@ -67,6 +67,7 @@ class Config:
             raise ValueError("visits, opening, main-s and seed must be 0 or above")
 
 
+@runtime_checkable
 class Side(Protocol):
     """What plays one side of a game."""
 
@@ -88,7 +89,7 @@ class OurSide:
 
     def __init__(self, name: str, config: Config, seed: int) -> None:
         limits = Limits(visits=1 if name == "random" else config.visits, seconds=config.seconds)
-        self.engine = Engine(build_player(name, seed=seed, memory_mb=128), limits)
+        self.engine = Engine(build_player(name, seed=seed, memory_mb=128.0), limits)
         self.main_s = config.main_s
 
     def begin(self, position: Position) -> None:

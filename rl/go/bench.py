@@ -130,7 +130,7 @@ def our_searches(config: Config) -> float:
 
 def our_tree(config: Config) -> float:
     """Return simulations per second of the tree search by one light playout each."""
-    player, position = PlayoutPlayer(knowing=False, memory_mb=512), Position(config.size)
+    player, position = PlayoutPlayer(knowing=False, memory_mb=512.0), Position(config.size)
 
     def work(count: int) -> None:
         player.search(position, count)

@@ -101,7 +101,8 @@ class Session:
             self.write(f"?{self.id} {one_line(error)}\n\n")
         else:
             if text is not None:
-                self.write(f"={self.id} {text}".rstrip() + "\n\n")
+                space = "" if text.startswith("\n") else " "
+                self.write(f"={self.id}{space}{text}".rstrip() + "\n\n")
 
     def write(self, text: str) -> None:
         """Write at once: clients wait for it."""
@@ -142,7 +143,7 @@ def whole_of(word: str, low: int = 0, high: int = 10**9) -> int:
     """Return an integer; GtpError if the word is none or outside what can be meant."""
     if not re.fullmatch(r"[+-]?[0-9]{1,12}", word):
         raise GtpError(f"syntax error: {word[:20]!r} is no integer")
-    return int(number_of(word, low, high))
+    return int(number_of(word, float(low), float(high)))
 
 
 def move_of(word: str, size: int) -> int:

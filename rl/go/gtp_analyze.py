@@ -45,7 +45,7 @@ def read_asked(session: Session, args: list[str]) -> Asked:
             raise GtpError(f"syntax error: {key[:20]} has no value")
         value = words.pop(0)
         if key == "interval":
-            asked.interval_s = number_of(value, 0, 1e6) / 100
+            asked.interval_s = number_of(value, 0.0, 1e6) / 100
         elif key == "maxmoves":
             asked.most = max(1, whole_of(value))
         elif key == "minmoves":

@@ -1,5 +1,6 @@
 """Talking to another engine over GTP: any program that reads commands and writes answers."""
 
+import contextlib
 import queue
 import re
 import shlex
@@ -75,4 +76,5 @@ class GtpEngine:
             self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # what it never read
+                    pipe.close()

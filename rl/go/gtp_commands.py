@@ -97,7 +97,7 @@ def clear_board(session: Session, args: list[str]) -> str:
 def komi(session: Session, args: list[str]) -> str:
     """Set White's compensation."""
     expect(args, 1)
-    session.engine.position.komi = number_of(args[0], -1000, 1000)
+    session.engine.position.komi = number_of(args[0], -1000.0, 1000.0)
     return ""
 
 
@@ -162,7 +162,7 @@ def showboard(session: Session, args: list[str]) -> str:
 def time_settings(session: Session, args: list[str]) -> str:
     """Main time, overtime and the stones to play in it; no stones for a time: no clock."""
     expect(args, 3)
-    main_s, overtime_s = number_of(args[0], 0), number_of(args[1], 0)
+    main_s, overtime_s = number_of(args[0], 0.0), number_of(args[1], 0.0)
     stones = whole_of(args[2])
     if overtime_s and not stones:
         session.engine.set_time(TimeSettings())

@@ -266,7 +266,7 @@ def named_time_settings(session: Session, args: list[str]) -> str:
     if system not in needed:
         raise GtpError(f"unknown time system; choose one of {', '.join(needed)}")
     expect(numbers, needed[system])
-    value = [number_of(word, 0) for word in numbers[: needed[system]]]
+    value = [number_of(word, 0.0) for word in numbers[: needed[system]]]
     if system == "none":
         settings = TimeSettings()
     elif system == "absolute":

@@ -238,7 +238,7 @@ class NetworkPlayer:
     name = "network"
 
     def __init__(
-        self, network: GoNetwork, *, seed: int = 0, leaves: int = 8, memory_mb: float = 256
+        self, network: GoNetwork, *, seed: int = 0, leaves: int = 8, memory_mb: float = 256.0
     ) -> None:
         self.network, self.seed, self.leaves = network.eval(), seed, leaves
         self.memory_mb = memory_mb

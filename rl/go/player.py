@@ -5,7 +5,7 @@ clock between them: `search` does more of it, `thoughts` tells what it has found
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -48,6 +48,7 @@ class Thoughts:
         return self.candidates[0]
 
 
+@runtime_checkable
 class Player(Protocol):
     """What an engine needs of a player."""
 
@@ -108,7 +109,7 @@ class PlayoutPlayer:
     """Monte-Carlo tree search by playouts; see `rl/go/rave.py`."""
 
     def __init__(
-        self, *, seed: int = 0, memory_mb: float = 256, knowing: bool = True, expand_at: int = 4
+        self, *, seed: int = 0, memory_mb: float = 256.0, knowing: bool = True, expand_at: int = 4
     ) -> None:
         """`knowing` plays with RAVE, priors and sensible playouts; without it is plain UCT.
         `expand_at` is the number of visits after which a node gets its edges.
@@ -181,6 +182,8 @@ class PlayoutPlayer:
             self.candidate(tree, edges[i], float(priors[i] / priors.sum()), position.size)
             for i in order
         ]
+        if not candidates:  # nothing was searched, or nothing can be: the game is too long
+            candidates = [Candidate(position.pass_move, 0, 0.5, 0.0, 1.0, [position.pass_move])]
         owned = self.owned[position.points()] / max(self.ends, 1)
         return Thoughts(
             int(root["visits"]), float(edges["wins"].sum()) / total,

@@ -186,6 +186,8 @@ def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng,
     """
     path, found, first, owner = room[0], room[1][:16], room[2], room[3]
     copy(board, root, True)
+    # Who asks after two passes wants to play on: the next pass ends the game again.
+    board.passes = min(board.passes, 1)
     node, depth = 1, 0
     grown = False
     while depth < DEEPEST and not over(board):

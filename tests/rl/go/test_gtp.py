@@ -23,7 +23,7 @@ SERVE = f"{sys.executable} -m arcadia gtp"
 
 def talk(*lines, **flags):
     """Send lines to an engine of few visits; return what it answered to all of them."""
-    config = serve.Config(visits=40, seconds=5, seed=1, **flags)
+    config = serve.Config(visits=40, seconds=5.0, seed=1, **flags)
     serve.load_commands()
     out = io.StringIO()
     session = Session(serve.build_engine(config), out, version="1")
@@ -127,7 +127,9 @@ def test_an_analysis_goes_on_until_a_line_comes_and_reads_as_its_clients_read_it
     assert 1 <= len(infos) <= 3 and "rootInfo visits" in kata
     owned = kata.split("\n")[1].split("ownership ")[1].split()
     assert len(owned) == 25 and all(-1 <= float(value) <= 1 for value in owned)
-    assert re.match(r"=4\ninfo move [A-E]\d visits \d+ winrate \d+ prior \d+ lcb \d+ order 0 pv", lz)
+    assert re.match(
+        r"=4\ninfo move [A-E]\d visits \d+ winrate \d+ prior \d+ lcb \d+ order 0 pv", lz
+    )
     assert re.search(r"\nplay ([A-E]\d|pass|resign)$", moved) and moved.startswith("=5\n")
     assert refused == "? avoid is not supported"
 
@@ -248,7 +250,4 @@ def test_a_program_that_is_none_or_says_nothing_is_told_so():
             with pytest.raises(EngineFailed, match=said):
                 engine.ask("name")
         finally:
-            engine.process.kill()
-            engine.process.wait()
-            engine.process.stdin.close()
-            engine.process.stdout.close()
+            engine.close()
