@@ -8,7 +8,7 @@ more than a third of the main time, so a clock that runs down slows to a trickle
 from dataclasses import dataclass
 
 LAG_S = 0.1  # kept back for what lies between the engine and the clock: 9x9 servers lose 0.25
-SHORTEST_S = 0.005
+SHORTEST = 0.004  # of what is left: even a clock that is nearly out gives a hundred moves more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +61,11 @@ class Clock:
 
     def budget_s(self, empty: int, lag_s: float = LAG_S) -> float:
         """Return the seconds for the next move, on a board of so many empty points."""
-        left = self.left_s - lag_s
+        left, shortest = self.left_s - lag_s, max(SHORTEST * self.left_s, 1e-4)
         if self.stones:
-            return max(left / self.stones * 0.9, SHORTEST_S)
+            return max(left / self.stones * 0.9, shortest)
         moves_left = max(empty * 0.45, 12)
         share = left / moves_left + 0.8 * self.settings.increment_s
         if self.settings.overtime_s:
             share += 0.5 * self.settings.overtime_s / max(self.settings.stones, 1)
-        return max(min(share, left / 3), SHORTEST_S)
+        return max(min(share, left / 3), shortest)

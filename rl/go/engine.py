@@ -67,8 +67,13 @@ class Engine:
         timed = settings.main_s > 0 or settings.overtime_s > 0
         self.clocks = {c: Clock(settings) for c in (BLACK, WHITE)} if timed else {}
 
-    def search(self, limits: Limits, stop: Callable[[], bool] = never) -> None:
-        """Think until a limit is reached or `stop`, asked every PART_S, says so."""
+    def search(
+        self, limits: Limits, stop: Callable[[], bool] = never, *, choosing: bool = False
+    ) -> None:
+        """Think until a limit is reached or `stop`, asked every PART_S, says so.
+
+        Who is `choosing` a move stops when no other can have more visits in the time that is left.
+        """
         start, done = time.monotonic(), 0
         while True:
             count = max(FIRST_PART, int(self.rate * PART_S))
@@ -84,8 +89,16 @@ class Engine:
             rate = count / max(time.monotonic() - before, 1e-6)
             self.rate = (self.rate + rate) / 2 if self.rate else rate
             done += count
-            if stop():
+            if stop() or (choosing and self.decided(limits, start, done)):
                 return
+
+    def decided(self, limits: Limits, start: float, done: int) -> bool:
+        """Is it certain which move will have the most visits?"""
+        left = [float(limits.visits - done)] if limits.visits else []
+        if limits.seconds:
+            left.append(self.rate * (limits.seconds - (time.monotonic() - start)))
+        visits = [each.visits for each in self.player.thoughts(self.position).candidates[:2]]
+        return bool(left) and visits[0] - (visits[1] if len(visits) > 1 else 0) > min(left)
 
     def ponder(self, stop: Callable[[], bool]) -> None:
         """Think about the other's answers until `stop` says so."""
@@ -104,7 +117,7 @@ class Engine:
         """Return the move of a colour, None to resign; the move is not played yet."""
         start = time.monotonic()
         self.position.whose(colour)
-        self.search(self.limits_of(colour), stop)
+        self.search(self.limits_of(colour), stop, choosing=True)
         self.thoughts = self.player.thoughts(self.position)
         best = self.thoughts.best
         late = len(self.position.moves) >= self.position.size

@@ -91,8 +91,10 @@ def fresh(forest, g, node):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def best_move(prior, visits, total, value, count, explore, caution):
-    """Return the move that PUCT follows from a node, given its rows [A].
+def best_move(prior, visits, total, child, full, value, count, explore, caution):
+    """Return the move that PUCT follows from a node, given its rows [A]; -1 if there is none.
+
+    In a `full` forest only moves with a child are followed.
 
     Moves without visits are taken to be worth the node's value less `caution` times the root of
     the prior mass that was visited (KataGo's first-play urgency).
@@ -105,7 +107,7 @@ def best_move(prior, visits, total, value, count, explore, caution):
     scale = explore * np.sqrt(np.float64(count) + 1e-6)
     best, best_score = -1, -1e9
     for move in range(len(prior)):
-        if prior[move] < 0:
+        if prior[move] < 0 or (full and not child[move]):
             continue
         n = visits[move]
         score = (total[move] / n if n else unseen) + scale * prior[move] / (1 + n)
@@ -121,16 +123,18 @@ def descend(forest, g, k, board, stamps, explore, caution):
     root = forest.roots[g]
     copy(board, root, True)
     node, depth, size = 1, 0, root.size
+    full = forest.used[g] + 1 >= forest.state.shape[1]
     while forest.state[g, node] == KNOWN and depth < DEEPEST:
         move = forest.forced[g] if depth == 0 else -1
         if move < 0:
             move = best_move(
                 forest.prior[g, node], forest.visits[g, node], forest.total[g, node],
-                forest.value[g, node], forest.seen[g, node], explore, caution,
+                forest.child[g, node], full, forest.value[g, node], forest.seen[g, node],
+                explore, caution,
             )  # fmt: skip
+        if move < 0 or (full and not forest.child[g, node, move]):
+            break  # no room: what the node is worth is told once more
         if not forest.child[g, node, move]:
-            if forest.used[g] + 1 >= forest.state.shape[1]:
-                break  # no room: what the node is worth is told once more
             forest.used[g] += 1
             fresh(forest, g, forest.used[g])
             forest.child[g, node, move] = forest.used[g]

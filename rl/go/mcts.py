@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int, UInt8
+from torch import nn
 
 from rl.go import board, forest
 from rl.go.features import PLANES, draw_planes, straight_moves, turned
@@ -215,8 +216,8 @@ def halving(considered: int, simulations: int) -> list[int]:
     return plan[:simulations]
 
 
-def network_evaluator(network: GoNetwork, seed: int = 0) -> Evaluator:
-    """Return an evaluator that asks a network, each time turned one of eight ways by chance."""
+def network_evaluator(network: nn.Module, seed: int = 0) -> Evaluator:
+    """Return an evaluator that asks a GoNetwork, each time turned one of eight ways by chance."""
     rng, device = np.random.default_rng(seed), next(network.parameters()).device
 
     @torch.inference_mode()

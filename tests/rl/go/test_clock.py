@@ -1,0 +1,118 @@
+"""Time is spread, never run out of, and counted as servers count it."""
+
+import pytest
+
+from rl.go.board import BLACK, WHITE
+from rl.go.clock import Clock, TimeSettings
+from rl.go.engine import Engine, Limits
+from rl.go.player import PlayoutPlayer, RandomPlayer
+from rl.go.position import Position
+
+
+@pytest.mark.parametrize("main_s", [1.0, 30.0, 900.0])
+@pytest.mark.parametrize("moves", [10, 60, 150])
+def test_sudden_death_lasts_however_many_moves_there_are(main_s, moves):
+    clock = Clock(TimeSettings(main_s=main_s))
+    budgets = []
+    for move in range(moves):
+        budget_s = clock.budget_s(max(81 - move, 5))
+        budgets.append(budget_s)
+        clock.spend(budget_s + 0.0004)  # a little late, every time
+    assert clock.left_s > 0
+    assert sum(budgets[:30]) > 0.4 * main_s or moves < 30
+    assert max(budgets) < main_s / 10
+
+
+@pytest.mark.parametrize(
+    "settings, longest_s",
+    [
+        (TimeSettings(main_s=10.0, overtime_s=30.0, stones=5), 10.0),
+        (TimeSettings(overtime_s=30.0, stones=5), 10.0),
+        (TimeSettings(main_s=10.0, overtime_s=5.0, stones=1, periods=3), 5.0),
+        (TimeSettings(main_s=10.0, increment_s=2.0), 3.0),
+    ],
+)
+def test_overtime_lasts_for_ever(settings, longest_s):
+    clock = Clock(settings)
+    for _ in range(300):
+        budget_s = clock.budget_s(20)
+        assert 0 < budget_s <= longest_s
+        clock.spend(budget_s)
+        assert clock.left_s > 0 and clock.periods == settings.periods
+
+
+def test_overtime_by_hand():
+    canadian = Clock(TimeSettings(main_s=10.0, overtime_s=30.0, stones=3))
+    canadian.spend(12.0)  # two seconds into overtime
+    assert canadian.left_s == 28 and canadian.stones == 3
+    for _ in range(3):
+        canadian.spend(1.0)
+    assert canadian.left_s == 30 and canadian.stones == 3
+    japanese = Clock(TimeSettings(overtime_s=10.0, stones=1, periods=3))
+    japanese.spend(25.0)  # two periods are gone
+    assert japanese.periods == 1 and japanese.left_s == 10
+    japanese.tell(7.0, 2)
+    assert (japanese.left_s, japanese.stones, japanese.periods) == (7, 1, 2)
+    fischer = Clock(TimeSettings(main_s=10.0, increment_s=5.0))
+    fischer.spend(3.0)
+    assert fischer.left_s == 12
+
+
+def engine_of(player, **limits):
+    engine = Engine(player, Limits(**limits))
+    engine.new_game(Position(5, 0.5))
+    return engine
+
+
+def test_an_engine_keeps_to_its_visits():
+    engine = engine_of(PlayoutPlayer(memory_mb=8.0), visits=70, seconds=60.0)
+    move = engine.generate(BLACK)
+    assert engine.thoughts.visits <= 70 and move == engine.thoughts.best.move
+    assert engine.position.moves == []
+    engine.search(Limits(visits=70))
+    assert engine.player.thoughts(engine.position).visits == engine.thoughts.visits + 70
+
+
+def test_an_engine_stops_when_its_move_cannot_change():
+    engine = engine_of(PlayoutPlayer(memory_mb=8.0), visits=20_000)
+    engine.position.set_up([(BLACK, m) for m in range(25) if m not in (0, 2, 4, 20)])
+    engine.generate(WHITE)  # nothing but passing and suicide is left to White
+    assert engine.thoughts.visits < 10_000
+
+
+def test_an_engine_spends_its_clock_and_not_more():
+    engine = engine_of(PlayoutPlayer(memory_mb=8.0), seconds=60.0)
+    engine.search(Limits(visits=2_000))  # compiled, and the rate known
+    engine.set_time(TimeSettings(main_s=3.0))
+    for _ in range(10):
+        for colour in (BLACK, WHITE):
+            move = engine.generate(colour)
+            engine.position.play(engine.position.pass_move if move is None else move)
+    assert all(0 < clock.left_s < 3 for clock in engine.clocks.values())
+
+
+def test_who_is_lost_resigns_and_not_at_once():
+    engine = engine_of(PlayoutPlayer(memory_mb=8.0), visits=100)
+    position = Position(5, 60.5)  # komi that nobody makes up for
+    engine.new_game(position)
+    answers = []
+    for _ in range(12):
+        answers.append(engine.generate(BLACK))
+        if answers[-1] is None:
+            break
+        position.play(answers[-1])
+        position.play(next(m for m in range(25) if position.legal(m)))
+    assert answers[-1] is None and len(answers) > 3
+    engine.resign_below = 0.0
+    assert engine.generate(BLACK) is not None
+
+
+def test_who_is_ahead_passes_after_a_pass():
+    engine = engine_of(RandomPlayer(), visits=1)
+    engine.position.play(12)
+    engine.position.play(25)
+    assert engine.generate(BLACK) == 25
+    behind = engine_of(RandomPlayer(), visits=1)
+    behind.position.play(25)  # an empty board: komi wins for white
+    behind.position.komi = -0.5
+    assert behind.generate(WHITE) != 25
