@@ -5,8 +5,8 @@ https://doi.org/10.1126/science.aar6404, without normalisation; every other bloc
 channel a linear function of the board's mean and maximum of all channels (Wu 2019, section 3.2,
 https://arxiv.org/abs/1902.10565), by which far corners hear of each other.
 
-What surprises: without normalisation the blocks begin as identities (their last convolution is
-zero, as in Fixup, https://arxiv.org/abs/1901.09321), so that any depth trains from the start.
+What surprises: there is no normalisation, so each block's last convolution begins K times smaller,
+and the sum of K blocks is no larger than one (after Fixup, https://arxiv.org/abs/1901.09321).
 """
 
 import torch
@@ -63,7 +63,7 @@ class Tower(Trunk):
         self.strides = dict.fromkeys(("s1", "s2", "s3"), stride * spec.pool)
         orthogonal_(self)
         for block in built:
-            nn.init.zeros_(block.conv2.weight)
+            nn.init.orthogonal_(block.conv2.weight, 1 / blocks)
 
     def climb(
         self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None

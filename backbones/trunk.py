@@ -264,8 +264,8 @@ def refuse_mask(trunk: Trunk, mask: Tensor | None) -> None:
     kind = trunk.spec.norm_kind
     why = "max pooling mixes" if kind == "none" else f"{kind} norm counts"
     raise UserError(
-        f"{trunk.spec.name} takes no mask: its {why} in what lies outside; use the trunk plain or "
-        "impala without normalisation"
+        f"{trunk.spec.name} takes no mask: its {why} in what lies outside; use the trunk plain, "
+        "impala or tower without normalisation"
     )
 
 

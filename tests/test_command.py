@@ -247,7 +247,7 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_goes_on(runs):
         (["resume", "--extend", "much"], "much"),
         (["resume", "nonsense"], "is not a run"),
         (["board", "--port", "99999999"], "between 1 and 65535"),
-        (["bench", "go"], "choose one of ppo"),
+        (["bench", "chess"], "choose one of ppo"),
         (["runs", "--bogus"], "takes no arguments"),
         (["jobs", "x"], "takes no arguments"),
         (["train", "ppo", "--pool", "3"], "pools its input by 1, 2 or 4"),

@@ -90,6 +90,7 @@ class OurSide:
     def __init__(self, name: str, config: Config, seed: int) -> None:
         limits = Limits(visits=1 if name == "random" else config.visits, seconds=config.seconds)
         self.engine = Engine(build_player(name, seed=seed, memory_mb=128.0), limits)
+        self.engine.warm_up()
         self.main_s = config.main_s
 
     def begin(self, position: Position) -> None:

@@ -30,7 +30,7 @@ def draw(position: Position, colours: bool = True) -> str:
             cells.append(cell(position.at(move), move == last, move in marked, colours))
         line = "".join(cells)
         wood, plain = (WOOD, PLAIN) if colours else ("", "")
-        rows.append(f"{size - row:3}{wood}{line} {plain}{size - row:<3}".rstrip())
+        rows.append(f"{size - row:3}{wood}{line} {plain} {size - row:<3}".rstrip())
     rows.append(letters)
     return "\n".join(rows)
 
@@ -42,7 +42,7 @@ def cell(there: int, last: bool, star: bool, colours: bool) -> str:
         return mark + {EMPTY: "+" if star else ".", BLACK: "X", WHITE: "O"}[there]
     mark = f"{RED}▸" if last else " "
     ink = {EMPTY: INK, BLACK: BLACK_INK, WHITE: WHITE_INK}[there]
-    return f"{mark}{ink}{'╋' if star and there == EMPTY else '·' if there == EMPTY else '●'}"
+    return f"{mark}{ink}{'+' if star and there == EMPTY else '·' if there == EMPTY else '●'}"
 
 
 def bars(position: Position, thoughts: Thoughts) -> list[str]:

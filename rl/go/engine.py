@@ -61,6 +61,13 @@ class Engine:
         self.player.forget()
         self.set_time(self.settings)
 
+    def warm_up(self) -> None:
+        """Let the compiler work now and not in the time of the first move."""
+        self.new_game(Position(self.position.size))
+        self.search(Limits(visits=8))
+        self.final_score()
+        self.rate = 0.0
+
     def set_time(self, settings: TimeSettings) -> None:
         """Start both clocks; settings without any time stop them."""
         self.settings = settings

@@ -90,6 +90,7 @@ class Table:
         if config.engine == "random":
             limits = Limits(visits=1)
         self.engine = Engine(build_player(config.engine, seed=config.seed), limits)
+        self.engine.warm_up()
         self.engine.new_game(position)
         self.mine = BLACK if config.colour == "black" else WHITE
         self.said = ""  # how it ended, before counting: B+R

@@ -7,7 +7,7 @@ own results an edge keeps those of all playouts below its node in which the same
 point later, and trusts them while its own are few. New edges begin with made-up results that know
 a little Go (section 5): atari answers, patterns, the neighbourhood of the last move, own eyes.
 
-One node is 16 bytes and one edge 40; a node has an edge for each legal move. A tree that is full
+One node is 16 bytes and one edge 36; a node has an edge for each legal move. A tree that is full
 grows no more but is still searched. After a move the part below it is kept (`keep_below`).
 """
 
@@ -32,7 +32,6 @@ EDGE = np.dtype(
     [
         ("point", "i4"), ("child", "i4"), ("visits", "f4"), ("wins", "f4"), ("score", "f4"),
         ("prior_visits", "f4"), ("prior_wins", "f4"), ("later_visits", "f4"), ("later_wins", "f4"),
-        ("unused", "i4"),
     ],
     align=True,
 )  # fmt: skip

@@ -89,11 +89,8 @@ def build_engine(config: Config) -> Engine:
         build_player(config.run, seed=seed, memory_mb=config.memory_mb), limits,
         resign_below=config.resign_below,
     )  # fmt: skip
-    # The compiler works now and not in the time of the first move.
-    engine.search(Limits(visits=8))
-    engine.final_score()
+    engine.warm_up()
     engine.new_game(Position(config.size, config.komi, NAMED_RULES[config.rules]))
-    engine.rate = 0.0
     return engine
 
 

@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from backbones.cnn import build_trunk
 from backbones.norm import make_norm
+from backbones.tower import pool_board
 from backbones.training.errors import UserError
 from backbones.trunk import NAMES, NORMS, TrunkSpec, apply_mask, flattened, max_pool_bytes, pick
 
@@ -101,7 +102,7 @@ def test_byte_pooling_equals_torchs(size):
     assert torch.equal(max_pool_bytes(picture, size).float(), expected)
 
 
-@pytest.mark.parametrize("name", ["plain", "impala"])
+@pytest.mark.parametrize("name", ["plain", "impala", "tower"])
 def test_what_lies_outside_the_mask_never_reaches_the_inside(name):
     spec = TrunkSpec(name=name, width=0.25, stem_stride=1, stage_stride=1, mean=(0.5,), std=(1.0,))
     trunk = build_trunk(spec)
@@ -115,7 +116,8 @@ def test_what_lies_outside_the_mask_never_reaches_the_inside(name):
         assert_close(large[stage][:, :, :9, :9], small[stage], atol=1e-5, rtol=1e-4)
 
 
-REFUSING = [(name, "") for name in NAMES[3:]] + [("plain", "batch"), ("plain", "group")]
+REFUSING = [(name, "") for name in NAMES[3:] if name != "tower"]
+REFUSING += [("plain", "batch"), ("plain", "group")]
 
 
 @pytest.mark.parametrize(("name", "norm"), REFUSING)
@@ -244,3 +246,18 @@ def test_flattening_gives_the_gradient_in_the_layout_of_the_maps():
         seen.append(leaf.grad)
     assert torch.equal(seen[1], seen[3])
     assert torch.equal(seen[1], weight.view(2, 3, 5, 5))
+
+
+def test_a_tower_has_as_many_blocks_as_are_asked_for_and_other_trunks_none():
+    tower = build_trunk(TrunkSpec(name="tower", in_channels=3, width=0.25, blocks=5))
+    assert len(tower.s2) + len(tower.s3) == 5 and tower.channels["s3"] == 16
+    for spec in ({"name": "plain", "blocks": 5}, {"name": "tower", "blocks": -1}):
+        with pytest.raises(UserError, match="blocks"):
+            TrunkSpec(**spec)
+
+
+def test_pooling_a_board_is_a_mean_and_a_maximum_of_its_inside():
+    maps = torch.tensor([[[[1.0, 2.0], [6.0, 50.0]]]])
+    mask = torch.tensor([[[[1.0, 1.0], [1.0, 0.0]]]])
+    assert pool_board(maps, mask).tolist() == [[3.0, 6.0]]
+    assert pool_board(maps, None).tolist() == [[14.75, 50.0]]

@@ -167,11 +167,11 @@ def test_a_board_is_drawn_with_its_last_move():
         position.play(read_vertex(word, 5))
     assert draw(position, colours=False).split("\n") == [
         "    A B C D E",
-        "  5 . . . . . 5",
-        "  4 . . .>O . 4",
-        "  3 . . X . . 3",
-        "  2 . . . . . 2",
-        "  1 . . . . . 1",
+        "  5 . . . . .  5",
+        "  4 . . .>O .  4",
+        "  3 . . X . .  3",
+        "  2 . . . . .  2",
+        "  1 . . . . .  1",
         "    A B C D E",
     ]
     assert "\033[" in draw(position)
