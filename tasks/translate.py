@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
@@ -220,13 +219,9 @@ class Translate(Task):
         target = batch["target"]
         begin = torch.full_like(target[:, :1], BEGIN)
         tokens = torch.cat([begin, target], 1)[:, :-1]
-        logits = model(batch["source"], batch["source_length"], tokens)
-        # Zero where the target is over; with fp32 logits, whatever the matrices are in.
-        loss = F.cross_entropy(
-            logits.float().flatten(0, 1), target.T.flatten(), reduction="none",
-            ignore_index=PAD, label_smoothing=self.config.label_smoothing,
-        )  # fmt: skip
-        return loss.view(target.T.shape).sum(0)
+        smoothing = self.config.label_smoothing
+        source = batch["source"], batch["source_length"]
+        return model(*source, tokens, target, smoothing).sum(1)  # type: ignore[no-any-return]
 
     def predict(self, model: Any, batch: Batch) -> Int64[Tensor, "B T"]:
         """Return the pieces of the best translations, padded."""

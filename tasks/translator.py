@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from backbones.attention import Attention
 from backbones.decoding import State
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
+from backbones.output import output_cross_entropy
 from tasks.data.vocabulary import PAD
 
 
@@ -53,12 +54,11 @@ class Translator(nn.Module):
             )
         return state, self.dropout(memory), inside.T
 
-    def write(
+    def follow(
         self, tokens: Int64[Tensor, "B T"], state: State, memory: Float[Tensor, "S B D"],
         inside: Bool[Tensor, "S B"],
-    ) -> tuple[Float[Tensor, "T B V"], State, Float[Tensor, "B T S"] | None]:  # fmt: skip
-        """Return the logits of what follows each token, the state after them, and where the
-        writer looked."""
+    ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:  # fmt: skip
+        """Return what the writer makes of each token, the state after them, and where it looked."""
         embedded = self.dropout(self.embedding(tokens).transpose(0, 1))
         hidden, cell = (part.contiguous() for part in state)
         out, after = self.decoder(embedded, (hidden, cell))
@@ -66,11 +66,25 @@ class Translator(nn.Module):
         if self.attention is not None:
             out, weights = self.attention(out, memory, inside)
             out = self.dropout(out)
+        return out, after, weights
+
+    def write(
+        self, tokens: Int64[Tensor, "B T"], state: State, memory: Float[Tensor, "S B D"],
+        inside: Bool[Tensor, "S B"],
+    ) -> tuple[Float[Tensor, "T B V"], State, Float[Tensor, "B T S"] | None]:  # fmt: skip
+        """Return the logits of what follows each token, the state after them, and where the
+        writer looked."""
+        out, after, weights = self.follow(tokens, state, memory, inside)
         return F.linear(out, self.embedding.weight, self.bias), after, weights
 
     def forward(
         self, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"],
-        tokens: Int64[Tensor, "B T"],
-    ) -> Float[Tensor, "T B V"]:  # fmt: skip
-        """Return the logits of what follows each token of a target."""
-        return self.write(tokens, *self.read(source, length))[0]
+        tokens: Int64[Tensor, "B T"], target: Int64[Tensor, "B T"], smoothing: float,
+    ) -> Float[Tensor, "B T"]:  # fmt: skip
+        """Return the loss of every target piece after `tokens`, 0 where the target is over."""
+        out = self.follow(tokens, *self.read(source, length))[0]
+        loss = output_cross_entropy(
+            out.flatten(0, 1), self.embedding.weight, self.bias, target.T.flatten(),
+            ignore=PAD, smoothing=smoothing,
+        )  # fmt: skip
+        return loss.view(target.T.shape).T

@@ -1,0 +1,66 @@
+"""The output of a language model and its loss in one: scores of all words that are never all there.
+
+Letters: R rows (places where a word is to be told), D numbers of a row, V words.
+
+Scores in fp32 of R x V would be the largest tensors of a training step, and every step of a softmax
+would walk over them: a fifth of a translator's update on two CPU cores. Here a few rows at a time
+are scored, while they fit the cache; kept for the backward pass is only the gradient, in the number
+format of the matrices.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from backbones.training.precision import compute_dtype
+
+ROWS_AT_A_TIME = 256
+
+
+class OutputCrossEntropy(torch.autograd.Function):
+    """Cross-entropy of a linear output layer; see `output_cross_entropy`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float
+    ) -> Tensor:
+        dtype = compute_dtype(weight.dtype, weight.device.type)
+        rows, matrix = rows.to(dtype), weight.to(dtype)
+        losses = torch.empty(len(rows), device=rows.device)
+        slopes = rows.new_empty(len(rows), len(matrix))
+        for start in range(0, len(rows), ROWS_AT_A_TIME):
+            part = slice(start, start + ROWS_AT_A_TIME)
+            logits = (rows[part] @ matrix.T).float().add_(bias)
+            wanted = target[part, None]
+            log_sum = logits.logsumexp(1, keepdim=True)
+            losses[part] = (
+                log_sum - (1 - smoothing) * logits.gather(1, wanted)
+                - smoothing * logits.mean(1, keepdim=True)
+            ).squeeze(1)  # fmt: skip
+            slope = logits.sub_(log_sum).exp_().sub_(smoothing / len(matrix))
+            slope.scatter_add_(1, wanted, torch.full_like(log_sum, smoothing - 1))
+            slopes[part] = slope
+        ctx.save_for_backward(rows, matrix, slopes)
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        rows, matrix, slopes = ctx.saved_tensors
+        slopes = slopes * grads[0][:, None].to(slopes.dtype)
+        return slopes @ matrix, (slopes.T @ rows).float(), slopes.sum(0, dtype=torch.float32), None, None
+
+
+def output_cross_entropy(
+    rows: Float[Tensor, "R D"], weight: Float[Tensor, "V D"], bias: Float[Tensor, "V"],
+    target: Int64[Tensor, "R"], *, ignore: int, smoothing: float = 0.0,
+) -> Float[Tensor, "R"]:  # fmt: skip
+    """Return the fp32 cross-entropy of each row's word under the softmax of rows @ weight.T + bias.
+
+    Rows whose target is `ignore` cost nothing and have loss 0. `smoothing` is the share of the
+    target that is spread over all words, as in torch's `label_smoothing`.
+    """
+    inside = (target != ignore).nonzero()[:, 0]
+    losses = OutputCrossEntropy.apply(rows[inside], weight, bias, target[inside], smoothing)
+    return torch.zeros(len(target), device=rows.device).index_copy(0, inside, losses)  # type: ignore[no-any-return]
