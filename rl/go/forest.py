@@ -124,7 +124,7 @@ def descend(forest, g, k, board, stamps, explore, caution):
     copy(board, root, True)
     node, depth, size = 1, 0, root.size
     full = forest.used[g] + 1 >= forest.state.shape[1]
-    while forest.state[g, node] == KNOWN and depth < DEEPEST:
+    while forest.state[g, node] == KNOWN and depth < DEEPEST - 1:
         move = forest.forced[g] if depth == 0 else -1
         if move < 0:
             move = best_move(
@@ -142,8 +142,7 @@ def descend(forest, g, k, board, stamps, explore, caution):
         depth += 1
         play(board, move_to_point(move, size))
         node = forest.child[g, node, move]
-    forest.path_node[g, k, depth if depth < DEEPEST else DEEPEST - 1] = node
-    forest.depth[g, k] = depth
+    forest.path_node[g, k, depth], forest.depth[g, k] = node, depth
     if forest.state[g, node] == WAITING:
         forest.outcome[g, k] = COLLIDED
         return
@@ -181,8 +180,7 @@ def tell(forest, g, k, value, waited):
     The leaf's value is that of who is to play there, so the edge into it gets the opposite.
     """
     depth = forest.depth[g, k]
-    if depth < DEEPEST:
-        forest.seen[g, forest.path_node[g, k, depth]] += 1
+    forest.seen[g, forest.path_node[g, k, depth]] += 1
     for d in range(depth - 1, -1, -1):
         value = -value
         node, move = forest.path_node[g, k, d], forest.path_move[g, k, d]
