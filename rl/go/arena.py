@@ -120,7 +120,7 @@ class GtpSide:
         for line in (f"boardsize {self.size}", "clear_board", f"komi {position.komi:g}"):
             self.engine.ask(line)
         if self.main_s:
-            self.engine.ask(f"time_settings {self.main_s:g} 0 0")
+            self.engine.ask(f"time_settings {int(self.main_s)} 0 0")
         for colour, move in position.moves:
             self.played(colour, move)
 
@@ -129,7 +129,7 @@ class GtpSide:
 
     def choose(self, colour: int, left_s: float) -> int | None:
         if self.main_s:
-            self.engine.ask(f"time_left {colour_name(colour)} {left_s:.1f} 0")
+            self.engine.ask(f"time_left {colour_name(colour)} {int(left_s)} 0")
         answer = self.engine.ask(f"genmove {colour_name(colour)}")
         # Programs know a move that they chose, so it is not told again.
         return None if answer.lower() == "resign" else read_vertex(answer, self.size)
