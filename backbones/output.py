@@ -49,7 +49,13 @@ class OutputCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         rows, matrix, slopes = ctx.saved_tensors
         slopes = slopes * grads[0][:, None].to(slopes.dtype)
-        return slopes @ matrix, (slopes.T @ rows).float(), slopes.sum(0, dtype=torch.float32), None, None
+        return (
+            slopes @ matrix,
+            (slopes.T @ rows).float(),
+            slopes.sum(0, dtype=torch.float32),
+            None,
+            None,
+        )
 
 
 def output_cross_entropy(

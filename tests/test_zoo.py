@@ -16,7 +16,8 @@ from tasks.evaluate import load_model
 from tasks.worlds.digits import digits
 
 ZOO = sorted(p.parent for p in (Path(__file__).parents[1] / "runs" / "zoo").glob("*/config.json"))
-MNIST = Path(os.environ.get("ARCADIA_DATA", "/nowhere")) / "mnist"
+DATA = Path(os.environ.get("ARCADIA_DATA", "/nowhere"))
+LARGEST = {"translate-en-de": 15_000_000}  # bytes; others are smaller
 
 
 def package(folder: Path) -> str:
@@ -25,12 +26,12 @@ def package(folder: Path) -> str:
 
 
 def test_there_is_something_for_a_start():
-    assert {"pong", "breakout", "mnist"} <= {folder.name for folder in ZOO}
+    assert {"pong", "breakout", "mnist", "translate-en-de"} <= {folder.name for folder in ZOO}
 
 
 @pytest.mark.parametrize("folder", ZOO, ids=lambda p: p.name)
 def test_it_is_small_and_its_card_says_where_it_comes_from(folder):
-    assert size_bytes(folder) < 3_000_000
+    assert size_bytes(folder) < LARGEST.get(folder.name, 3_000_000)
     about = json.loads((folder / "config.json").read_text())
     assert about["command"].startswith("arcadia train") and about["commit"] and about["hardware"]
 
@@ -52,9 +53,23 @@ def test_the_reader_of_digits_reads_drawn_ones_too():
     assert float((answers == torch.from_numpy(label)).float().mean()) > 0.7
 
 
-@pytest.mark.skipif(not MNIST.exists(), reason="$ARCADIA_DATA has no mnist")
+@pytest.mark.skipif(not (DATA / "mnist").exists(), reason="$ARCADIA_DATA has no mnist")
 def test_the_reader_of_digits_errs_as_seldom_as_its_card_says(capsys):
     card = json.loads((Path(ZOO[0]).parent / "mnist" / "eval.json").read_text())
     assert arcadia.main(["eval", "zoo/mnist", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["score"] == pytest.approx(card["score"], abs=0.02)
+
+
+def test_the_translator_translates():
+    (answer,) = arcadia.load("zoo/translate-en-de").predict(["a man is riding a bicycle ."])
+    assert "mann" in answer["text"] and "fahrrad" in answer["text"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "multi30k").exists(), reason="$ARCADIA_DATA has no multi30k")
+def test_the_translator_translates_as_well_as_its_card_says(capsys):
+    card = json.loads((Path(ZOO[0]).parent / "translate-en-de" / "eval.json").read_text())
+    assert arcadia.main(["eval", "zoo/translate-en-de", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["score"] == pytest.approx(card["score"], abs=0.5) and result["score"] > 33

@@ -66,8 +66,8 @@ def owners(colour, size, owner):
 @no_type_check
 def area_score(board):
     """Return Black's points less White's by Tromp-Taylor, without komi; all stones are alive."""
-    owner = np.empty(POINTS, np.int8)
-    owners(board.colour, board.size, owner)
+    owner = np.empty(POINTS, np.int32)
+    owners(board.colour.copy(), board.size, owner)
     score = 0
     for point in range((board.size + 2) * (board.size + 2)):
         score += (owner[point] == BLACK) - (owner[point] == WHITE)
@@ -83,7 +83,7 @@ def territory_score(board, dead):
     nobody's. As in the Japanese rules but for eyes in seki, which count here.
     """
     width = board.size + 2
-    colour, owner = board.colour.copy(), np.empty(POINTS, np.int8)
+    colour, owner = board.colour.copy(), np.empty(POINTS, np.int32)
     score = board.captured[BLACK] - board.captured[WHITE]
     for point in range(width * width):
         if dead[point] and (colour[point] == BLACK or colour[point] == WHITE):
@@ -114,7 +114,7 @@ def pass_alive(board, owner):
             there = board.colour[point]
             if there != colour and there != OUTSIDE and not labels[point]:
                 regions += 1
-                flood(board.colour, width, point, 1 << colour, regions, labels, stack)
+                flood(board.colour.copy(), width, point, 1 << colour, regions, labels, stack)
         benson(board, colour, labels, regions, owner)
 
 

@@ -33,9 +33,9 @@ BLOOM = 64  # words of 64 bits that say which boards cannot have been there
 
 BOARD = np.dtype(
     [
-        ("size", "i4"), ("ko_rule", "i4"), ("suicide", "i4"), ("to_play", "i4"),
-        ("ply", "i4"), ("passes", "i4"), ("ko", "i4"), ("num_empty", "i4"),
-        ("last", "i4", 8), ("captured", "i4", 3),
+        ("size", "i8"), ("ko_rule", "i8"), ("suicide", "i8"), ("to_play", "i8"),
+        ("ply", "i8"), ("passes", "i8"), ("ko", "i8"), ("num_empty", "i8"),
+        ("last", "i8", 8), ("captured", "i8", 3),
         ("colour", "i1", POINTS), ("head", "i2", POINTS), ("following", "i2", POINTS),
         ("stones", "i2", POINTS), ("libs", "i2", POINTS), ("sums", "i4", POINTS),
         ("squares", "i4", POINTS), ("empty", "i2", POINTS), ("place", "i2", POINTS),
@@ -45,7 +45,9 @@ BOARD = np.dtype(
     align=True,
 )  # fmt: skip
 """A game. `ko` is the point that simple ko forbids, `last` the latest points, newest first, -1 for
-none, `captured` the stones that each colour has taken, `history` the keys of all boards so far."""
+none, `captured` the stones that each colour has taken, `history` the keys of all boards so far.
+
+What is given to compiled functions is int64: they would be compiled again for every other kind."""
 
 KEYS = np.random.default_rng(20_260_801).integers(0, 2**64, (3, POINTS), np.uint64)
 TURN = KEYS[0, 1]  # told apart from the same board with the other side to move
@@ -126,7 +128,7 @@ def lives(board, point, colour):
         there = board.colour[beside]
         if there == EMPTY:
             return True
-        if there != OUTSIDE and (there == colour) != in_atari(board, board.head[beside]):
+        if there != OUTSIDE and (there == colour) != in_atari(board, np.int64(board.head[beside])):
             return True
     return False
 
@@ -150,9 +152,9 @@ def legal(board, point):
     steps = (-width, -1, 1, width)
     for i in range(4):
         beside = point + steps[i]
-        if board.colour[beside] != loser or not in_atari(board, board.head[beside]):
+        if board.colour[beside] != loser or not in_atari(board, np.int64(board.head[beside])):
             continue
-        alone, head, seen = False, board.head[beside], False
+        alone, head, seen = False, np.int64(board.head[beside]), False
         for j in range(i):
             other = point + steps[j]
             seen |= board.colour[other] == loser and board.head[other] == head
@@ -170,7 +172,7 @@ def merge(board, into, other):
     point = other
     while True:
         board.head[point] = into
-        point = board.following[point]
+        point = np.int64(board.following[point])
         if point == other:
             break
     board.following[into], board.following[other] = board.following[other], board.following[into]
@@ -185,7 +187,7 @@ def merge(board, into, other):
 @no_type_check
 def take_off(board, head):
     """Take a chain off the board; return its number of stones."""
-    width, point, stones = board.size + 2, head, board.stones[head]
+    width, point, stones = board.size + 2, head, np.int64(board.stones[head])
     board.key ^= board.chain_key[head]
     board.captured[3 - board.colour[head]] += stones
     while True:
@@ -199,7 +201,7 @@ def take_off(board, head):
             board.libs[beside] += 1
             board.sums[beside] += point
             board.squares[beside] += point * point
-        point = board.following[point]
+        point = np.int64(board.following[point])
         if point == head:
             break
     return stones
@@ -235,14 +237,14 @@ def put(board, point, colour):
         beside = point + step
         there = board.colour[beside]
         if there == colour:
-            ours, theirs = board.head[point], board.head[beside]
+            ours, theirs = np.int64(board.head[point]), np.int64(board.head[beside])
             if ours != theirs:
                 if board.stones[ours] < board.stones[theirs]:
                     ours, theirs = theirs, ours
                 merge(board, ours, theirs)
         elif there == 3 - colour and board.libs[board.head[beside]] == 0:
-            died += take_off(board, board.head[beside])
-    ours = board.head[point]
+            died += take_off(board, np.int64(board.head[beside]))
+    ours = np.int64(board.head[point])
     board.ko = PASS
     if board.libs[ours] == 0:
         return take_off(board, ours)
@@ -293,23 +295,36 @@ def over(board):
 
 @njit(cache=True, nogil=True)
 @no_type_check
+def bring(to, source, count):
+    """Copy the first numbers of an array: a slice would do, and compile eight times as long."""
+    for i in range(count):
+        to[i] = source[i]
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
 def copy(to, board, history):
     """Copy a game; without its history when that is not needed (playouts)."""
     to.size, to.ko_rule, to.suicide, to.to_play = (
         board.size, board.ko_rule, board.suicide, board.to_play)  # fmt: skip
     to.ply, to.passes, to.ko, to.num_empty = board.ply, board.passes, board.ko, board.num_empty
     to.key = board.key
-    to.last[:], to.captured[:] = board.last, board.captured
     points = (board.size + 2) * (board.size + 2)
-    to.colour[:points], to.head[:points] = board.colour[:points], board.head[:points]
-    to.following[:points], to.stones[:points] = board.following[:points], board.stones[:points]
-    to.libs[:points], to.sums[:points] = board.libs[:points], board.sums[:points]
-    to.squares[:points], to.place[:points] = board.squares[:points], board.place[:points]
-    to.chain_key[:points] = board.chain_key[:points]
-    to.empty[: board.num_empty] = board.empty[: board.num_empty]
+    bring(to.colour, board.colour, points)
+    bring(to.head, board.head, points)
+    bring(to.following, board.following, points)
+    bring(to.stones, board.stones, points)
+    bring(to.libs, board.libs, points)
+    bring(to.sums, board.sums, points)
+    bring(to.squares, board.squares, points)
+    bring(to.place, board.place, points)
+    bring(to.chain_key, board.chain_key, points)
+    bring(to.empty, board.empty, board.num_empty)
+    bring(to.last, board.last, np.int64(8))
+    bring(to.captured, board.captured, np.int64(3))
     if history:
-        to.bloom[:] = board.bloom
-        to.history[: board.ply + 1] = board.history[: board.ply + 1]
+        bring(to.bloom, board.bloom, np.int64(BLOOM))
+        bring(to.history, board.history, board.ply + 1)
 
 
 @njit(cache=True, nogil=True)
@@ -320,7 +335,7 @@ def mark_legal(board, mask):
     mask[: size * size] = False
     mask[size * size] = True
     for i in range(board.num_empty):
-        point = board.empty[i]
+        point = np.int64(board.empty[i])
         if legal(board, point):
             mask[point_to_move(point, size)] = True
             count += 1

@@ -96,7 +96,7 @@ def see(board, komi, planes, mask, stamps):
     mask[:] = False
     mask[size * size] = True
     for i in range(board.num_empty):
-        point = board.empty[i]
+        point = np.int64(board.empty[i])
         y, x = point // (size + 2) - 1, point % (size + 2) - 1
         if legal(board, point):
             mask[y * size + x] = True

@@ -204,7 +204,7 @@ class PlayoutPlayer:
         visits = float(edge["visits"])
         made_up = float(edge["prior_wins"]) / max(float(edge["prior_visits"]), 1e-9)
         return Candidate(
-            int(board.point_to_move(edge["point"], size)), int(visits),
+            int(board.point_to_move(int(edge["point"]), size)), int(visits),
             float(edge["wins"]) / visits if visits else made_up,
             float(edge["score"]) / max(visits, 1.0), prior,
             [int(board.point_to_move(point, size)) for point in line],

@@ -39,7 +39,7 @@ def random_below(rng, n):
 @no_type_check
 def chance(rng, probability):
     """Return True with a probability."""
-    return random_below(rng, 1 << 20) < probability * (1 << 20)
+    return random_below(rng, np.int64(1 << 20)) < probability * (1 << 20)
 
 
 @njit(cache=True, nogil=True)
@@ -75,7 +75,7 @@ def self_atari(board, point, colour):
         if there == EMPTY:
             found = beside
         elif there == colour:
-            head, near = board.head[beside], 0
+            head, near = np.int64(board.head[beside]), 0
             for other in steps:
                 near += board.colour[point + other] == colour and board.head[point + other] == head
             libs = board.libs[head] - near
@@ -86,7 +86,7 @@ def self_atari(board, point, colour):
             if libs * squares != total * total:
                 return False
             found = total // libs
-        elif there != OUTSIDE and in_atari(board, board.head[beside]):
+        elif there != OUTSIDE and in_atari(board, np.int64(board.head[beside])):
             return False
         else:
             continue
@@ -102,26 +102,26 @@ def atari_answers(board, last, colour, found):
     """Write into `found` the moves of `colour` that answer the last one by capturing its chain or
     by saving an own chain that it put into atari; return how many.
     """
-    width, count = board.size + 2, 0
-    if board.colour[last] == 3 - colour and in_atari(board, board.head[last]):
-        head = board.head[last]
+    width, count = board.size + 2, np.int64(0)
+    if board.colour[last] == 3 - colour and in_atari(board, np.int64(board.head[last])):
+        head = np.int64(board.head[last])
         count = add(board, board.sums[head] // board.libs[head], colour, found, count)
     for step in (-width, -1, 1, width):
         beside = last + step
-        if board.colour[beside] != colour or not in_atari(board, board.head[beside]):
+        if board.colour[beside] != colour or not in_atari(board, np.int64(board.head[beside])):
             continue
-        head = board.head[beside]
+        head = np.int64(board.head[beside])
         flight = board.sums[head] // board.libs[head]
         if not self_atari(board, flight, colour):
             count = add(board, flight, colour, found, count)
         point = head
         while True:  # what stands beside the chain and is in atari itself
             for other in (-width, -1, 1, width):
-                theirs = board.head[point + other]
+                theirs = np.int64(board.head[point + other])
                 if board.colour[point + other] == 3 - colour and in_atari(board, theirs):
                     taking = board.sums[theirs] // board.libs[theirs]
                     count = add(board, taking, colour, found, count)
-            point = board.following[point]
+            point = np.int64(board.following[point])
             if point == head:
                 break
     return count
@@ -161,7 +161,7 @@ def fits_pattern(board, point):
 @no_type_check
 def pattern_answers(board, last, colour, found):
     """Write into `found` the moves beside the last one that make a pattern; return how many."""
-    width, count = board.size + 2, 0
+    width, count = board.size + 2, np.int64(0)
     for step in (-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1):
         point = last + step
         if board.colour[point] == EMPTY and fits_pattern(board, point):
@@ -175,19 +175,19 @@ def pattern_answers(board, last, colour, found):
 def choose(board, colour, last, sense, rng, found):
     """Return the next move of a playout, PASS if all others are bad; `found` is room for 16."""
     if sense and last > PASS:
-        count = 0
+        count = np.int64(0)
         if chance(rng, HEED_ATARI):
             count = atari_answers(board, last, colour, found)
         if count == 0 and chance(rng, HEED_PATTERN):
             count = pattern_answers(board, last, colour, found)
         if count:
-            return found[random_below(rng, count)]
-    empty, refused = board.num_empty, PASS
+            return np.int64(found[random_below(rng, count)])
+    empty, refused = board.num_empty, np.int64(PASS)
     if empty == 0:
-        return PASS
+        return np.int64(PASS)
     place = random_below(rng, empty)
     for _ in range(empty):
-        point = board.empty[place]
+        point = np.int64(board.empty[place])
         place = place + 1 if place + 1 < empty else 0
         if point == board.ko or is_eye(board, point, colour) or not lives(board, point, colour):
             continue
@@ -196,7 +196,7 @@ def choose(board, colour, last, sense, rng, found):
             continue
         return point
     # Nothing but self-atari is left: often a seki, better left alone.
-    return PASS if sense or refused == PASS else refused
+    return np.int64(PASS) if sense else refused
 
 
 @njit(cache=True, nogil=True)

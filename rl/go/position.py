@@ -217,7 +217,7 @@ class Position:
         mask[[board.move_to_point(move, self.size) for move in dead]] = True
         if self.rules.scoring == "territory":
             return float(area.territory_score(self.board, mask)) - self.komi
-        owned = np.empty(board.POINTS, np.int8)
+        owned = np.empty(board.POINTS, np.int32)
         colour = np.where(mask & (self.board["colour"] < 3), EMPTY, self.board["colour"])
         area.owners(colour.astype(np.int8), self.size, owned)
         inside = owned[self.points()]
@@ -230,7 +230,7 @@ class Position:
 
     def alive_for_ever(self) -> np.ndarray:
         """Return for each point whose it stays if they only pass: BLACK, WHITE or EMPTY."""
-        owner = np.empty(board.POINTS, np.int8)
+        owner = np.empty(board.POINTS, np.int32)
         area.pass_alive(self.board, owner)
         return owner[self.points()]
 

@@ -75,7 +75,7 @@ def expand(nodes, edges, used, node, board, knowing, found):
     first, colour, last = used[1], board.to_play, board.last[0]
     count = 0
     for i in range(board.num_empty):
-        point = board.empty[i]
+        point = np.int64(board.empty[i])
         if (knowing and is_eye(board, point, colour)) or not legal(board, point):
             continue
         edge = edges[first + count]
@@ -113,7 +113,7 @@ def know(board, point, colour, last, edge):
         visits, wins = visits + 10, wins + 10
     for step in (-width, -1, 1, width):
         there = board.colour[point + step]
-        if there == 3 - colour and in_atari(board, board.head[point + step]):
+        if there == 3 - colour and in_atari(board, np.int64(board.head[point + step])):
             visits, wins = visits + 15, wins + 15
             break
     if last > PASS:
@@ -187,7 +187,7 @@ def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng,
     copy(board, root, True)
     # Who asks after two passes wants to play on: the next pass ends the game again.
     board.passes = min(board.passes, 1)
-    node, depth = 1, 0
+    node, depth = np.int64(1), 0
     grown = False
     while depth < DEEPEST and not over(board):
         if nodes[node].edges == 0:
@@ -197,7 +197,7 @@ def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng,
                 break
             grown = True
         i = best_edge(nodes, edges, node, rave)
-        play(board, edges[i].point)
+        play(board, np.int64(edges[i].point))
         path[depth] = i
         depth += 1
         if edges[i].child == 0:
@@ -208,10 +208,10 @@ def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng,
             fresh.first = fresh.edges = fresh.visits = 0
             fresh.to_play = board.to_play
             edges[i].child = used[0]
-        node = edges[i].child
+        node = np.int64(edges[i].child)
     first[:] = EMPTY
     if over(board):
-        owners(board.colour, board.size, owner)
+        owners(board.colour.copy(), board.size, owner)
         score = -komi
         for point in range((board.size + 2) * (board.size + 2)):
             owner[point] = (owner[point] == BLACK) - (owner[point] == WHITE)
@@ -232,10 +232,10 @@ def tell(nodes, edges, path, depth, black, score, rave, first):
     `first[P]` says who played where in the playout; the path's own moves are added from its end.
     """
     node_of = np.empty(DEEPEST + 1, np.int32)
-    node = 1
+    node = np.int64(1)
     for d in range(depth):
         node_of[d] = node
-        node = edges[path[d]].child
+        node = np.int64(edges[path[d]].child)
     if node:
         nodes[node].visits += 1
     for d in range(depth - 1, -1, -1):
