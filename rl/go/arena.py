@@ -89,7 +89,8 @@ class OurSide:
 
     def __init__(self, name: str, config: Config, seed: int) -> None:
         limits = Limits(visits=1 if name == "random" else config.visits, seconds=config.seconds)
-        self.engine = Engine(build_player(name, seed=seed, memory_mb=128.0), limits)
+        player = build_player(name, seed=seed, memory_mb=128.0)
+        self.engine = Engine(player, limits, Position(config.size))
         self.engine.warm_up()
         self.main_s = config.main_s
 
@@ -163,6 +164,8 @@ def opened(config: Config, pair: int) -> Position:
     position, rng = Position(config.size, config.komi), random.Random(f"{config.seed} {pair}")
     for _ in range(config.opening):
         legal = [m for m in range(position.pass_move) if position.legal(m)]
+        if not legal:
+            break
         position.play(rng.choice(legal))
     return position
 

@@ -68,4 +68,6 @@ class Clock:
         share = left / moves_left + 0.8 * self.settings.increment_s
         if self.settings.overtime_s:
             share += 0.5 * self.settings.overtime_s / max(self.settings.stones, 1)
-        return max(min(share, left / 3), shortest)
+        # With overtime behind it the main time may run out within a move.
+        beyond = 0.8 * self.settings.overtime_s / max(self.settings.stones, 1)
+        return max(min(share, left / 3), beyond, shortest)

@@ -89,8 +89,9 @@ class Engine:
             if limits.seconds:
                 left_s = limits.seconds - (time.monotonic() - start)
                 count = min(count, int(self.rate * left_s) if self.rate else FIRST_PART)
-            if count <= 0:
+            if count <= 0 and done:
                 return
+            count = max(count, 1)  # however little time there is, a move is looked for
             before = time.monotonic()
             self.player.search(self.position, count)
             rate = count / max(time.monotonic() - before, 1e-6)
@@ -117,8 +118,7 @@ class Engine:
         if clock is None:
             return self.limits
         budget_s = clock.budget_s(int(self.position.board["num_empty"]))
-        seconds = min(budget_s, self.limits.seconds or budget_s)
-        return Limits(visits=self.limits.visits, seconds=seconds)
+        return Limits(visits=self.limits.visits, seconds=budget_s)
 
     def generate(self, colour: int, stop: Callable[[], bool] = never) -> int | None:
         """Return the move of a colour, None to resign; the move is not played yet."""
@@ -152,8 +152,7 @@ class Engine:
 
     def final_score(self) -> tuple[float, list[int]]:
         """Return Black's lead and the dead stones of the position as the player judges it."""
-        seen = self.player.thoughts(self.position).visits
-        if seen < JUDGING:
-            self.search(Limits(visits=JUDGING - seen))
+        # Visits of a tree that was kept do not count: whose points are was not kept with it.
+        self.search(Limits(visits=JUDGING))
         dead = self.dead_stones()
         return self.position.score(dead), dead

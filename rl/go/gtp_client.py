@@ -27,7 +27,7 @@ class GtpEngine:
                 shlex.split(line), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL, text=True, errors="replace", bufsize=1,
             )  # fmt: skip
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, IndexError) as error:
             raise EngineFailed(f"{line}: cannot be started: {error}") from None
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self.listen, daemon=True).start()

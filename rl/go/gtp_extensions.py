@@ -241,7 +241,7 @@ def set_rules(session: Session, args: list[str]) -> str:
             ko=str(found["ko"]).lower(), suicide=bool(found["suicide"]),  # type: ignore[arg-type]
             scoring=str(found["scoring"]).lower(),  # type: ignore[arg-type]
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise GtpError(f"unknown rules; choose one of {', '.join(NAMED_RULES)}") from None
     if rules.ko not in ("simple", "positional", "situational"):
         raise GtpError(f"unknown ko rule {rules.ko[:20]!r}")

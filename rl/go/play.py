@@ -89,7 +89,7 @@ class Table:
         limits = Limits(visits=config.visits, seconds=config.seconds)
         if config.engine == "random":
             limits = Limits(visits=1)
-        self.engine = Engine(build_player(config.engine, seed=config.seed), limits)
+        self.engine = Engine(build_player(config.engine, seed=config.seed), limits, position)
         self.engine.warm_up()
         self.engine.new_game(position)
         self.mine = BLACK if config.colour == "black" else WHITE

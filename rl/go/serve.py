@@ -1,5 +1,6 @@
 """The command `arcadia gtp`: the Go engine, for any program that speaks GTP."""
 
+import io
 import os
 import sys
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ def build_engine(config: Config) -> Engine:
     limits = Limits(visits=1 if config.run == "random" else config.visits, seconds=config.seconds)
     engine = Engine(
         build_player(config.run, seed=seed, memory_mb=config.memory_mb), limits,
+        Position(config.size),
         resign_below=config.resign_below,
     )  # fmt: skip
     engine.warm_up()
@@ -103,6 +105,8 @@ def load_commands() -> None:
 def main(config: Config) -> int:
     """The command `arcadia gtp`."""
     load_commands()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
     if config.quiet_stderr:
         sys.stderr = open(os.devnull, "w")
     session = Session(

@@ -174,7 +174,7 @@ def read(path: str | Path) -> list[Node]:
     for encoding in [*said, "utf-8-sig", "latin-1"]:
         try:
             text = data.decode(encoding)
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeError, LookupError):
             continue
         return parse(text, str(path))
     raise AssertionError("latin-1 reads everything")
@@ -236,8 +236,8 @@ def size_of(root: Node) -> int:
         raise BadFile(f"line {root.line}, column {root.column}: SZ[{said}] is not a square board")
     try:
         return Position(int(parts[0])).size
-    except UserError as error:
-        raise BadFile(f"line {root.line}, column {root.column}: SZ[{said}]: {error}") from None
+    except ValueError as error:  # too many digits, too
+        raise BadFile(f"line {root.line}, column {root.column}: SZ[{said[:9]}]: {error}") from None
 
 
 def begin(root: Node) -> Position:
@@ -303,7 +303,7 @@ def record(
 ) -> Node:  # fmt: skip
     """Return a game as a tree of one line; `said` is the result in words such as B+R."""
     size, rules = position.size, position.rules
-    names = {found: name for name, found in RULES.items()}
+    names = {found: name for name, found in reversed(RULES.items())}
     properties = {
         "GM": ["1"], "FF": ["4"], "CA": ["UTF-8"], "AP": ["Arcadia"], "SZ": [str(size)],
         "KM": [f"{position.komi:g}"],
@@ -319,6 +319,8 @@ def record(
         points = [write_point(move, size) for stone, move in position.stones if stone == colour]
         if points:
             properties[name] = points
+    if position.stones and not position.moves and position.to_play == WHITE:
+        properties["PL"] = ["W"]
     root = node = Node(properties)
     for colour, move in position.moves:
         following = Node({"B" if colour == BLACK else "W": [write_point(move, size)]})

@@ -179,3 +179,14 @@ def test_a_board_is_drawn_with_its_last_move():
     up, lead = bars(position, Thoughts(10, 0.75, 3.5, [best], np.zeros(25)))
     assert up.startswith("black  75% " + 30 * "█") and "25% white" in up
     assert lead.startswith("black leads by 3.5 points")
+
+
+def test_a_network_of_another_size_sits_down_at_its_own(tmp_path, capsys):
+    from rl.go.network import build_network, save_network
+
+    save_network(build_network("b2c32", 5, 5), tmp_path / "five.safetensors")
+    words = ["arena", str(tmp_path / "five.safetensors"), "--opponent", "random", "--games", "1"]
+    assert arcadia.main([*words, "--size", "5", "--visits", "8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["games"] == 1
+    assert arcadia.main([*words, "--size", "9"]) == 2
+    assert "knows boards of 5, not of 9" in capsys.readouterr().err

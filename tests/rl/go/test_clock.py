@@ -116,3 +116,22 @@ def test_who_is_ahead_passes_after_a_pass():
     behind.position.play(25)  # an empty board: komi wins for white
     behind.position.komi = -0.5
     assert behind.generate(WHITE) != 25
+
+
+def test_main_time_that_is_nearly_out_gives_way_to_overtime():
+    clock = Clock(TimeSettings(main_s=60.0, overtime_s=30.0, stones=5))
+    for _ in range(60):
+        budget_s = clock.budget_s(40)
+        assert budget_s > 2
+        clock.spend(budget_s)
+    clock = Clock(TimeSettings(main_s=60.0, overtime_s=30.0, stones=5))
+    clock.tell(0.0, 0)
+    assert clock.budget_s(40) > 2
+
+
+def test_who_has_no_time_still_looks_once():
+    engine = engine_of(PlayoutPlayer(memory_mb=8.0), seconds=1.0)
+    engine.rate = 10.0
+    engine.set_time(TimeSettings(main_s=0.001))
+    engine.generate(BLACK)
+    assert engine.thoughts.visits >= 1

@@ -250,3 +250,11 @@ def test_a_program_that_is_none_or_says_nothing_is_told_so():
                 engine.ask("name")
         finally:
             engine.close()
+
+
+def test_dead_stones_are_judged_anew_after_a_move_of_its_own():
+    stones = "b B1 b B2 b B3 b B4 b B5 b D1 b D2 b D3 b D4 b D5 w E1"
+    said = talk("boardsize 5", "komi 0", f"set_position {stones}", "genmove b",
+                "final_status_list dead", "kata-set-rules " + "[" * 3000).split("\n\n")  # fmt: skip
+    assert said[4] == "= E1" or said[3] in ("= E2", "= E3")  # it may have taken the stone
+    assert said[5].startswith("? unknown rules")

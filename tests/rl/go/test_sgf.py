@@ -126,3 +126,16 @@ def test_a_game_is_watched_move_by_move(tmp_path, capsys):
     path.write_text("(;SZ[9];B[ee];W[ee])")
     assert arcadia.main(["watch", str(path)]) == 2
     assert "column 14" in capsys.readouterr().err
+
+
+def test_rules_and_who_begins_are_written():
+    for name in ("tromptaylor", "japanese", "chinese", "aga"):
+        position = Position(9, 7.0, sgf.RULES[name])
+        position.set_up([(1, 20), (2, 30)])
+        position.whose(2)
+        root = sgf.record(position)
+        assert root.one("RU") == name
+        (again,) = sgf.parse(sgf.write(root))
+        assert sgf.follow(again).to_play == 2
+    with pytest.raises(UserError, match="SZ"):
+        sgf.follow(sgf.parse(f"(;SZ[{'9' * 5000}])")[0])
