@@ -71,7 +71,7 @@ class Engine:
     def set_time(self, settings: TimeSettings) -> None:
         """Start both clocks; settings without any time stop them."""
         self.settings = settings
-        timed = settings.main_s > 0 or settings.overtime_s > 0
+        timed = settings.main_s + settings.overtime_s + settings.increment_s > 0
         self.clocks = {c: Clock(settings) for c in (BLACK, WHITE)} if timed else {}
 
     def search(

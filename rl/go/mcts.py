@@ -22,7 +22,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from torch import nn
 
 from rl.go import board, forest
-from rl.go.features import PLANES, draw_planes, straight_moves, turned
+from rl.go.features import PLANES, see, straight_moves, turned
 from rl.go.network import GoNetwork
 from rl.go.player import LONGEST_LINE, Candidate, Thoughts, follows
 from rl.go.position import Position
@@ -72,6 +72,8 @@ class Search:
 
     def begin(self, game: int, position: Position) -> None:
         """Begin a game's tree at a position."""
+        if position.pass_move + 1 != self.forest.prior.shape[2]:
+            raise ValueError(f"trees of another size than {position.size} by {position.size}")
         self.forest.roots[game] = position.board
         self.forest.komi[game] = position.komi
         forest.clear(self.forest, game)
@@ -131,7 +133,10 @@ class Search:
         """Search every game by sequential halving; return the move of each.
 
         A game that has ended gives its pass. The number of a game's simulations is exact.
+        ValueError if games are searched several leaves at a time.
         """
+        if self.forest.depth.shape[1] != 1:
+            raise ValueError("sequential halving counts single visits; build with leaves = 1")
         self.open_roots()
         trees = self.forest
         known = trees.state[:, 1] == forest.KNOWN
@@ -285,7 +290,8 @@ class NetworkPlayer:
             prior[None], visits[None], total[None], trees.value[:1, 1]
         )[0]  # fmt: skip
         with torch.inference_mode():
-            judged = self.network(torch.from_numpy(self.planes(position)))
+            device = next(self.network.parameters()).device
+            judged = self.network(torch.from_numpy(self.planes(position)).to(device))
         sign = 1 if position.to_play == board.BLACK else -1
         score = float(judged.score[0])
         candidates = [
@@ -297,14 +303,14 @@ class NetworkPlayer:
         ]  # fmt: skip
         count = int(visits.sum())
         value = float(total.sum() / count) if count else float(trees.value[0, 1])
-        owned = sign * judged.ownership[0].flatten().numpy()
+        owned = sign * judged.ownership[0].flatten().cpu().numpy()
         return Thoughts(count, (value + 1) / 2, score, candidates, owned)
 
     def planes(self, position: Position) -> UInt8[np.ndarray, "1 F M M"]:
         """Return what the network sees of a position."""
         planes = np.zeros((1, PLANES, position.size, position.size), np.uint8)
-        stamps = np.zeros(board.POINTS, np.int32)
-        draw_planes(position.board, np.float32(position.komi), planes[0], stamps)
+        mask, stamps = np.zeros(position.pass_move + 1, bool), np.zeros(board.POINTS, np.int32)
+        see(position.board, np.float32(position.komi), planes[0], mask, stamps)
         return planes
 
     def line(self, move: int) -> list[int]:

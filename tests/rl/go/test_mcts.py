@@ -320,3 +320,12 @@ def test_a_network_plays_a_game():
         position.play(thoughts.best.move)
     with pytest.raises(ValueError, match="not of 13"):
         player.search(Position(13), 8)
+
+
+def test_trees_refuse_other_sizes_and_gumbel_several_leaves():
+    search = Search(1, 5, 64, blind, leaves=2, threads=1)
+    with pytest.raises(ValueError, match="another size"):
+        search.begin(0, Position(6))
+    search.begin(0, Position(5))
+    with pytest.raises(ValueError, match="leaves = 1"):
+        search.run_gumbel(8, considered=4)
