@@ -40,8 +40,8 @@ class Node:
     column: int = 0
 
     def one(self, name: str, otherwise: str = "") -> str:
-        """Return a property's first value."""
-        return self.properties.get(name, [otherwise])[0]
+        """Return a property's first value, if it has any."""
+        return (self.properties.get(name) or [otherwise])[0]
 
     def main_line(self) -> Iterator["Node"]:
         """Give this node and its first children."""

@@ -1,7 +1,7 @@
 """Games as files: what is written is read, and what is wrong is refused with its place."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sgfmill import sgf as sgfmill
 
@@ -96,6 +96,7 @@ def test_depth_is_no_danger(tmp_path):
 
 
 @settings(max_examples=300, deadline=None)
+@example("KM)")  # a property without a value
 @given(st.text(alphabet="();[]\\:BWABSZKM9atx \n", max_size=60))
 def test_junk_is_a_game_or_is_refused(text):
     try:
