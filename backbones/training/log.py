@@ -79,21 +79,24 @@ class Board:
         frames: UInt8[np.ndarray, "T H W"] | UInt8[np.ndarray, "T H W 3"], fps: float,
     ) -> None:  # fmt: skip
         """Write an animated picture of grey or colour frames."""
-        image = Summary.Image(
-            height=frames.shape[1], width=frames.shape[2], colorspace=1 if frames.ndim == 3 else 3,
-            encoded_image_string=gif(frames, fps),
-        )  # fmt: skip
-        self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
+        self.image(step, tag, frames[0], gif(frames, fps))
 
     def picture(self, step: int, tag: str, image: UInt8[np.ndarray, "H W 3"]) -> None:
         """Write one still picture."""
         out = io.BytesIO()
         Image.fromarray(image).save(out, "PNG")
-        content = Summary.Image(
-            height=image.shape[0], width=image.shape[1], colorspace=3,
-            encoded_image_string=out.getvalue(),
+        self.image(step, tag, image, out.getvalue())
+
+    def image(
+        self, step: int, tag: str, first: UInt8[np.ndarray, "H W"] | UInt8[np.ndarray, "H W 3"],
+        encoded: bytes,
+    ) -> None:  # fmt: skip
+        """Write an image file of the size and colours of its first frame."""
+        image = Summary.Image(
+            height=first.shape[0], width=first.shape[1], colorspace=1 if first.ndim == 2 else 3,
+            encoded_image_string=encoded,
         )  # fmt: skip
-        self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=content)]))
+        self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
 
     def text(self, step: int, tag: str, markdown: str) -> None:
         """Write a text."""

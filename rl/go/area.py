@@ -107,6 +107,7 @@ def pass_alive(board, owner):
     """
     width = board.size + 2
     owner[:] = EMPTY
+    colours = board.colour.copy()
     for colour in (BLACK, WHITE):
         labels, stack = np.zeros(POINTS, np.int32), np.empty(POINTS, np.int32)
         regions = 0
@@ -114,7 +115,7 @@ def pass_alive(board, owner):
             there = board.colour[point]
             if there != colour and there != OUTSIDE and not labels[point]:
                 regions += 1
-                flood(board.colour.copy(), width, point, 1 << colour, regions, labels, stack)
+                flood(colours, width, point, 1 << colour, regions, labels, stack)
         benson(board, colour, labels, regions, owner)
 
 

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,10 +23,10 @@ from backbones.training.progress import say
 from rl.go import sgf
 from rl.go.board import BLACK, WHITE
 from rl.go.clock import TimeSettings
-from rl.go.engine import Engine, Limits
+from rl.go.engine import Limits
 from rl.go.gtp_client import GtpEngine
 from rl.go.position import Position, check_size, colour_name, read_vertex, result, vertex
-from rl.go.serve import PLAYERS, build_player
+from rl.go.serve import PLAYERS, ready_engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +88,8 @@ class OurSide:
     """One of our players."""
 
     def __init__(self, name: str, config: Config, seed: int) -> None:
-        limits = Limits(visits=1 if name == "random" else config.visits, seconds=config.seconds)
-        player = build_player(name, seed=seed, memory_mb=128.0)
-        self.engine = Engine(player, limits, Position(config.size))
-        self.engine.warm_up()
+        limits = Limits(visits=config.visits, seconds=config.seconds)
+        self.engine = ready_engine(name, Position(config.size), limits, seed=seed, memory_mb=128.0)
         self.main_s = config.main_s
 
     def begin(self, position: Position) -> None:
@@ -115,7 +113,7 @@ class GtpSide:
 
     def __init__(self, line: str, config: Config) -> None:
         self.engine, self.main_s = GtpEngine(line), config.main_s
-        self.size, self.told = config.size, 0
+        self.size = config.size
 
     def begin(self, position: Position) -> None:
         for line in (f"boardsize {self.size}", "clear_board", f"komi {position.komi:g}"):
@@ -225,28 +223,20 @@ def elo(share: float) -> float:
     return -400 * math.log10(1 / share - 1)
 
 
-@dataclass
-class Match:
-    """What came of a match."""
-
-    games: list[Game] = field(default_factory=list)
-
-    def summary(self, config: Config) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        count, points = len(self.games), sum(game.points for game in self.games)
-        low, high = interval(points, count)
-        blacks = [game.points for game in self.games if game.first_is_black]
-        return {
-            "player": config.player, "opponent": config.opponent, "games": count,
-            "score": points / count, "low": low, "high": high, "elo": elo(points / count),
-            "elo_low": elo(low), "elo_high": elo(high), "as_black": sum(blacks) / len(blacks),
-            "lost_on_time": sum(
-                game.said[1:] == "+T" and game.points == 0 for game in self.games
-            ),
-            "mean_moves": sum(len(game.position.moves) for game in self.games) / count,
-            "longest_move_s": max(game.longest_s for game in self.games),
-            "different_games": len({tuple(game.position.moves) for game in self.games}),
-        }  # fmt: skip
+def summary(config: Config, games: list[Game]) -> dict[str, Any]:
+    """Return the result of a match as JSON has it."""
+    count, points = len(games), sum(game.points for game in games)
+    low, high = interval(points, count)
+    blacks = [game.points for game in games if game.first_is_black]
+    return {
+        "player": config.player, "opponent": config.opponent, "games": count,
+        "score": points / count, "low": low, "high": high, "elo": elo(points / count),
+        "elo_low": elo(low), "elo_high": elo(high), "as_black": sum(blacks) / len(blacks),
+        "lost_on_time": sum(game.said[1:] == "+T" and game.points == 0 for game in games),
+        "mean_moves": sum(len(game.position.moves) for game in games) / count,
+        "longest_move_s": max(game.longest_s for game in games),
+        "different_games": len({tuple(game.position.moves) for game in games}),
+    }  # fmt: skip
 
 
 def keep(config: Config, game: Game) -> None:
@@ -260,18 +250,18 @@ def keep(config: Config, game: Game) -> None:
     (config.out / f"{game.number:04}.sgf").write_text(sgf.write(root), encoding="utf-8")
 
 
-def play_match(config: Config, done: Callable[[Game], None]) -> Match:
+def play_match(config: Config, done: Callable[[Game], None]) -> list[Game]:
     """Play all games, `threads` at a time; `done` sees each when it ends."""
-    match = Match()
+    games = []
     with ThreadPoolExecutor(config.threads) as pool:
         try:
             for game in pool.map(lambda number: play_game(config, number), range(config.games)):
-                match.games.append(game)
+                games.append(game)
                 done(game)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return match
+    return games
 
 
 def main(config: Config) -> int:
@@ -286,7 +276,7 @@ def main(config: Config) -> int:
             moves = len(game.position.moves)
             say(f"game {game.number + 1}: {config.player} is {colour}, {game.said}, {moves} moves")
 
-    found = play_match(config, done).summary(config)
+    found = summary(config, play_match(config, done))
     if config.json:
         say(json.dumps(found))
     else:

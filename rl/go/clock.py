@@ -1,8 +1,9 @@
 """Time: what a side has left under the usual systems, and how much of it a move may take.
 
 Absolute time is spread over the moves that a game of this size still lasts; of overtime (Canadian,
-Japanese byo-yomi, Fischer's increments) a move gets its share. Whatever is left, a move never takes
-more than a third of the main time, so a clock that runs down slows to a trickle and does not stop.
+Japanese byo-yomi, Fischer's increments) a move gets its share. Where no overtime follows, a move
+never takes more than a third of what is left: a clock that runs down slows to a trickle and does
+not stop.
 """
 
 from dataclasses import dataclass

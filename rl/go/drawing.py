@@ -2,7 +2,7 @@
 
 from rl.go.board import BLACK, EMPTY, WHITE
 from rl.go.player import Thoughts
-from rl.go.position import LETTERS, Position, colour_name, handicap_points, vertex
+from rl.go.position import LETTERS, Position, colour_name, handicap_points, most_handicap, vertex
 
 WOOD, INK = "\033[48;2;222;184;120m", "\033[38;2;60;40;20m"
 BLACK_INK, WHITE_INK = "\033[38;2;10;10;10m", "\033[38;2;255;255;255m"
@@ -12,7 +12,7 @@ BAR = 40  # characters
 
 def stars(size: int) -> set[int]:
     """Return the points that are marked on a board."""
-    most = 0 if size < 7 else 4 if size % 2 == 0 or size == 7 else 9 if size > 9 else 5
+    most = min(most_handicap(size), 5 if size == 9 else 9)
     return set(handicap_points(size, most)) if most else set()
 
 

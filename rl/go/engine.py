@@ -105,8 +105,7 @@ class Engine:
         left = [float(limits.visits - done)] if limits.visits else []
         if limits.seconds:
             left.append(self.rate * (limits.seconds - (time.monotonic() - start)))
-        visits = [each.visits for each in self.player.thoughts(self.position).candidates[:2]]
-        return bool(left) and visits[0] - (visits[1] if len(visits) > 1 else 0) > min(left)
+        return bool(left) and self.player.lead(self.position) > min(left)
 
     def ponder(self, stop: Callable[[], bool]) -> None:
         """Think about the other's answers until `stop` says so."""
@@ -150,9 +149,15 @@ class Engine:
         """Return the stones that the player takes for dead; it must have thought about this."""
         return self.position.dead_stones(self.player.thoughts(self.position).ownership)
 
+    def judge(self) -> None:
+        """Search enough to tell whose points are.
+
+        Visits of a tree that was kept do not count for that: it was not kept with them.
+        """
+        self.search(Limits(visits=JUDGING))
+
     def final_score(self) -> tuple[float, list[int]]:
         """Return Black's lead and the dead stones of the position as the player judges it."""
-        # Visits of a tree that was kept do not count: whose points are was not kept with it.
-        self.search(Limits(visits=JUDGING))
+        self.judge()
         dead = self.dead_stones()
         return self.position.score(dead), dead

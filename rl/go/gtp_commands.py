@@ -19,7 +19,14 @@ from rl.go.gtp import (
     number_of,
     whole_of,
 )  # fmt: skip
-from rl.go.position import Position, colour_name, handicap_points, result, vertex
+from rl.go.position import (
+    Position,
+    colour_name,
+    handicap_points,
+    most_handicap,
+    result,
+    vertex,
+)  # fmt: skip
 
 
 @command("protocol_version")
@@ -217,13 +224,8 @@ def place_free_handicap(session: Session, args: list[str]) -> str:
     size, stones = session.engine.position.size, whole_of(args[0])
     if not 2 <= stones < size * size:
         raise GtpError(f"invalid number of stones: 2 to {size * size - 1}")
-    moves: list[int] = []
-    for most in range(min(stones, 9), 1, -1):  # the fixed points, as far as there are any
-        try:
-            moves = handicap_points(size, most)
-        except UserError:
-            continue
-        break
+    fixed = min(stones, most_handicap(size))
+    moves = handicap_points(size, fixed) if fixed else []
     free = [m for m in range(size * size) if m not in moves]
     random.Random(size).shuffle(free)
     inner = sorted(free, key=lambda m: on_edge(m, size))

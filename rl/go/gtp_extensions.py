@@ -16,7 +16,7 @@ from rl.go.gtp import (
     whole_of,
 )  # fmt: skip
 from rl.go.gtp_commands import genmove
-from rl.go.position import NAMED_RULES, Position, Rules, vertex
+from rl.go.position import NAMED_RULES, Position, Rules, colour_name, vertex
 
 ANALYZE_COMMANDS = (
     "gfx/Ownership/arcadia-ownership", "sboard/Heat map/heatmap", "string/Final score/final_score",
@@ -108,7 +108,7 @@ def analyze_commands(session: Session, args: list[str]) -> str:
 def ownership(session: Session, args: list[str]) -> str:
     """GoGui's picture of who owns what: black and white by influence."""
     engine = session.engine
-    engine.final_score()
+    engine.judge()
     owned = engine.player.thoughts(engine.position).ownership
     size = engine.position.size
     points = " ".join(f"{vertex(m, size)} {float(value):.2f}" for m, value in enumerate(owned))
@@ -120,7 +120,7 @@ def heatmap(session: Session, args: list[str]) -> str:
     """How much each point draws the search before it has looked, of 1,000; the pass below."""
     engine = session.engine
     size = engine.position.size
-    engine.final_score()
+    engine.judge()
     found = {c.move: c.prior for c in engine.player.thoughts(engine.position).candidates}
     rows = [
         " ".join(f"{round(1000 * found.get(row * size + x, 0.0)):4}" for x in range(size))
@@ -143,20 +143,17 @@ def last_move(session: Session, args: list[str]) -> str:
     if not position.moves:
         raise GtpError("no previous move known")
     colour, move = position.moves[-1]
-    return f"{name_of(colour)} {vertex(move, position.size)}"
+    return f"{colour_name(colour)} {vertex(move, position.size)}"
 
 
 @command("move_history")
 def move_history(session: Session, args: list[str]) -> str:
     """All moves, the newest first."""
     position = session.engine.position
-    rows = (f"{name_of(colour)} {vertex(m, position.size)}" for colour, m in position.moves[::-1])
+    rows = (
+        f"{colour_name(colour)} {vertex(m, position.size)}" for colour, m in position.moves[::-1]
+    )
     return "\n".join(rows)
-
-
-def name_of(colour: int) -> str:
-    """Return a colour as GNU Go writes it."""
-    return "black" if colour == 1 else "white"
 
 
 @command("gomill-explain_last_move")

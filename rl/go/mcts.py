@@ -24,7 +24,7 @@ from torch import nn
 from rl.go import board, forest
 from rl.go.features import PLANES, see, straight_moves, turned
 from rl.go.network import GoNetwork
-from rl.go.player import LONGEST_LINE, Candidate, Thoughts, follows
+from rl.go.player import LONGEST_LINE, Candidate, Thoughts, ahead, follows
 from rl.go.position import Position
 
 C_VISIT, C_SCALE = 50.0, 1.0  # of sigma, as in the paper for board games
@@ -277,6 +277,9 @@ class NetworkPlayer:
     def search(self, position: Position, count: int) -> None:
         tree = self.search_of(position)
         tree.run(-(-count // self.leaves))
+
+    def lead(self, position: Position) -> int:
+        return ahead(self.search_of(position).forest.visits[0, 1])
 
     def thoughts(self, position: Position) -> Thoughts:
         tree = self.search_of(position)

@@ -11,18 +11,18 @@ from backbones.training.errors import UserError
 from rl.go import sgf
 from rl.go.board import BLACK, WHITE
 from rl.go.drawing import bars, draw
-from rl.go.engine import Engine, Limits
+from rl.go.engine import Limits
 from rl.go.position import (
-    NAMED_RULES,
     Position,
     check_size,
     colour_name,
     handicap_points,
+    named_rules,
     read_vertex,
     result,
     vertex,
 )  # fmt: skip
-from rl.go.serve import build_player, check_player
+from rl.go.serve import check_player, ready_engine
 
 HELP = """D4       play there            pass     pass; two passes end the game
 undo     take back your move   hint     what the engine would play
@@ -62,8 +62,7 @@ class Config:
         check_size(self.size)
         if self.visits < 0 or self.seed < 0:
             raise ValueError("visits and seed must be 0 or above")
-        if self.rules not in NAMED_RULES:
-            raise ValueError(f"rules {self.rules!r}: choose one of {', '.join(NAMED_RULES)}")
+        named_rules(self.rules)
         check_player(self.engine)
         if self.handicap:
             handicap_points(self.size, self.handicap)
@@ -82,16 +81,12 @@ class Table:
         """`read` asks for a line, `write` shows one."""
         self.config, self.read, self.write = config, read, write
         komi = 0.5 if config.handicap else config.komi
-        position = Position(config.size, komi, NAMED_RULES[config.rules])
+        position = Position(config.size, komi, named_rules(config.rules))
         if config.handicap:
             stones = handicap_points(config.size, config.handicap)
             position.set_up([(BLACK, move) for move in stones])
         limits = Limits(visits=config.visits, seconds=config.seconds)
-        if config.engine == "random":
-            limits = Limits(visits=1)
-        self.engine = Engine(build_player(config.engine, seed=config.seed), limits, position)
-        self.engine.warm_up()
-        self.engine.new_game(position)
+        self.engine = ready_engine(config.engine, position, limits, seed=config.seed)
         self.mine = BLACK if config.colour == "black" else WHITE
         self.said = ""  # how it ended, before counting: B+R
 

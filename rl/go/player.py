@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from rl.go import board, rave
 from rl.go.board import POINTS
+from rl.go.playout import is_eye
 from rl.go.position import Position
 
 LONGEST_LINE = 16  # moves of a variation that is shown
@@ -60,8 +61,17 @@ class Player(Protocol):
     def thoughts(self, position: Position) -> Thoughts:
         """Return what is known of the position that was searched last."""
 
+    def lead(self, position: Position) -> int:
+        """Return how many visits the best move has before the next; cheaper than `thoughts`."""
+
     def forget(self) -> None:
         """Begin anew: another game, other rules."""
+
+
+def ahead(visits: Shaped[np.ndarray, "moves"]) -> int:
+    """Return by how much the largest number stands before the next, 0 being there always."""
+    two = np.sort(np.append(visits, (0, 0)))[-2:]
+    return int(two[1] - two[0])
 
 
 def follows(position: Position, before: Position | None) -> list[int] | None:
@@ -92,13 +102,17 @@ class RandomPlayer:
     def search(self, position: Position, count: int) -> None:
         """Nothing is thought about."""
 
+    def lead(self, position: Position) -> int:
+        """No move was looked at."""
+        return 0
+
     def thoughts(self, position: Position) -> Thoughts:
         """Return one candidate."""
         mask, size = position.legal_moves(), position.size
         mask[position.pass_move] = False
         moves = [
             int(m) for m in np.flatnonzero(mask)
-            if not rave.is_eye(position.board, board.move_to_point(m, size), position.to_play)
+            if not is_eye(position.board, board.move_to_point(m, size), position.to_play)
         ]  # fmt: skip
         move = int(self.rng.choice(moves)) if moves else position.pass_move
         chosen = Candidate(move, 0, 0.5, 0.0, 1 / max(len(moves), 1), [move])
@@ -159,8 +173,7 @@ class PlayoutPlayer:
         assert tree and spare
         node = 1
         for move in moves:
-            first, count = tree.nodes[node]["first"], tree.nodes[node]["edges"]
-            edges = tree.edges[first : first + count]
+            edges = tree.edges_of(node)
             found = edges["child"][edges["point"] == board.move_to_point(move, size)]
             node = int(found[0]) if len(found) else 0
             if node == 0:
@@ -171,10 +184,12 @@ class PlayoutPlayer:
         )
         self.tree, self.spare = spare, tree
 
+    def lead(self, position: Position) -> int:
+        return ahead(self.tree_of(position).edges_of(1)["visits"])
+
     def thoughts(self, position: Position) -> Thoughts:
         tree = self.tree_of(position)
-        root = tree.nodes[1]
-        edges = tree.edges[root["first"] : root["first"] + root["edges"]]
+        root, edges = tree.nodes[1], tree.edges_of(1)
         order = np.lexsort((edges["wins"], edges["visits"]))[::-1]
         total = max(float(edges["visits"].sum()), 1.0)
         priors = edges["prior_wins"] + 1e-3
@@ -194,8 +209,7 @@ class PlayoutPlayer:
         """Return what is known of an edge of the root, and the line that goes on from it."""
         line, child = [int(edge["point"])], int(edge["child"])
         while child and tree.nodes[child]["edges"] and len(line) < LONGEST_LINE:
-            first, count = tree.nodes[child]["first"], tree.nodes[child]["edges"]
-            edges = tree.edges[first : first + count]
+            edges = tree.edges_of(child)
             following = edges[int(edges["visits"].argmax())]
             if following["visits"] < 2:
                 break

@@ -77,11 +77,23 @@ def check_size(size: int) -> int:
     return size
 
 
+def named_rules(name: str) -> Rules:
+    """Return the rules of a name; UserError if there are none."""
+    if name not in NAMED_RULES:
+        raise UserError(f"rules {name!r}: choose one of {', '.join(NAMED_RULES)}")
+    return NAMED_RULES[name]
+
+
+def most_handicap(size: int) -> int:
+    """Return how many stones a fixed handicap has at most; 0: boards of this size have none."""
+    return 0 if size < 7 else 4 if size % 2 == 0 or size == 7 else 9
+
+
 def handicap_points(size: int, stones: int) -> list[int]:
     """Return the fixed points of a handicap, as GTP lists them; UserError if there are too few."""
     edge = 3 if size >= 13 else 2
     low, mid, high = edge, size // 2, size - 1 - edge
-    most = 0 if size < 7 else 4 if size % 2 == 0 or size == 7 else 9
+    most = most_handicap(size)
     if not 2 <= stones <= most:
         raise UserError(f"a handicap of {stones} on {size} by {size}: 2 to {most} are fixed"
                         if most else f"{size} by {size} has no fixed handicap")  # fmt: skip

@@ -60,10 +60,24 @@ class Tree:
         nodes = int(megabytes * 2**20 / (NODE.itemsize + 0.75 * points * EDGE.itemsize))
         return cls(max(nodes, 2), max(int(0.75 * points * nodes), 2 * points))
 
+    def edges_of(self, node: int) -> np.ndarray:
+        """Return the edges of a node."""
+        first, count = self.nodes[node]["first"], self.nodes[node]["edges"]
+        return self.edges[first : first + count]
+
     def clear(self) -> None:
         """Forget everything."""
         self.used[:] = (1, 0)
         self.nodes[1] = 0
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def fresh(edge, point):
+    """Make an edge that nothing is known of."""
+    edge.point, edge.child = point, 0
+    edge.visits = edge.wins = edge.score = edge.later_visits = edge.later_wins = 0
+    edge.prior_visits = edge.prior_wins = 0
 
 
 @njit(cache=True, nogil=True)
@@ -79,16 +93,14 @@ def expand(nodes, edges, used, node, board, knowing, found):
         if (knowing and is_eye(board, point, colour)) or not legal(board, point):
             continue
         edge = edges[first + count]
-        edge.point, edge.child = point, 0
-        edge.visits = edge.wins = edge.score = edge.later_visits = edge.later_wins = 0
-        edge.prior_visits = edge.prior_wins = 0
+        fresh(edge, point)
         if knowing:
             know(board, point, colour, last, edge)
         count += 1
     edge = edges[first + count]
-    edge.point, edge.child = PASS, 0
-    edge.visits = edge.wins = edge.score = edge.later_visits = edge.later_wins = 0
-    edge.prior_visits, edge.prior_wins = (20, 1) if knowing and count else (0, 0)
+    fresh(edge, np.int64(PASS))
+    if knowing and count:
+        edge.prior_visits, edge.prior_wins = 20, 1
     count += 1
     if knowing and last > PASS:
         for k in range(atari_answers(board, last, colour, found)):

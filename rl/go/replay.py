@@ -10,7 +10,7 @@ import tyro
 from backbones.training.config import require_positive
 from rl.go import sgf
 from rl.go.drawing import draw
-from rl.go.position import IllegalMove, Position, colour_name, vertex
+from rl.go.position import Position, colour_name, vertex
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,23 +40,19 @@ def main(config: Config) -> int:
     if config.game > len(games):
         raise sgf.BadFile(f"{config.file} has {len(games)} games, not {config.game}")
     root, live = games[config.game - 1], sys.stdout.isatty()
-    colours, position = live and not config.plain, sgf.begin(root)
-    print(title(root, position))
-    for node in root.main_line():
-        for colour, move in sgf.moves_of(node, position):
-            if config.moves and len(position.moves) >= config.moves:
-                break
-            try:
-                position.play(move, colour)
-            except IllegalMove as error:
-                raise sgf.BadFile(
-                    f"{config.file}, line {node.line}, column {node.column}: move "
-                    f"{len(position.moves) + 1}, {error}"
-                ) from None
-            said = f"move {len(position.moves)}: {colour_name(colour)} "
-            print(f"\n{said}{vertex(move, position.size)}\n{draw(position, colours)}")
-            if live:
-                time.sleep(config.every_s)
+    colours = live and not config.plain
+    print(title(root, sgf.begin(root)))
+    for position in sgf.replay(root, f"{config.file}, "):
+        count = len(position.moves)
+        if count == 0:
+            continue
+        colour, move = position.moves[-1]
+        said = f"move {count}: {colour_name(colour)} {vertex(move, position.size)}"
+        print(f"\n{said}\n{draw(position, colours)}")
+        if live:
+            time.sleep(config.every_s)
+        if count == config.moves:
+            break
     if not position.moves:
         print(draw(position, colours))
     ended = root.one("RE")

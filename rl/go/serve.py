@@ -15,7 +15,7 @@ from backbones.training.errors import UserError
 from rl.go.engine import Engine, Limits
 from rl.go.gtp import Session
 from rl.go.player import Player, PlayoutPlayer, RandomPlayer
-from rl.go.position import NAMED_RULES, Position, check_size
+from rl.go.position import Position, check_size, named_rules
 
 PLAYERS = ("playouts", "uct", "random")
 
@@ -55,8 +55,7 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "memory_mb", "seconds")
         check_size(self.size)
-        if self.rules not in NAMED_RULES:
-            raise ValueError(f"rules {self.rules!r}: choose one of {', '.join(NAMED_RULES)}")
+        named_rules(self.rules)
         check_player(self.run)
 
 
@@ -82,18 +81,28 @@ def build_player(name: str, *, seed: int = 0, memory_mb: float = 256.0) -> Playe
     return PlayoutPlayer(seed=seed, memory_mb=memory_mb, knowing=name == "playouts")
 
 
-def build_engine(config: Config) -> Engine:
-    """Return an engine as the flags want it, compiled and ready."""
-    seed = config.seed if config.seed >= 0 else int.from_bytes(os.urandom(4), "little")
-    limits = Limits(visits=1 if config.run == "random" else config.visits, seconds=config.seconds)
-    engine = Engine(
-        build_player(config.run, seed=seed, memory_mb=config.memory_mb), limits,
-        Position(config.size),
-        resign_below=config.resign_below,
-    )  # fmt: skip
+def ready_engine(
+    name: str, position: Position, limits: Limits, *, seed: int = 0, memory_mb: float = 256.0,
+    resign_below: float = 0.05,
+) -> Engine:  # fmt: skip
+    """Return an engine with the player of a name at a position, compiled and ready."""
+    if name == "random":
+        limits = Limits(visits=1)  # it would wait for its time to be over
+    player = build_player(name, seed=seed, memory_mb=memory_mb)
+    engine = Engine(player, limits, position, resign_below=resign_below)
     engine.warm_up()
-    engine.new_game(Position(config.size, config.komi, NAMED_RULES[config.rules]))
+    engine.new_game(position)
     return engine
+
+
+def build_engine(config: Config) -> Engine:
+    """Return an engine as the flags want it."""
+    seed = config.seed if config.seed >= 0 else int.from_bytes(os.urandom(4), "little")
+    return ready_engine(
+        config.run, Position(config.size, config.komi, named_rules(config.rules)),
+        Limits(visits=config.visits, seconds=config.seconds),
+        seed=seed, memory_mb=config.memory_mb, resign_below=config.resign_below,
+    )  # fmt: skip
 
 
 def load_commands() -> None:

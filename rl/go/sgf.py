@@ -15,18 +15,16 @@ from pathlib import Path
 
 from backbones.training.errors import UserError
 from rl.go.board import BLACK, WHITE
-from rl.go.position import IllegalMove, Position, Rules, result
+from rl.go.position import NAMED_RULES, IllegalMove, Position, Rules, result
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LARGEST_FILE = 16 * 2**20
 COLOURS = {"B": BLACK, "W": WHITE}
 # What a file may say in RU, in lower case without anything but letters.
 RULES = {
-    "japanese": Rules(ko="simple", scoring="territory"),
-    "korean": Rules(ko="simple", scoring="territory"), "chinese": Rules(ko="simple"),
-    "aga": Rules(ko="situational"), "nz": Rules(ko="situational", suicide=True),
-    "newzealand": Rules(ko="situational", suicide=True), "tromptaylor": Rules(suicide=True),
-    "goe": Rules(suicide=True),
+    **{name: NAMED_RULES[name] for name in ("japanese", "korean", "chinese", "aga")},
+    "nz": NAMED_RULES["new-zealand"], "newzealand": NAMED_RULES["new-zealand"],
+    "tromptaylor": NAMED_RULES["tromp-taylor"], "goe": NAMED_RULES["tromp-taylor"],
 }  # fmt: skip
 
 
@@ -278,22 +276,27 @@ def moves_of(node: Node, position: Position) -> Iterator[tuple[int, int]]:
             yield colour, move
 
 
-def follow(root: Node, moves: int | None = None) -> Position:
-    """Return the position after so many moves (all) of the main line; BadFile names an illegal
-    one by its line and column.
+def replay(root: Node, name: str = "") -> Iterator[Position]:
+    """Give a game's position before each move of the main line, changed in place, and at the end;
+    BadFile names an illegal one by the file's name, if given, its line and column.
     """
     position = begin(root)
     for node in root.main_line():
         for colour, move in moves_of(node, position):
-            if moves is not None and len(position.moves) >= moves:
-                return position
+            yield position
             try:
                 position.play(move, colour)
             except IllegalMove as error:
-                raise BadFile(
-                    f"line {node.line}, column {node.column}: move {len(position.moves) + 1}, "
-                    f"{error}"
-                ) from None
+                place = f"{name}line {node.line}, column {node.column}"
+                raise BadFile(f"{place}: move {len(position.moves) + 1}, {error}") from None
+    yield position
+
+
+def follow(root: Node, moves: int | None = None) -> Position:
+    """Return the position after so many moves (all) of the main line; BadFile as in `replay`."""
+    for position in replay(root):
+        if len(position.moves) == moves:
+            break
     return position
 
 

@@ -51,9 +51,9 @@ def test_a_match_is_played_counted_and_kept(tmp_path, capsys):
 @pytest.mark.slow
 def test_programs_play_over_gtp(tmp_path):
     config = arena.Config(player=OURS, opponent="random", games=2, size=5)
-    match = arena.play_match(config, lambda game: None)
-    assert len(match.games) == 2
-    assert {game.said[0] for game in match.games} <= set("BW0")
+    games = arena.play_match(config, lambda game: None)
+    assert len(games) == 2
+    assert {game.said[0] for game in games} <= set("BW0")
 
 
 def test_a_program_that_is_none_ends_the_match(capsys):
