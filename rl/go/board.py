@@ -96,6 +96,14 @@ def remember(board):
 
 @njit(cache=True, nogil=True)
 @no_type_check
+def give_turn(board, colour):
+    """Give the turn to a colour; the history knows the board as it stands with it to move."""
+    board.to_play = colour
+    remember(board)
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
 def was_there(board, key):
     """Say whether the rule of ko forbids a board of this key after a move of who is to play."""
     if board.ko_rule == SIMPLE:

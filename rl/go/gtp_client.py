@@ -10,6 +10,7 @@ import threading
 from backbones.training.errors import UserError
 
 PATIENCE_S = 60.0
+LEAVING_S = 10.0  # an interpreter with torch in it takes seconds to end beside other work
 
 
 class EngineFailed(UserError):
@@ -69,8 +70,8 @@ class GtpEngine:
     def close(self) -> None:
         """Ask the program to leave, and see to it."""
         try:
-            self.ask("quit", 2.0)
-            self.process.wait(2.0)
+            self.ask("quit", LEAVING_S)
+            self.process.wait(LEAVING_S)
         except (EngineFailed, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait()

@@ -70,19 +70,26 @@ class Search:
         self.boards = [np.zeros(1, board.BOARD) for _ in self.slices]
         self.pool = ThreadPoolExecutor(count) if count > 1 else None
 
-    def begin(self, game: int, position: Position) -> None:
-        """Begin a game's tree at a position."""
+    def begin(self, game: int, position: Position, *, play_on: bool = False) -> None:
+        """Begin a game's tree at a position; to `play_on`, two passes have not ended it."""
         if position.pass_move + 1 != self.forest.prior.shape[2]:
             raise ValueError(f"trees of another size than {position.size} by {position.size}")
         self.forest.roots[game] = position.board
+        if play_on:
+            self.forest.roots[game]["passes"] = min(int(position.board["passes"]), 1)
         self.forest.komi[game] = position.komi
         forest.clear(self.forest, game)
 
     def play(self, game: int, move: int) -> None:
-        """Play a move in a game and keep what its tree knows of what follows."""
+        """Play a move in a game and keep what its tree knows of what follows.
+
+        The new root gets noise of its own: what was an inner node has none.
+        """
         forest.keep_below(self.forest, game, move)
         root = self.forest.roots[game]
         board.play(root, board.move_to_point(move, int(root["size"])))
+        if self.forest.state[game, 1] == forest.KNOWN:
+            self.stir(game)
 
     def simulate(self) -> None:
         """Descend once for every leaf of every game, and ask the network about all of them."""
@@ -265,8 +272,9 @@ class NetworkPlayer:
                 leaves=self.leaves,
             )  # fmt: skip
             moves = None
-        if moves is None:
-            self.tree.begin(0, position)
+        if moves is None or (moves and position.over):
+            # Who asks after two passes wants to play on: the next pass ends the game again.
+            self.tree.begin(0, position, play_on=True)
         else:
             for move in moves:
                 self.tree.play(0, move)

@@ -205,6 +205,8 @@ def main(config: Config) -> int:
     """The command `arcadia play go`."""
     if config.save is not None and config.save.exists():
         raise UserError(f"{config.save} is there already; give another file")
+    if config.save is not None and not config.save.parent.is_dir():
+        raise UserError(f"{config.save.parent} is no folder; make it first, or save elsewhere")
 
     def read(prompt: str) -> str:
         try:

@@ -190,7 +190,7 @@ class PlayoutPlayer:
     def thoughts(self, position: Position) -> Thoughts:
         tree = self.tree_of(position)
         root, edges = tree.nodes[1], tree.edges_of(1)
-        order = np.lexsort((edges["wins"], edges["visits"]))[::-1]
+        order = np.lexsort((edges["half_wins"], edges["visits"]))[::-1]
         total = max(float(edges["visits"].sum()), 1.0)
         priors = edges["prior_wins"] + 1e-3
         candidates = [
@@ -201,7 +201,7 @@ class PlayoutPlayer:
             candidates = [Candidate(position.pass_move, 0, 0.5, 0.0, 1.0, [position.pass_move])]
         owned = self.owned[position.points()] / max(self.ends, 1)
         return Thoughts(
-            int(root["visits"]), float(edges["wins"].sum()) / total,
+            int(root["visits"]), float(edges["half_wins"].sum()) / 2 / total,
             float(edges["score"].sum()) / total, candidates, owned,
         )  # fmt: skip
 
@@ -219,7 +219,7 @@ class PlayoutPlayer:
         made_up = float(edge["prior_wins"]) / max(float(edge["prior_visits"]), 1e-9)
         return Candidate(
             int(board.point_to_move(int(edge["point"]), size)), int(visits),
-            float(edge["wins"]) / visits if visits else made_up,
+            float(edge["half_wins"]) / 2 / visits if visits else made_up,
             float(edge["score"]) / max(visits, 1.0), prior,
             [int(board.point_to_move(point, size)) for point in line],
         )  # fmt: skip

@@ -145,9 +145,9 @@ class Position:
             board.set_up(self.board, board.move_to_point(move, self.size), colour)
         # Who gives a handicap moves first.
         if self.stones and all(colour == BLACK for colour, _ in self.stones):
-            self.board["to_play"] = WHITE
+            self.whose(WHITE)
         for colour, move in self.moves:
-            self.board["to_play"] = colour
+            self.whose(colour)
             board.play(self.board, board.move_to_point(move, self.size))
 
     def copy(self) -> "Position":
@@ -163,7 +163,7 @@ class Position:
 
     def whose(self, colour: int) -> None:
         """Give the turn to a colour."""
-        self.board["to_play"] = colour
+        board.give_turn(self.board, colour)
 
     def legal(self, move: int) -> bool:
         """May who is to play play here?"""

@@ -7,7 +7,7 @@ own results an edge keeps those of all playouts below its node in which the same
 point later, and trusts them while its own are few. New edges begin with made-up results that know
 a little Go (section 5): atari answers, patterns, the neighbourhood of the last move, own eyes.
 
-One node is 16 bytes and one edge 36; a node has an edge for each legal move. A tree that is full
+One node is 16 bytes and one edge 40; a node has an edge for each legal move. A tree that is full
 grows no more but is still searched. After a move the part below it is kept (`keep_below`).
 """
 
@@ -30,12 +30,17 @@ from rl.go.playout import (
 NODE = np.dtype([("first", "i4"), ("edges", "i4"), ("visits", "i4"), ("to_play", "i4")], align=True)
 EDGE = np.dtype(
     [
-        ("point", "i4"), ("child", "i4"), ("visits", "f4"), ("wins", "f4"), ("score", "f4"),
-        ("prior_visits", "f4"), ("prior_wins", "f4"), ("later_visits", "f4"), ("later_wins", "f4"),
+        ("point", "i4"), ("child", "i4"), ("visits", "i4"), ("half_wins", "i4"),
+        ("later_visits", "i4"), ("later_half_wins", "i4"), ("prior_visits", "f4"),
+        ("prior_wins", "f4"), ("score", "f8"),
     ],
     align=True,
 )  # fmt: skip
-"""`wins` and `score` are those of who plays the edge; `later_` are RAVE's; child 0 means none."""
+"""Wins and `score` are those of who plays the edge; `later_` are RAVE's; child 0 means none.
+
+A draw is half a win, and counts are whole numbers: a float32 would stand still at 2^24, after eight
+minutes of thinking.
+"""
 
 TRUST = 1_500.0  # playouts after which an edge's own results weigh as much as RAVE's
 EXPLORE = 0.6  # of UCT, as often in the literature: RAVE's edges explore by themselves
@@ -76,8 +81,8 @@ class Tree:
 def fresh(edge, point):
     """Make an edge that nothing is known of."""
     edge.point, edge.child = point, 0
-    edge.visits = edge.wins = edge.score = edge.later_visits = edge.later_wins = 0
-    edge.prior_visits = edge.prior_wins = 0
+    edge.visits = edge.half_wins = edge.later_visits = edge.later_half_wins = 0
+    edge.score = edge.prior_visits = edge.prior_wins = 0
 
 
 @njit(cache=True, nogil=True)
@@ -174,15 +179,15 @@ def best_edge(nodes, edges, node, rave):
         edge = edges[i]
         visits = edge.visits + edge.prior_visits
         if rave:
-            value = (edge.wins + edge.prior_wins) / visits if visits > 0 else 0.5
+            value = (0.5 * edge.half_wins + edge.prior_wins) / visits if visits > 0 else 0.5
             if edge.later_visits > 0:
-                later = edge.later_visits
+                later = np.float64(edge.later_visits)
                 weight = later / (later + visits + later * visits / TRUST)
-                value += weight * (edge.later_wins / later - value)
+                value += weight * (0.5 * edge.later_half_wins / later - value)
         elif visits == 0:
             return i  # the points are in no order: the list of empty ones is shuffled by play
         else:
-            value = edge.wins / visits + EXPLORE * np.sqrt(log_visits / visits)
+            value = 0.5 * edge.half_wins / visits + EXPLORE * np.sqrt(log_visits / visits)
         if value > best_value:
             best, best_value = i, value
     return best
@@ -231,17 +236,18 @@ def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng,
     else:
         play_out(board, sense, rng, found, first)
         score = count_up(board, owner) - komi
-    black = 1.0 if score > 0 else 0.5 if score == 0 else 0.0
-    tell(nodes, edges, path, depth, black, score, rave, first)
+    black_halves = 2 if score > 0 else 1 if score == 0 else 0
+    tell(nodes, edges, path, depth, black_halves, score, rave, first)
     return score
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def tell(nodes, edges, path, depth, black, score, rave, first):
+def tell(nodes, edges, path, depth, black_halves, score, rave, first):
     """Add a result to every node and edge of a path, and by RAVE to the edges beside it.
 
-    `first[P]` says who played where in the playout; the path's own moves are added from its end.
+    The result is Black's: 2 half wins, 1 or none, and a score. `first[P]` says who played where in
+    the playout; the path's own moves are added from its end.
     """
     node_of = np.empty(DEEPEST + 1, np.int32)
     node = np.int64(1)
@@ -252,9 +258,9 @@ def tell(nodes, edges, path, depth, black, score, rave, first):
         nodes[node].visits += 1
     for d in range(depth - 1, -1, -1):
         edge, node = edges[path[d]], nodes[node_of[d]]
-        result = black if node.to_play == BLACK else 1 - black
+        halves = black_halves if node.to_play == BLACK else 2 - black_halves
         edge.visits += 1
-        edge.wins += result
+        edge.half_wins += halves
         edge.score += score if node.to_play == BLACK else -score
         node.visits += 1
         if not rave:
@@ -264,7 +270,7 @@ def tell(nodes, edges, path, depth, black, score, rave, first):
         for i in range(node.first, node.first + node.edges):
             if edges[i].point != PASS and first[edges[i].point] == node.to_play:
                 edges[i].later_visits += 1
-                edges[i].later_wins += result
+                edges[i].later_half_wins += halves
 
 
 @njit(cache=True, nogil=True)

@@ -153,6 +153,7 @@ def test_a_handicap_lets_white_begin():
         (["--rules", "moon"], "rules 'moon'"), (["--engine", "gnu"], "'gnu' plays no Go"),
         (["--handicap", "30"], "handicap of 30"), (["--seconds", "0"], "seconds"),
         (["--engine", "no.safetensors"], "no.safetensors"),
+        (["--save", "nowhere/game.sgf"], "nowhere is no folder"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_a_line(flags, said, capsys):

@@ -46,6 +46,20 @@ def perft(games, depth):
     return count
 
 
+@pytest.mark.parametrize("ko", ["positional", "situational", "simple"])
+def test_white_to_begin_has_the_games_that_black_has(ko):
+    """A stone of the other colour stands there first: the history knows whose turn it was."""
+    counts = []
+    for colour, begins in ((WHITE, BLACK), (BLACK, WHITE)):
+        position = Position(2, 0.0, Rules(ko=ko))
+        position.set_up([(colour, 0)])
+        position.whose(begins)
+        games = np.zeros(10, board.BOARD)
+        games[0] = position.board
+        counts.append([perft(games, depth) for depth in range(1, 10)])
+    assert counts[0] == counts[1]
+
+
 def counted(size, ko, suicide, depths):
     games = np.zeros(max(depths) + 1, board.BOARD)
     board.reset(games[0], size, KO_RULES[ko], int(suicide))

@@ -143,6 +143,16 @@ def test_memory_is_what_is_said_and_a_full_tree_goes_on():
     assert per_node == forest.bytes_per_node(5)
 
 
+def test_the_next_root_gets_noise_of_its_own():
+    search = searched(noisy, simulations=60, noise=0.25)
+    move = int(search.forest.visits[0, 1].argmax())
+    below = search.forest.prior[0, search.forest.child[0, 1, move]].copy()
+    search.play(0, move)
+    prior, legal = search.forest.prior[0, 1], below >= 0
+    assert np.array_equal(prior >= 0, legal) and not np.allclose(prior, below)
+    assert prior[legal].sum() == pytest.approx(1, abs=1e-5)
+
+
 def test_noise_touches_the_root_only_and_keeps_a_policy():
     search = searched(noisy, simulations=10, noise=0.25)
     plain = searched(noisy, simulations=10)
@@ -320,6 +330,17 @@ def test_a_network_plays_a_game():
         position.play(thoughts.best.move)
     with pytest.raises(ValueError, match="not of 13"):
         player.search(Position(13), 8)
+
+
+def test_who_asks_after_two_passes_wants_to_play_on():
+    torch.manual_seed(0)
+    player, position = NetworkPlayer(build_network("b2c32", 5, 9), memory_mb=4.0), Position(5)
+    player.search(position, 16)
+    position.play(position.pass_move)
+    position.play(position.pass_move)
+    assert position.over
+    player.search(position, 64)
+    assert sum(c.visits > 0 for c in player.thoughts(position).candidates) > 5
 
 
 def test_trees_refuse_other_sizes_and_gumbel_several_leaves():

@@ -166,6 +166,17 @@ def test_memory_is_bounded_and_a_full_tree_goes_on():
     assert player.thoughts(position).visits == 2_000
 
 
+def test_counting_goes_on_where_a_float_would_stand_still():
+    player, position = PlayoutPlayer(seed=1, memory_mb=4.0), Position(5, 0.5)
+    player.search(position, 500)
+    edge = player.tree.edges_of(1)[:1]
+    edge["visits"], edge["half_wins"], edge["score"] = 2**26, 2**27, 25.0 * 2**26
+    player.search(position, 400)
+    added = int(edge["visits"][0]) - 2**26
+    assert 0 < added <= int(edge["half_wins"][0]) - 2**27 + added <= 2 * added + added
+    assert player.thoughts(position).best.visits == 2**26 + added
+
+
 def test_chance_alone_fills_no_eyes_and_passes_at_last():
     player, position = RandomPlayer(0), Position(5)
     while not position.over:
