@@ -73,6 +73,8 @@ class Config:
     """Range of the probability ratio within which it is pushed."""
     entropy_coef: float = 0.01
     """Weight of the entropy in the loss."""
+    anneal_entropy_from: float = 1.0
+    """Progress (0 to 1) from which that weight falls on a line to 0; 1: never."""
     value_coef: float = 0.5
     """Weight of the mean squared value error in the loss."""
     max_grad_norm: float = 0.5
@@ -108,7 +110,7 @@ class Config:
             "learning_rate", "clip", "max_grad_norm", "hidden", "lstm_units", "env_threads",
             "video_every_s",
         )  # fmt: skip
-        require_fraction(self, "anneal_from", "gamma", "gae_lambda")
+        require_fraction(self, "anneal_from", "anneal_entropy_from", "gamma", "gae_lambda")
         if self.normalise_over == "minibatch" and self.minibatch_size == 1:
             raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
         if self.memory == "lstm" and self.minibatch_size % self.num_steps:
@@ -144,8 +146,15 @@ class Config:
         """Return the learning rate after so many rollouts."""
         return self.learning_rate * anneal(rollouts / self.num_rollouts, self.anneal_from)
 
+    def entropy_weight(self, rollouts: int) -> float:
+        """Return the entropy's weight after so many rollouts."""
+        return self.entropy_coef * anneal(rollouts / self.num_rollouts, self.anneal_entropy_from)
 
-FAST = Config(hidden=256, minibatch_size=128, trunk=TrunkConfig(width=0.5, pool=2))
+
+FAST = Config(
+    hidden=256, minibatch_size=128, anneal_entropy_from=0.4,
+    trunk=TrunkConfig(width=0.5, pool=2),
+)  # fmt: skip
 REFERENCE = Config(
     total_steps=10_000_000, num_envs=8, num_steps=128, learning_rate=2.5e-4, anneal_from=0.0,
     normalise_over="minibatch", sync=True, env_options=EnvOptions(sticky=0.0),
@@ -271,8 +280,9 @@ class Learner:
                 figures.append(of_share)
                 norms.append(norm)
         means = self.means(torch.stack(figures), torch.stack(norms))
-        self.rollouts += 1
         means["train/learning_rate"] = learning_rate
+        means["train/entropy_coef"] = config.entropy_weight(self.rollouts)
+        self.rollouts += 1
         means["train/explained_variance"] = explained_variance(rollout.value, returns, self.world)
         return means
 
@@ -306,7 +316,7 @@ class Learner:
         batch = {name: values[index] for name, values in flat.items()}
         loss, figures = ppo_loss(
             logits, value, **batch, clip=config.clip, value_coef=config.value_coef,
-            entropy_coef=config.entropy_coef, of=config.minibatch_size,
+            entropy_coef=config.entropy_weight(self.rollouts), of=config.minibatch_size,
         )  # fmt: skip
         loss.backward()
         return figures

@@ -266,11 +266,21 @@ def test_help_from_an_idle_thread_changes_no_bit(memory):
         assert torch.equal(tensor, ends[1][name]) and torch.equal(tensor, ends[2][name]), name
 
 
+def test_the_weight_of_the_entropy_falls_where_it_is_told_to():
+    config = changed(ppo.FAST, total_steps=10 * ppo.FAST.rollout_size, anneal_entropy_from=0.5)
+    assert [config.entropy_weight(n) for n in (0, 5, 10)] == [0.01, 0.01, 0.0]
+    assert config.entropy_weight(8) == pytest.approx(0.004)
+    assert ppo.REFERENCE.entropy_weight(ppo.REFERENCE.num_rollouts) == 0.01
+
+
 def test_halves_leave_nothing_out_and_keep_columns_whole():
     cpu = torch.device("cpu")
-    assert [part.tolist() for part in halves(5, 1, cpu)] == [[0, 1], [2, 3, 4]]
-    assert [part.tolist() for part in halves(6, 2, cpu)] == [[0, 3], [1, 2, 4, 5]]
-    assert [part.tolist() for part in halves(3, 3, cpu)] == [[0, 1, 2]]
+    whole = list(range(257))
+    assert [part.tolist() for part in halves(257, 1, cpu)] == [whole[:128], whole[128:]]
+    first, second = halves(300, 100, cpu)
+    assert first.tolist() == list(range(0, 300, 3)) and len(second) == 200
+    assert [part.tolist() for part in halves(300, 300, cpu)] == [list(range(300))]
+    assert [part.tolist() for part in halves(255, 1, cpu)] == [list(range(255))]
     assert halves(0, 1, cpu) == []
 
 
