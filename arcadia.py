@@ -193,19 +193,20 @@ def dispatch(verb: str, args: Sequence[str]) -> int:
     if verb == "watch" and any(arg.lower().endswith(".sgf") for arg in args):
         return run_module("rl.go.replay", args, "arcadia watch")
     if verb in OF_TASKS and package_of_run(args) == "tasks":
-        module = OF_TASKS[verb]
+        # With the run in its name, since the help of the verb alone is that of agents.
+        return run_module(OF_TASKS[verb], args, f"arcadia {verb} RUN")
     return run_module(module, args, f"arcadia {verb}")
 
 
 def package_of_run(args: Sequence[str]) -> str:
     """Return the package of the job of the run that arguments name, "" if they name none."""
-    if {"-h", "--help"} & set(args):
-        return ""
     from backbones.training.run import find_run
 
     words = [arg for arg in args if not arg.startswith("-")]
+    if not {"-h", "--help"} & set(args):
+        words.append("last")
     # A .zip is an agent of stable-baselines3, whatever the last run is.
-    for word in [] if any(word.endswith(".zip") for word in words) else [*words, "last"]:
+    for word in [] if any(word.endswith(".zip") for word in words) else words:
         try:
             job = find_run(word).job
         except UserError:

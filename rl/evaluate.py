@@ -34,7 +34,8 @@ MAX_ENVS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Score a run's agent over full games, with the protocol beside."""
+    """Score a run's agent over full games, with the protocol beside. For a run of a task, such as
+    translate, see `arcadia eval RUN --help`."""
 
     run: tyro.conf.Positional[str] = "last"
     """A run: its name, a path, zoo/NAME or last; or a .zip of stable-baselines3."""

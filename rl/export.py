@@ -27,7 +27,8 @@ OPSET = 17
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Write a run's agent as a stable-baselines3 model, an ONNX graph or a small run folder."""
+    """Write a run's agent as a stable-baselines3 model, an ONNX graph or a small run folder. For a
+    run of a task, such as translate, see `arcadia export RUN --help`."""
 
     run: tyro.conf.Positional[str] = "last"
     """A run: its name, a path, zoo/NAME or last."""

@@ -294,7 +294,7 @@ class Classify(Task):
         folder = folder_of(self.config.set, self.config.data)
         where = folder.name if folder else "made here"
         return {
-            "set": self.config.set, "data": where, "networks": self.config.ensemble,
+            "set": self.name_of_data, "data": where, "networks": self.config.ensemble,
             "views": self.config.tta,
         }  # fmt: skip
 

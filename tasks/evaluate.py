@@ -12,6 +12,7 @@ from torch import nn
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import from_dict
 from backbones.training.distributed import ALONE, World
+from backbones.training.errors import UserError
 from backbones.training.files import write_atomically
 from backbones.training.log import Board
 from backbones.training.run import Run, find_run
@@ -33,7 +34,9 @@ class Config:
     split: Split = "test"
     """Which samples: test, val or train."""
     data: str = ""
-    """Folder of another set of the same classes; default: the run's own."""
+    """Folder of another set of the same classes, or languages; default: the run's own."""
+    beam: int = 0
+    """Texts that a translator follows side by side; 0: as many as it was trained to."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
@@ -43,9 +46,9 @@ def evaluate(task: Task, model: nn.Module, samples: Samples, world: World = ALON
     """Return the sums of a model's scores on samples, in fp32; each process takes every W-th."""
     device = next(model.parameters()).device
     model.eval()
-    sizes = getattr(samples, "sizes", torch.zeros(len(samples)))
+    places = getattr(samples, "places", torch.zeros(len(samples)))
     # Like sizes together, for less padding.
-    mine = sizes.argsort(stable=True)[world.rank :: world.size]
+    mine = places.argsort(stable=True)[world.rank :: world.size]
     parts = []
     for index in mine.split(EVAL_BATCH):
         batch = {name: column.to(device) for name, column in samples.batch(index).items()}
@@ -109,6 +112,10 @@ def main(config: Config) -> int:
     """The command `arcadia eval` for a task's run."""
     run = find_run(config.run)
     changes: dict[str, Any] = {"data": config.data} if config.data else {}
+    if config.beam:
+        if "beam" not in run.config:
+            raise UserError(f"--beam is for translators; {run.name} is a run of {run.job}")
+        changes["beam"] = config.beam
     task, model = load_model(run, **changes)
     result = report(run.name, task, config.split, evaluate(task, model, task.data(config.split)))
     print(json.dumps(result) if config.json else "\n".join([run.name, *lines(result)]))

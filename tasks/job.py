@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from backbones.training.config import ResumeConfig, changed, from_dict
 from backbones.training.distributed import join, leave
+from backbones.training.memory import keep_freed_memory
 from backbones.training.run import Run, begun_before, shared_run
 from backbones.training.session import finished, is_evaluated, lengthened, resume_point
 from backbones.transfer import full_name
@@ -24,6 +26,7 @@ class Job:
     def train(self, config: Any, preset: str = "default") -> Run:
         """Train from nothing; return the run. UserError comes before a folder is made."""
         world = join()
+        keep_freed_memory()
         begun = begun_before(world, config.run.name)
         if begun:
             return self.resume(begun)
@@ -32,7 +35,13 @@ class Job:
         if hasattr(config, "trunk"):
             init = world.tell(lambda: full_name(config.trunk.init))
             config = changed(config, trunk=changed(config.trunk, init=init))
-        fitting = Fitting(self.name, self.task_type(config), world)
+        if getattr(config, "data", ""):
+            # A run is resumed and scored from other folders too.
+            config = changed(config, data=str(Path(config.data).expanduser().absolute()))
+        task = self.task_type(config)
+        for split in ("val", "test") if config.fit.eval_every else ("test",):
+            task.data(split)  # UserError now, rather than when all is learnt
+        fitting = Fitting(self.name, task, world)
         said = fitting.begin()
         run = shared_run(
             world, lambda: Run.create(self.name, config, config.run.name, self.name, preset)
@@ -46,6 +55,7 @@ class Job:
     def resume(self, run: Run, flags: ResumeConfig | None = None) -> Run:
         """Continue a run where its newest checkpoint stands; `extend` is in epochs."""
         world, flags = join(), flags or ResumeConfig()
+        keep_freed_memory()
         with run.lock():
             before, found = from_dict(self.config_type, run.config), resume_point(run, world)
             extend = 0 if run.was_changed_before_restart() else flags.extend

@@ -4,6 +4,7 @@ On a terminal it is a conversation; from files and pipes lines are answered many
 line stays empty; one that cannot be answered becomes an empty line and a message on standard error.
 """
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from backbones.training.errors import UserError
-from tasks.data.text import decoded, read_lines
+from tasks.data.text import decoded_line, raw_lines, read_bytes
+from tasks.task import Task
 
 if TYPE_CHECKING:
     from tasks.predict import Config, Predictor
@@ -25,10 +27,15 @@ SHADES = " ░▒▓█"
 
 def main(config: "Config", predictor: "Predictor") -> int:
     """Answer all lines; exit status 2 if any could not be."""
+    if config.attention and (config.json or config.output):
+        raise UserError("--attention draws for people; leave --json and --output away")
+    for given in config.inputs:
+        if given != "-" and (not Path(given).exists() or Path(given).is_dir()):
+            raise UserError(f"{given} is not a file; give texts, or none for standard input")
     if not config.output:
         return answer(config, predictor, sys.stdout)
     try:
-        with Path(config.output).open("x") as file:
+        with Path(config.output).open("x", encoding="utf-8") as file:
             return answer(config, predictor, file)
     except FileExistsError:
         raise UserError(f"{config.output} exists; give another name, or delete it") from None
@@ -41,51 +48,57 @@ def answer(config: "Config", predictor: "Predictor", out: Any) -> int:
     at_once = 1 if sys.stdin.isatty() and not config.inputs else AT_ONCE
     lines, failed = numbered(config.inputs), False
     while chunk := list(islice(lines, at_once)):
-        good = []
-        for where, line in chunk:
-            try:
-                predictor.task.read_input(line)
-                doubts = predictor.task.doubts(line)
-            except UserError as error:
-                failed, doubts = True, str(error)
-            else:
-                good += [line] if line.strip() else []
-            if doubts:
-                print(f"arcadia: {where}: {doubts}", file=sys.stderr)
-        found = dict(zip(good, predictor.predict(good) if good else [], strict=True))
-        for _, line in chunk:
-            said = found.get(line, {"text": ""})
-            print(json.dumps({"input": line, **said}) if config.json else said["text"], file=out)
-            if config.attention and line in found:
-                print(drawn(*predictor.task.alignment(predictor.model, line)), file=out)
+        read = [understood(predictor.task, where, line) for where, line in chunk]
+        failed |= not all(good for _, good in read)
+        good = [text for text, good in read if good and text.strip()]
+        found = dict(zip(good, predictor.predict(good), strict=True))
+        for text, _ in read:
+            said = found.get(text, {"text": ""})
+            print(json.dumps({"input": text, **said}) if config.json else said["text"], file=out)
+            if config.attention and text in found:
+                print(drawn(*predictor.task.alignment(predictor.model, text)), file=out)
         out.flush()
     return 2 if failed else 0
 
 
-def numbered(inputs: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield (where it stands, line) of files, or of standard input; UserError for no text."""
+def understood(task: Task, where: str, line: bytes) -> tuple[str, bool]:
+    """Return a line's text and whether it can be answered; say what is wrong with it."""
+    text, good = line.decode(errors="replace"), True
+    try:
+        task.read_input(decoded_line(line, where))
+        doubts = task.doubts(text)
+    except UserError as error:
+        doubts, good = str(error).removeprefix(f"{where}: "), False
+    if doubts:
+        # What a text brings along must not steer the terminal.
+        said = "".join(c if c.isprintable() else "?" for c in doubts)
+        print(f"arcadia: {where}: {said}", file=sys.stderr)
+    return text, good
+
+
+def numbered(inputs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield (where it stands, line) of files, or of standard input."""
     for given in inputs or ["-"]:
-        name, lines = "standard input", standard_input() if given == "-" else None
-        if lines is None:
-            if not Path(given).is_file():
-                raise UserError(f"{given} is not a file; give texts, or none for standard input")
-            name, lines = given, read_lines(Path(given))
+        name = "standard input" if given == "-" else given
+        lines = standard_input() if given == "-" else raw_lines(read_bytes(Path(given)))
         for number, line in enumerate(lines, 1):
             yield f"{name}, line {number}", line
 
 
-def standard_input() -> Iterable[str]:
+def standard_input() -> Iterable[bytes]:
     """Return the lines that come in: typed ones as they are typed, others all at once."""
     if not sys.stdin.isatty():
-        return decoded(sys.stdin.buffer.read(), "standard input")
+        return raw_lines(sys.stdin.buffer.read())
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (makes `input` an editor with a history)
     print("One line each; ctrl-D ends.", file=sys.stderr)
     return iter(typed, None)  # type: ignore[arg-type]
 
 
-def typed() -> str | None:
+def typed() -> bytes | None:
     """Return a typed line, None at the end."""
     try:
-        return input("> ")
+        return input("> ").encode(errors="replace")
     except EOFError:
         return None
 

@@ -52,16 +52,30 @@ class Predictor:
 
     @torch.inference_mode()
     def predict(self, inputs: Any) -> list[dict[str, Any]]:
-        """Return an answer for every input, a dict of plain values each."""
+        """Return an answer for every input, a dict of plain values each.
+
+        Of a model of texts inputs are lines; an empty one stays empty. UserError for an input that
+        cannot be answered, such as a line that is too long.
+        """
         if self.task.reads == "lines":
-            batch = self.task.read_input(inputs)
-            return self.task.say(self.task.predict(self.model, batch))
+            return self.answer([inputs] if isinstance(inputs, str) else list(inputs))
         alone = isinstance(inputs, str | bytes | Path) or not isinstance(inputs, Sequence)
         answers = []
         for given in [inputs] if alone else inputs:
             batch = self.task.read_input(given)
             answers += self.task.say(self.task.predict(self.model, batch))
         return answers
+
+    def answer(self, lines: list[Any]) -> list[dict[str, Any]]:
+        """Return the answers to lines."""
+        blank = [isinstance(line, str) and not line.strip() for line in lines]
+        asked = [line for line, empty in zip(lines, blank, strict=True) if not empty]
+        said: list[dict[str, Any]] = []
+        if asked:
+            batch = self.task.read_input(asked)
+            said = self.task.say(self.task.predict(self.model, batch))
+        answers = iter(said)
+        return [{"text": ""} if empty else next(answers) for empty in blank]
 
 
 def load_predictor(run: Run) -> Predictor:

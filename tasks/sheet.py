@@ -1,5 +1,7 @@
 """Pictures of results: contact sheets with titles, confusion matrices, alignments; uint8 arrays."""
 
+import contextlib
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +12,27 @@ from torch import Tensor
 
 TITLE_PX = 14
 CELL_PX = 22
+ALIGNED_PX = 28  # of a cell of an alignment: TensorBoard shrinks pictures
+FONTS = ("DejaVuSans.ttf", "Arial Unicode.ttf", "Arial.ttf")
+
+
+def font_of(size_px: int) -> ImageFont.FreeTypeFont:
+    """Return a font of this system with letters of many languages, or Pillow's own, which has
+    English ones only."""
+    for name in FONTS:
+        with contextlib.suppress(OSError):
+            return ImageFont.truetype(name, size_px)
+    own = ImageFont.load_default(size_px)
+    assert isinstance(own, ImageFont.FreeTypeFont), "Pillow's wheels have FreeType"
+    return own
+
+
+def plain(text: str, font: ImageFont.FreeTypeFont) -> str:
+    """Return a text without the accents that Pillow's own font would draw as boxes."""
+    if font.getname()[0] != "Aileron":
+        return text
+    letters = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in letters if not unicodedata.combining(c))
 
 
 def contact_sheet(
@@ -61,23 +84,25 @@ def alignment_picture(
     source: Sequence[str], target: Sequence[str], weights: Float[Tensor, "T S"]
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Return where a writer looked: a row for each piece written, dark where it looked most."""
-    font = ImageFont.load_default(12)
-    # The font has no sign for where a word begins.
-    source, target = ([piece.replace("▁", "_") for piece in each] for each in (source, target))
+    font = font_of(16)
+    # Few fonts have a sign for where a word begins.
+    source, target = (
+        [plain(piece.replace("▁", "_"), font) for piece in each] for each in (source, target)
+    )
     left, top = (
         8 + int(max(font.getlength(piece) for piece in pieces)) for pieces in (target, source)
     )
-    size = (left + CELL_PX * len(source) + 4, top + CELL_PX * len(target) + 4)
+    size = (left + ALIGNED_PX * len(source) + 4, top + ALIGNED_PX * len(target) + 4)
     image = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(image)
     for column, piece in enumerate(source):
-        label = Image.new("RGB", (top, CELL_PX), "white")
-        ImageDraw.Draw(label).text((4, 3), piece, "black", font)
-        image.paste(label.rotate(90, expand=True), (left + CELL_PX * column, 0))
+        label = Image.new("RGB", (top, ALIGNED_PX), "white")
+        ImageDraw.Draw(label).text((4, 4), piece, "black", font)
+        image.paste(label.rotate(90, expand=True), (left + ALIGNED_PX * column, 0))
     for row, piece in enumerate(target):
-        y = top + CELL_PX * row
-        draw.text((4, y + 3), piece, "black", font)
+        y = top + ALIGNED_PX * row
+        draw.text((4, y + 4), piece, "black", font)
         for column in range(len(source)):
-            x, fade = left + CELL_PX * column, 255 - int(255 * float(weights[row, column]))
-            draw.rectangle((x, y, x + CELL_PX - 2, y + CELL_PX - 2), (fade, fade, 255))
+            x, fade = left + ALIGNED_PX * column, 255 - int(255 * float(weights[row, column]))
+            draw.rectangle((x, y, x + ALIGNED_PX - 2, y + ALIGNED_PX - 2), (fade, fade, 255))
     return np.asarray(image)

@@ -6,6 +6,7 @@ model, the loss of a batch, what the model answers, how answers are scored (as s
 sharding gives the same number), and what is shown. The rest have defaults.
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -69,8 +70,10 @@ class Task:
 
     @property
     def name_of_data(self) -> str:
-        """What the backbone's card calls the data: `set` of the config, if it has one."""
-        return str(getattr(self.config, "set", type(self).__name__.lower()))
+        """What card and protocol call the data: the end of the folder that was given, or the set's
+        name, if the config has them."""
+        given = "/".join(Path(getattr(self.config, "data", "")).parts[-2:])
+        return given or str(getattr(self.config, "set", type(self).__name__.lower()))
 
     def notes(self) -> list[str]:
         """Return what is to be said of the data read so far, such as what was left out."""

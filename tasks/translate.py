@@ -25,7 +25,7 @@ from backbones.decoding import Decoded, State, beam_search
 from backbones.training.config import RunConfig, changed, require_fraction, require_positive
 from backbones.training.errors import UserError
 from backbones.training.log import Board
-from backbones.training.run import find_run
+from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import load_weights
 from tasks.data.find import found_folder
@@ -59,7 +59,8 @@ class Config:
     set: str = WORLD
     """A folder of $ARCADIA_DATA, such as multi30k/tok or tatoeba, or the offline world phrases."""
     data: str = ""
-    """Folder of the set: train.en and train.de (plain or gzip), or ManyThings' zip."""
+    """Folder of the set: train.en and train.de (plain or gzip), val and test likewise (split off
+    train where there are none), or ManyThings' zip."""
     source: str = "en"
     """Language to translate from, as the files' names have it."""
     target: str = "de"
@@ -113,18 +114,25 @@ class Translate(Task):
         self.texts: dict[str, Pairs] = {}
         self.splits: dict[str, Ragged] = {}
         self.said: list[str] = []
-        self.origin = find_run(config.init) if config.init and not about else None
+        self.origin = self.find_origin() if config.init and not about else None
         self.about = about or self.look()
 
+    def find_origin(self) -> Run:
+        """Return the run to start from; UserError if it does not translate."""
+        run = find_run(self.config.init)
+        if run.job != JOB.name:
+            raise UserError(f"--init {run.name} is a run of {run.job}; give one of {JOB.name}")
+        return run
+
     def look(self) -> dict[str, Any]:
-        """Return the vocabulary of the training texts, and whether they are tokenised."""
+        """Return the vocabulary of the training texts, whether they are tokenised, their digest."""
         pairs = self.pairs("train")
         if self.origin is None:
             text = learn([*pairs.source, *pairs.target], self.config.pieces)
         else:
             text = newest_checkpoint(self.origin).info["about"]["vocabulary"]
             self.check_known(Vocabulary(text), [*pairs.source[:1000], *pairs.target[:1000]])
-        return {"vocabulary": text, "tokenised": pairs.tokenised}
+        return {"vocabulary": text, "tokenised": pairs.tokenised, "texts": pairs.digest}
 
     def check_known(self, vocabulary: Vocabulary, lines: list[str]) -> None:
         """UserError if another run's vocabulary does not know these texts."""
@@ -151,6 +159,8 @@ class Translate(Task):
                 pairs = read_pairs(self.folder, split, config.source, config.target)
                 few = config.samples if split == "train" else 0
                 pairs = pairs.first(few) if few else pairs
+            if pairs.split_off:
+                self.said.append(f"{split}: {len(pairs):,} pairs split off the training texts")
             self.texts[split] = pairs
         return self.texts[split]
 
@@ -167,6 +177,11 @@ class Translate(Task):
     def ragged(self, split: Split) -> Ragged:
         """Return a split as pieces; those to learn from without the pairs that are too long."""
         pairs = self.pairs(split)
+        if split == "train" and self.about.get("texts", pairs.digest) != pairs.digest:
+            raise UserError(
+                f"the training texts of {self.name_of_data} are not those that this run began "
+                "with; give it those again, or train anew with --init"
+            )
         source, target = (self.encode(side) for side in (pairs.source, pairs.target))
         if split != "train":
             reference = [list(line.encode()) for line in pairs.target]
@@ -271,7 +286,8 @@ class Translate(Task):
         """Return how answers are made: printed with every score."""
         config = self.config
         return {
-            "set": config.set, "direction": f"{config.source}-{config.target}",
+            "set": self.name_of_data, "test_texts": self.pairs("test").digest,
+            "direction": f"{config.source}-{config.target}",
             "beam": config.beam, "alpha": config.alpha,
             "bleu": signature(self.about["tokenised"]),
         }  # fmt: skip
@@ -307,15 +323,19 @@ class Translate(Task):
         return shown(source[0].tolist()), shown([*tokens, END]), weights[0].cpu()
 
     def read_input(self, source: Any) -> Batch:
-        """Return a batch of one line, or of a list of lines; UserError for one that is too long."""
+        """Return a batch of one line, or of a list of lines; UserError for one that is too long, or
+        is no text."""
         lines = [source] if isinstance(source, str) else list(source)
-        pieces = self.encode(lines)
+        try:
+            pieces = self.encode(lines)
+        except TypeError:  # also for half of a surrogate pair
+            raise UserError("a translator takes a line of text, or a list of them") from None
         longest = self.config.longest
         for line, row in zip(lines, pieces, strict=True):
             if len(row) > longest:
                 raise UserError(
-                    f"a line of {len(line.split()):,} words has {len(row):,} pieces; at most "
-                    f"{longest} are translated: cut it into sentences"
+                    f"a line of {len(line.split()):,} words has {len(row):,} pieces, its end "
+                    f"counted; at most {longest} are translated: cut it into sentences"
                 )
         return Ragged.of({"source": pieces}, ("source",)).batch(torch.arange(len(pieces)))
 
@@ -324,7 +344,9 @@ class Translate(Task):
         unknown = self.vocabulary.unknown(line)
         if not unknown:
             return ""
-        return f"{', '.join(unknown[:5])} never occurred in training and cannot be translated"
+        said = f"{', '.join(unknown[:5])}: with letters that training never had, read as a blank"
+        lower = not self.vocabulary.unknown(" ".join(unknown).lower())
+        return f"{said}; it was trained on lower-case text" if lower else said
 
     def say(self, predictions: Tensor) -> list[dict[str, Any]]:
         return [{"text": text} for text in self.decode(predictions)]

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from backbones.training.errors import UserError
+
 
 def sync(path: Path) -> None:
     """Force a file or folder to the disk."""
@@ -54,3 +56,11 @@ class Appender:
             except OSError:
                 os.ftruncate(file.fileno(), size)
                 raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and what it lies in; UserError if that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; give a place that can be written") from None

@@ -12,7 +12,7 @@ from torch import Tensor
 from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.errors import UserError
-from backbones.training.files import write_atomically
+from backbones.training.files import make_folder, write_atomically
 from backbones.training.run import Run
 
 # What belongs to the training, or is written anew.
@@ -23,7 +23,7 @@ def refuse_existing(path: Path, force: bool) -> None:
     """UserError if something would be overwritten unasked; make the folder that it goes into."""
     if path.exists() and not force:
         raise UserError(f"{path} exists; choose another name, or --force")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
 
 
 def rounded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -54,7 +54,7 @@ def publish(
         metadata = {"cnn": {**header, "card": json.dumps(card)}}
     if half:
         parts = {part: rounded(tensors) for part, tensors in parts.items()}
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     about = {**run.about, "launch": "", "from": run.name}
     write_atomically(path / "config.json", json.dumps(about, indent=2) + "\n")
     checkpoint.save(path / "checkpoints", found.info["progress"], parts, info, metadata)

@@ -164,10 +164,16 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder while training; UserError if another process does."""
+        """Hold the folder while training; UserError if another process does, or if the run was
+        exported without what training needs."""
         if self.silent:
             yield
             return
+        if "from" in self.about:
+            raise UserError(
+                f"{self.name} was exported without the state of its training and cannot go on; "
+                f"begin anew from its weights: `arcadia train {self.job} --init {self.name}`"
+            )
         try:
             file = (self.folder / "lock").open("a")
         except OSError as error:

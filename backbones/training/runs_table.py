@@ -2,38 +2,65 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from backbones.training.checkpoint import size_bytes
+from backbones.training.checkpoint import numbered, size_bytes
 from backbones.training.log import read_metrics
 from backbones.training.progress import clock
 from backbones.training.run import Run, all_runs, runs_folder
 
 
 def final_score(run: Run) -> str:
-    """Return the score of the evaluation at the end, empty without one."""
+    """Return the score of the evaluation at the end, empty without one; tasks name theirs."""
     path = run.folder / "eval.json"
     try:
-        return f"{json.loads(path.read_text())['score']:.1f}" if path.exists() else ""
+        if not path.exists():
+            return ""
+        result = json.loads(path.read_text())
+        name = "" if result["metric"] == "score" else f"{result['metric']} "
+        return f"{name}{result['score']:{'.1f' if not name else '.2f'}}"
     except (ValueError, KeyError, TypeError):
         return "damaged"
 
 
+def planned(run: Run) -> tuple[int, str]:
+    """Return how long a run will be, and in which unit, as its newest checkpoint has it; 0 where
+    it has none."""
+    for path in reversed(numbered(run.checkpoints)):
+        try:
+            info = json.loads((path / "checkpoint.json").read_text())
+            return int(info["total"]), str(info["unit"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return run.config.get("total_steps", 0), ""
+
+
+def subject(config: dict[str, Any]) -> str:
+    """Return what a run learns: the game, or the set and, of a translator, the languages."""
+    if "env" in config:
+        return str(config["env"])
+    words = [Path(config.get("data") or config.get("set", "")).name]
+    if "source" in config and "target" in config:
+        words.append(f"{config['source']}-{config['target']}")
+    return " ".join(words)
+
+
 def row_of(run: Run) -> list[str]:
-    """Return name, what is trained, progress, minutes, scores, size and state of a run."""
+    """Return name, what is learnt, progress, minutes, scores, size and state of a run."""
     metrics = read_metrics(run.folder)
     last: dict[str, Any] = {}
     for line in metrics:
         last |= line
-    total = run.config.get("total_steps", 0)
+    total, unit = planned(run)
     done = int(last.get("step", 0))
-    state = "running" if run.is_running() else "finished" if done >= total else "stopped"
+    state = "running" if run.is_running() else "finished" if done >= total > 0 else "stopped"
     score = f"{last['rollout/score']:.1f}" if "rollout/score" in last else ""
     return [
-        run.name, str(run.config.get("env", "")), f"{done:,} / {total:,}",
+        run.name, subject(run.config), f"{done:,} / {total:,} {unit}".rstrip(),
         clock(60 * last.get("time/minutes", 0.0)), score, final_score(run),
         f"{size_bytes(run.folder) / 2**20:.0f} MiB", state,
     ]  # fmt: skip
@@ -46,7 +73,7 @@ def print_runs() -> None:
         print(f"no runs in {runs_folder()} yet; start with `arcadia train ppo`")
         return
     table, right = Table(box=None, pad_edge=False), ("time", "score", "eval", "size")
-    for name in ("run", "env", "env steps", "time", "score", "eval", "size", "state"):
+    for name in ("run", "learns", "progress", "time", "score", "eval", "size", "state"):
         table.add_column(name, justify="right" if name in right else "left",
                          overflow="fold")  # fmt: skip
     for run in runs:

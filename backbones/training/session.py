@@ -55,7 +55,7 @@ class Session:
         It is empty where a run that has no checkpoint begins anew.
         """
         self.run, self.config, self.world = run, config, world
-        self.total, self.stopped, self.full = total, False, False
+        self.total, self.unit, self.stopped, self.full = total, unit, False, False
         self.stop, self.commit = StopRequest(), commit()
         self.board: Board | None = None
         self.report: ProgressReport | None = None
@@ -151,7 +151,7 @@ class Session:
         """Write a checkpoint; say whether it could be done."""
         about = {
             "trained_s": self.trained_s, "saving_s": self.saving_s, "commit": self.commit,
-            "made_on": made_on(self.world),
+            "made_on": made_on(self.world), "total": self.total, "unit": self.unit,
         }  # fmt: skip
         try:
             checkpoint.save(

@@ -19,13 +19,22 @@ import tyro
 
 from backbones.training.config import require_positive
 from backbones.training.errors import UserError
+from backbones.training.files import make_folder
 from backbones.training.progress import say
 from rl.go import sgf
 from rl.go.board import BLACK, WHITE
 from rl.go.clock import TimeSettings
 from rl.go.engine import Limits
 from rl.go.gtp_client import GtpEngine
-from rl.go.position import Position, check_size, colour_name, read_vertex, result, vertex
+from rl.go.position import (
+    Position,
+    check_komi,
+    check_size,
+    colour_name,
+    read_vertex,
+    result,
+    vertex,
+)  # fmt: skip
 from rl.go.serve import PLAYERS, ready_engine
 
 
@@ -63,6 +72,7 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "games", "threads", "seconds")
         check_size(self.size)
+        check_komi(self.komi)
         if self.visits < 0 or self.opening < 0 or self.main_s < 0 or self.seed < 0:
             raise ValueError("visits, opening, main-s and seed must be 0 or above")
 
@@ -243,7 +253,6 @@ def keep(config: Config, game: Game) -> None:
     """Write a game's SGF into the folder, if there is one."""
     if config.out is None:
         return
-    config.out.mkdir(parents=True, exist_ok=True)
     names = (config.player, config.opponent)
     black, white = names if game.first_is_black else names[::-1]
     root = sgf.record(game.position, black=black, white=white, said=game.said)
@@ -266,8 +275,10 @@ def play_match(config: Config, done: Callable[[Game], None]) -> list[Game]:
 
 def main(config: Config) -> int:
     """The command `arcadia arena`."""
-    if config.out is not None and config.out.exists() and any(config.out.iterdir()):
-        raise UserError(f"{config.out} is not empty; give another folder for the games")
+    if config.out is not None:
+        make_folder(config.out)
+        if any(config.out.iterdir()):
+            raise UserError(f"{config.out} is not empty; give another folder for the games")
 
     def done(game: Game) -> None:
         keep(config, game)

@@ -128,22 +128,44 @@ class Engine:
         best = self.thoughts.best
         late = len(self.position.moves) >= self.position.size
         self.hopeless = self.hopeless + 1 if late and best.winrate < self.resign_below else 0
-        move = best.move
-        if self.hopeless < HOPELESS and self.passing_wins(colour):
-            move = self.position.pass_move
+        move = best.move if self.hopeless >= HOPELESS else self.mannered(colour)
         if colour in self.clocks:
             self.clocks[colour].spend(time.monotonic() - start)
         return None if self.hopeless >= HOPELESS else move
 
-    def passing_wins(self, colour: int) -> bool:
-        """Has the other passed, and would a pass now win, every stone on the board counted?"""
-        position = self.position
+    def mannered(self, colour: int) -> int:
+        """Return the best move; where the other has passed, a pass if it wins the count.
+
+        The search takes a second pass for the end, with every stone on the board alive. Where that
+        makes it believe in a pass that would not win the count, its next best move is taken.
+        """
+        assert self.thoughts
+        position, best = self.position, self.thoughts.best
         if not position.moves or position.moves[-1] != (3 - colour, position.pass_move):
+            return best.move
+        if self.passing_wins(colour):
+            return position.pass_move
+        others = [c.move for c in self.thoughts.candidates if c.move != position.pass_move]
+        misled = best.move == position.pass_move and best.winrate > 0.5
+        return others[0] if misled and others else best.move
+
+    def passing_wins(self, colour: int) -> bool:
+        """Would the game be won if a colour passed now and that was the end of it?
+
+        By area it must be won with every stone on the board alive, so that nobody has to agree.
+        """
+        rules, sign = self.position.rules, 1 if colour == BLACK else -1
+        agreed = rules.friendly and rules.scoring == "territory"
+        if not agreed and sign * self.position.score() <= 0:
             return False
-        score = position.score(self.dead_stones())
-        sure = position.score()
-        sign = 1 if colour == BLACK else -1
-        return sign * score > 0 and (position.rules.scoring == "territory" or sign * sure > 0)
+        return not rules.friendly or sign * self.score_after_pass(colour) > 0
+
+    def score_after_pass(self, colour: int) -> float:
+        """Return Black's lead if a colour passed now and the player then told what is dead."""
+        after = self.position.copy()
+        after.play(after.pass_move, colour)
+        self.player.search(after, JUDGING)
+        return after.score(after.dead_stones(self.player.thoughts(after).ownership))
 
     def dead_stones(self) -> list[int]:
         """Return the stones that the player takes for dead; it must have thought about this."""
@@ -157,7 +179,12 @@ class Engine:
         self.search(Limits(visits=JUDGING))
 
     def final_score(self) -> tuple[float, list[int]]:
-        """Return Black's lead and the dead stones of the position as the player judges it."""
+        """Return Black's lead and the dead stones of the position as the player judges it.
+
+        Where the rules take no stones off, there are none once two passes have ended the game.
+        """
+        if self.position.over and not self.position.rules.friendly:
+            return self.position.score(), []
         self.judge()
         dead = self.dead_stones()
         return self.position.score(dead), dead

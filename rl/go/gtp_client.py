@@ -23,6 +23,8 @@ class GtpEngine:
     def __init__(self, line: str, patience_s: float = PATIENCE_S) -> None:
         """Start a command line; EngineFailed if there is no such program."""
         self.line, self.patience_s = line, patience_s
+        if not line.strip():
+            raise EngineFailed("no program is named: give one of ours, or a command line in quotes")
         try:
             self.process = subprocess.Popen(
                 shlex.split(line), stdin=subprocess.PIPE, stdout=subprocess.PIPE,

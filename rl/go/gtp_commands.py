@@ -20,6 +20,7 @@ from rl.go.gtp import (
     whole_of,
 )  # fmt: skip
 from rl.go.position import (
+    LARGEST_KOMI,
     Position,
     colour_name,
     handicap_points,
@@ -104,7 +105,7 @@ def clear_board(session: Session, args: list[str]) -> str:
 def komi(session: Session, args: list[str]) -> str:
     """Set White's compensation."""
     expect(args, 1)
-    session.engine.position.komi = number_of(args[0], -1000.0, 1000.0)
+    session.engine.position.komi = number_of(args[0], -LARGEST_KOMI, LARGEST_KOMI)
     return ""
 
 

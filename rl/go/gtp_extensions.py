@@ -222,6 +222,7 @@ def get_rules(session: Session, args: list[str]) -> str:
     return json.dumps({
         "hasButton": False, "ko": rules.ko.upper(), "scoring": rules.scoring.upper(),
         "suicide": rules.suicide, "tax": "NONE", "whiteHandicapBonus": "0",
+        "friendlyPassOk": rules.friendly,
     })  # fmt: skip
 
 
@@ -237,9 +238,13 @@ def set_rules(session: Session, args: list[str]) -> str:
         rules = Rules(
             ko=str(found["ko"]).lower(), suicide=bool(found["suicide"]),  # type: ignore[arg-type]
             scoring=str(found["scoring"]).lower(),  # type: ignore[arg-type]
+            friendly=bool(found.get("friendlyPassOk", False)),
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise GtpError(f"unknown rules; choose one of {', '.join(NAMED_RULES)}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise GtpError(
+            f"unknown rules; choose one of {', '.join(NAMED_RULES)}, or give JSON with ko, scoring "
+            "and suicide"
+        ) from None
     if rules.ko not in ("simple", "positional", "situational"):
         raise GtpError(f"unknown ko rule {rules.ko[:20]!r}")
     if rules.scoring not in ("area", "territory"):

@@ -14,6 +14,7 @@ from rl.go.drawing import bars, draw
 from rl.go.engine import Limits
 from rl.go.position import (
     Position,
+    check_komi,
     check_size,
     colour_name,
     handicap_points,
@@ -60,6 +61,7 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "seconds")
         check_size(self.size)
+        check_komi(self.komi)
         if self.visits < 0 or self.seed < 0:
             raise ValueError("visits and seed must be 0 or above")
         named_rules(self.rules)
@@ -89,6 +91,7 @@ class Table:
         self.engine = ready_engine(config.engine, position, limits, seed=config.seed)
         self.mine = BLACK if config.colour == "black" else WHITE
         self.said = ""  # how it ended, before counting: B+R
+        self.written: set[Path] = set()  # files of this game, which may be written again
 
     @property
     def position(self) -> Position:
@@ -106,6 +109,10 @@ class Table:
                     self.engines_turn()
         except Leave:
             self.write("left; nobody has won")
+        except KeyboardInterrupt:
+            if self.config.save:
+                self.keep(self.config.save)
+            raise
         else:
             self.show()
             self.conclude()
@@ -194,10 +201,11 @@ class Table:
         names = {self.mine: "you", 3 - self.mine: self.config.engine}
         root = sgf.record(self.position, black=names[BLACK], white=names[WHITE], said=self.said)
         try:
-            with path.open("x", encoding="utf-8") as file:
+            with path.open("w" if path in self.written else "x", encoding="utf-8") as file:
                 file.write(sgf.write(root))
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from None
+        self.written.add(path)
         self.write(f"the game is in {path}")
 
 

@@ -31,14 +31,19 @@ class Rules:
     ko: Literal["simple", "positional", "situational"] = "positional"
     suicide: bool = False
     scoring: Scoring = "area"
+    friendly: bool = False
+    """Dead stones are taken off after two passes; otherwise every stone on the board counts."""
 
 
 NAMED_RULES = {
-    "tromp-taylor": Rules(suicide=True), "chinese": Rules(ko="simple"), "cgos": Rules(),
-    "aga": Rules(ko="situational"), "new-zealand": Rules(ko="situational", suicide=True),
-    "japanese": Rules(ko="simple", scoring="territory"),
-    "korean": Rules(ko="simple", scoring="territory"),
+    "tromp-taylor": Rules(suicide=True), "chinese": Rules(ko="simple", friendly=True),
+    "chinese-ogs": Rules(friendly=True), "cgos": Rules(),
+    "aga": Rules(ko="situational", friendly=True),
+    "new-zealand": Rules(ko="situational", suicide=True, friendly=True),
+    "japanese": Rules(ko="simple", scoring="territory", friendly=True),
+    "korean": Rules(ko="simple", scoring="territory", friendly=True),
 }  # fmt: skip
+LARGEST_KOMI = 1_000.0
 
 
 class IllegalMove(UserError):
@@ -75,6 +80,13 @@ def check_size(size: int) -> int:
     if not SMALLEST <= size <= LARGEST:
         raise UserError(f"a board of {size} by {size}; sizes go from {SMALLEST} to {LARGEST}")
     return size
+
+
+def check_komi(komi: float) -> float:
+    """Return a komi; UserError if it is none that could be meant (infinite, not a number)."""
+    if not abs(komi) <= LARGEST_KOMI:
+        raise UserError(f"komi = {komi:g} must be between {-LARGEST_KOMI:g} and {LARGEST_KOMI:g}")
+    return komi
 
 
 def named_rules(name: str) -> Rules:

@@ -42,7 +42,7 @@ def main(config: Config) -> int:
     root, live = games[config.game - 1], sys.stdout.isatty()
     colours = live and not config.plain
     print(title(root, sgf.begin(root)))
-    for position in sgf.replay(root, f"{config.file}, "):
+    for position in sgf.replay(root):
         count = len(position.moves)
         if count == 0:
             continue

@@ -15,9 +15,10 @@ from backbones.training.errors import UserError
 from rl.go.engine import Engine, Limits
 from rl.go.gtp import Session
 from rl.go.player import Player, PlayoutPlayer, RandomPlayer
-from rl.go.position import Position, check_size, named_rules
+from rl.go.position import Position, check_komi, check_size, named_rules
 
 PLAYERS = ("playouts", "uct", "random")
+MOST_MEMORY_MB = 65_536.0  # nodes are numbered with 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,9 @@ class Config:
     """Points on a side, until the client says."""
     komi: float = 7.0
     """White's compensation, until the client says."""
-    rules: str = "cgos"
-    """Rules by name, until the client says: tromp-taylor, chinese, cgos, aga, japanese..."""
+    rules: str = "chinese-ogs"
+    """Rules by name, until the client says: tromp-taylor, chinese, chinese-ogs (with superko),
+    cgos, aga, japanese..."""
     visits: int = 0
     """Simulations of a move at most; 0: as many as there is time for."""
     seconds: float = 1.0
@@ -54,7 +56,11 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "memory_mb", "seconds")
+        Limits(visits=self.visits)  # ValueError below 0
+        if self.memory_mb > MOST_MEMORY_MB:
+            raise ValueError(f"memory_mb = {self.memory_mb:g} is above {MOST_MEMORY_MB:g}")
         check_size(self.size)
+        check_komi(self.komi)
         named_rules(self.rules)
         check_player(self.run)
 

@@ -25,6 +25,7 @@ RULES = {
     **{name: NAMED_RULES[name] for name in ("japanese", "korean", "chinese", "aga")},
     "nz": NAMED_RULES["new-zealand"], "newzealand": NAMED_RULES["new-zealand"],
     "tromptaylor": NAMED_RULES["tromp-taylor"], "goe": NAMED_RULES["tromp-taylor"],
+    "cgos": NAMED_RULES["cgos"], "chineseogs": NAMED_RULES["chinese-ogs"],
 }  # fmt: skip
 
 
@@ -34,8 +35,8 @@ class Node:
 
     properties: dict[str, list[str]] = field(default_factory=dict)
     children: list["Node"] = field(default_factory=list, repr=False)
-    line: int = 0
-    column: int = 0
+    place: str = ""
+    """Where it stands, for messages: the file, line and column."""
 
     def one(self, name: str, otherwise: str = "") -> str:
         """Return a property's first value, if it has any."""
@@ -77,8 +78,7 @@ class Parser:
         elif sign == ")":
             self.last = self.open.pop()
         else:
-            line, column = self.places.line_and_column(at)
-            node = Node(line=line, column=column)
+            node = Node(place=self.name + self.places.words(at))
             (self.roots if self.last is None else self.last.children).append(node)
             self.last = node
         self.values = None
@@ -145,8 +145,9 @@ class Places:
 
 
 def unescaped(value: str) -> str:
-    """Return a value's text: broken lines joined, backslashes taken off."""
+    """Return a value's text: broken lines joined, backslashes and control characters taken off."""
     value = re.sub(r"\\(\r\n|\n\r|\n|\r)", "", value)
+    value = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", value)  # of terminals, not of games
     return re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
 
 
@@ -231,28 +232,30 @@ def size_of(root: Node) -> int:
     said = root.one("SZ", "19").strip()
     parts = said.split(":")
     if not all(part.isascii() and part.isdigit() for part in parts) or len(set(parts)) > 1:
-        raise BadFile(f"line {root.line}, column {root.column}: SZ[{said}] is not a square board")
+        raise BadFile(f"{root.place}: SZ[{said}] is not a square board")
     try:
         return Position(int(parts[0])).size
     except ValueError as error:  # too many digits, too
-        raise BadFile(f"line {root.line}, column {root.column}: SZ[{said[:9]}]: {error}") from None
+        raise BadFile(f"{root.place}: SZ[{said[:9]}]: {error}") from None
 
 
 def begin(root: Node) -> Position:
     """Return the position that a game begins with; BadFile says what is wrong with it."""
+    if root.one("GM", "1").strip() not in ("", "1"):
+        raise BadFile(f"{root.place}: GM[{root.one('GM')[:9]}] is another game than Go, GM[1]")
     try:
         komi = float(root.one("KM", "0") or 0)
     except ValueError:
         komi = float("nan")
     if not -1000 < komi < 1000:
-        raise BadFile(f"line {root.line}, column {root.column}: KM[{root.one('KM')}] is no komi")
+        raise BadFile(f"{root.place}: KM[{root.one('KM')}] is no komi")
     named = re.sub(r"[^a-z]", "", root.one("RU").lower())
     return Position(size_of(root), komi, RULES.get(named, Rules()))
 
 
 def moves_of(node: Node, position: Position) -> Iterator[tuple[int, int]]:
     """Give the moves of a node, (colour, move) each, after its set-up stones are on the board."""
-    size, place = position.size, f"line {node.line}, column {node.column}"
+    size, place = position.size, node.place
     stones = []
     for name, colour in (("AB", BLACK), ("AW", WHITE)):
         points = read_points(node.properties.get(name, []), size)
@@ -276,9 +279,9 @@ def moves_of(node: Node, position: Position) -> Iterator[tuple[int, int]]:
             yield colour, move
 
 
-def replay(root: Node, name: str = "") -> Iterator[Position]:
+def replay(root: Node) -> Iterator[Position]:
     """Give a game's position before each move of the main line, changed in place, and at the end;
-    BadFile names an illegal one by the file's name, if given, its line and column.
+    BadFile names an illegal one by its place in the file.
     """
     position = begin(root)
     for node in root.main_line():
@@ -287,8 +290,8 @@ def replay(root: Node, name: str = "") -> Iterator[Position]:
             try:
                 position.play(move, colour)
             except IllegalMove as error:
-                place = f"{name}line {node.line}, column {node.column}"
-                raise BadFile(f"{place}: move {len(position.moves) + 1}, {error}") from None
+                number = len(position.moves) + 1
+                raise BadFile(f"{node.place}: move {number}, {error}") from None
     yield position
 
 
@@ -322,6 +325,9 @@ def record(
         points = [write_point(move, size) for stone, move in position.stones if stone == colour]
         if points:
             properties[name] = points
+    blacks = sum(colour == BLACK for colour, _ in position.stones)
+    if blacks > 1 and blacks == len(position.stones):
+        properties["HA"] = [str(blacks)]
     if position.stones and not position.moves and position.to_play == WHITE:
         properties["PL"] = ["W"]
     root = node = Node(properties)

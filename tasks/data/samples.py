@@ -114,20 +114,28 @@ class Ragged:
     lengths: Mapping[str, Int64[Tensor, "N"]]
     sizes: Int64[Tensor, "N"]
     """What each sample counts in a batch: batches are filled by size, not by number."""
+    first: str
+    """The column whose rows in a batch should have one length, as far as that goes."""
 
     @staticmethod
     def of(columns: Mapping[str, Sequence[Sequence[int]]], counted: Sequence[str]) -> "Ragged":
-        """Return a set of lists; a sample's size is its longest row in the `counted` columns."""
+        """Return a set of lists; a sample's size is its longest row in the `counted` columns, the
+        first of which is that whose rows should have one length in a batch."""
         lengths = {name: torch.tensor([len(row) for row in c]) for name, c in columns.items()}
         flat = {
             name: torch.from_numpy(np.fromiter(chain.from_iterable(c), np.int32))
             for name, c in columns.items()
         }
         sizes = torch.stack([lengths[name] for name in counted]).amax(0)
-        return Ragged(flat, lengths, sizes)
+        return Ragged(flat, lengths, sizes, counted[0])
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    @property
+    def places(self) -> Int64[Tensor, "N"]:
+        """Numbers by which to sort, for neighbours to be alike."""
+        return self.lengths[self.first] * (int(self.sizes.max()) + 1) + self.sizes
 
     @cached_property
     def starts(self) -> dict[str, Int64[Tensor, "N"]]:
@@ -153,7 +161,7 @@ class Ragged:
             rows = whole.split(self.lengths[name].tolist())
             flat[name] = torch.cat([rows[i] for i in index.tolist()])
             lengths[name] = self.lengths[name][index]
-        return Ragged(flat, lengths, self.sizes[index])
+        return Ragged(flat, lengths, self.sizes[index], self.first)
 
 
 def first_of(samples: Samples, count: int) -> Batch:
@@ -183,8 +191,8 @@ class Feeder:
     """The batches of a run, in order; while one is learnt from, a thread makes the next.
 
     Use as a context manager. An epoch is as many whole batches as fit; what is left over differs
-    from epoch to epoch. Samples that have `sizes` are batched by them: samples of like size
-    together, every batch of like size in all, and an epoch is all of them.
+    from epoch to epoch. Samples that have `sizes` and `places` are batched by them: neighbours by
+    place together, every batch of like size in all, and an epoch is all of them.
     """
 
     def __init__(
@@ -195,6 +203,7 @@ class Feeder:
         self.samples, self.prepare, self.seed = samples, prepare, seed
         sizes = getattr(samples, "sizes", None)
         self.sizes: np.ndarray | None = None if sizes is None else sizes.numpy()
+        self.places: np.ndarray | None = None if sizes is None else samples.places.numpy()  # type: ignore[attr-defined]
         self.batch_size = min(batch_size, self.total)
         if self.sizes is not None and self.sizes.max() * world.size > self.batch_size:
             raise UserError(
@@ -241,9 +250,9 @@ class Feeder:
         """Return the numbers of the samples in each batch of an epoch."""
         random, count = np.random.default_rng([self.seed, epoch]), self.updates_an_epoch
         order = random.permutation(len(self.samples))
-        if self.sizes is None:
+        if self.sizes is None or self.places is None:
             return list(torch.from_numpy(order[: count * self.batch_size]).split(self.batch_size))
-        order = order[np.argsort(self.sizes[order], kind="stable")]
+        order = order[np.argsort(self.places[order], kind="stable")]
         # No sample is larger than a batch, so none of the batches stays empty.
         batch = (np.cumsum(self.sizes[order]) - 1) * count // self.total
         parts = np.split(order, np.flatnonzero(np.diff(batch)) + 1)

@@ -1,18 +1,23 @@
 """Texts in two languages, line by line: what other systems write, read with the line that is wrong.
 
 Two files with as many lines each, `train.en` and `train.de`, with anything between (Multi30k's
-`train.lc.norm.tok.de`), plain or gzip; or one file of tab-separated pairs in a zip, as ManyThings
-publishes Tatoeba (`fra-eng.zip`: English first). A file with `.tok.` in its name is tokenised.
+`train.lc.norm.tok.de`), plain or gzip, and `val` and `test` likewise; or one file of tab-separated
+pairs in a zip, as ManyThings publishes Tatoeba (`fra-eng.zip`: English first). What has no files of
+its own, val or test, is split off the training texts. A file with `.tok.` in its name is tokenised.
 
 What surprises: Python's `splitlines` also cuts at characters such as U+2028, and two files with one
 of them in would no longer be aligned; only line feeds end a line here. Tatoeba has many
 translations of one sentence, so its splits are made by sentence, not by pair.
 """
 
+import codecs
 import gzip
+import hashlib
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,7 @@ from tasks.data.folders import Split
 
 LARGEST_BYTES = 2**32  # of a file, unpacked
 DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 # Of a thousand sentences of a file without splits, so many validate and so many test.
 PER_MILLE = {"val": 10, "test": 10}
 
@@ -35,9 +41,17 @@ class Pairs:
     """Words and marks stand apart, as scores of tokenised text want them."""
     left_out: int = 0
     """Pairs with an empty side."""
+    split_off: bool = False
+    """Taken from the training texts, for want of files of its own."""
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells these texts from others: 16 digits of their SHA-256."""
+        text = "\n".join([*self.source, "", *self.target])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def first(self, count: int) -> "Pairs":
         """Return the first pairs, as many as there are up to `count`."""
@@ -46,6 +60,11 @@ class Pairs:
 
 def read_lines(path: Path) -> list[str]:
     """Return a text's lines; UserError with the line that is no UTF-8."""
+    return decoded(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds, unpacked if it is gzip; UserError if it cannot be read."""
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
@@ -53,37 +72,75 @@ def read_lines(path: Path) -> list[str]:
             data: bytes = file.read(LARGEST_BYTES + 1)
     except DAMAGE as error:
         raise UserError(f"{path} cannot be read ({error})") from None
-    return decoded(data, path)
+    return bounded(data, path)
+
+
+def bounded(data: bytes, name: Any) -> bytes:
+    """Return some bytes; UserError if they are more than a text may have."""
+    if len(data) > LARGEST_BYTES:
+        raise UserError(f"{name} has more than {LARGEST_BYTES:,} bytes of text")
+    return data
+
+
+def raw_lines(data: bytes) -> list[bytes]:
+    """Return the lines of some bytes, without their ends and without a byte-order mark."""
+    lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    return [line.rstrip(b"\r") for line in (lines[:-1] if lines[-1] == b"" else lines)]
 
 
 def decoded(data: bytes, name: Any) -> list[str]:
-    """Return the lines of some bytes."""
-    if len(data) > LARGEST_BYTES:
-        raise UserError(f"{name} has more than {LARGEST_BYTES:,} bytes of text")
+    """Return the lines of some bytes; UserError for the first that is no UTF-8."""
+    return [decoded_line(line, f"{name}, line {n}") for n, line in enumerate(raw_lines(data), 1)]
+
+
+def decoded_line(line: bytes, where: str) -> str:
+    """Return a line as text; UserError if it is no UTF-8."""
     try:
-        text = data.decode("utf-8-sig")
+        return line.decode()
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
         raise UserError(
-            f"{name}, line {line}: byte {data[error.start]:#04x} is no UTF-8; convert the file, "
-            "for example with `iconv -f latin1 -t utf-8`"
+            f"{where}: byte {line[error.start]:#04x} is no UTF-8; convert the file, for example "
+            "with `iconv -f latin1 -t utf-8`"
         ) from None
-    lines = text.split("\n")
-    return [line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
 
 
 def read_pairs(folder: Path, split: Split, source: str, target: str) -> Pairs:
     """Return a split in two languages; UserError with what lies there instead."""
-    sides = [file_of(folder, split, language) for language in (source, target)]
-    if any(sides):
-        for path, language in zip(sides, (source, target), strict=True):
-            if path is None:
-                raise UserError(f"{folder} has no {split} text in {language}; {inside(folder)}")
-        return aligned(*(side for side in sides if side))
+    files = {name: files_of(folder, name, source, target) for name in SPLITS}
+    wanting = [name for name in SPLITS if not files[name]]
+    if files[split] and (split != "train" or not wanting):
+        return aligned(*files[split])
     archives = sorted(folder.glob("*-*.zip"))
-    if not archives:
-        raise UserError(f"{folder} has no {split}.{source} or {split}.*.{source}; {inside(folder)}")
-    return tab_separated(archives[0], split, source, target)
+    if archives and len(wanting) == len(SPLITS):
+        return tab_separated(archives[0], split, source, target)
+    if "train" in wanting:
+        raise UserError(f"{folder} has no train.{source} or train.*.{source}; {inside(folder)}")
+    return split_off(aligned(*files["train"]), split, wanting)
+
+
+def split_off(pairs: Pairs, split: Split, wanting: Sequence[Split]) -> Pairs:
+    """Return what is a split's of training texts, from which the splits `wanting` are taken."""
+    places = [split_of(sentence) for sentence in pairs.source]
+    kept = [
+        n for n, place in enumerate(places) if (place if place in wanting else "train") == split
+    ]
+    if not kept:
+        raise UserError(
+            f"there are no {split} texts, and too few training texts ({len(pairs):,} pairs) to "
+            "split some off them; give files of its own"
+        )
+    ours, theirs = ([side[n] for n in kept] for side in (pairs.source, pairs.target))
+    left_out = pairs.left_out if split == "train" else 0
+    return Pairs(ours, theirs, pairs.tokenised, left_out, split_off=split != "train")
+
+
+def files_of(folder: Path, split: str, source: str, target: str) -> tuple[Path, ...]:
+    """Return a split's two files, none if it has none; UserError if there is but one."""
+    sides = [file_of(folder, split, language) for language in (source, target)]
+    for path, language in zip(sides, (source, target), strict=True):
+        if path is None and any(sides):
+            raise UserError(f"{folder} has no {split} text in {language}; {inside(folder)}")
+    return tuple(side for side in sides if side)
 
 
 def inside(folder: Path) -> str:
@@ -114,14 +171,14 @@ def aligned(source: Path, target: Path) -> Pairs:
             "line they must be translations of each other"
         )
     tokenised = all(".tok." in path.name for path in (source, target))
-    return whole(list(zip(ours, theirs, strict=True)), tokenised)
+    return whole(list(zip(ours, theirs, strict=True)), tokenised, source.name)
 
 
-def whole(pairs: list[tuple[str, str]], tokenised: bool) -> Pairs:
+def whole(pairs: list[tuple[str, str]], tokenised: bool, name: str) -> Pairs:
     """Return pairs without those that have an empty side; UserError if none is left."""
     kept = [(ours, theirs) for ours, theirs in pairs if ours.strip() and theirs.strip()]
     if not kept:
-        raise UserError("there are no lines with a translation")
+        raise UserError(f"{name} has no line with a translation")
     sources, targets = ([pair[side] for pair in kept] for side in (0, 1))
     return Pairs(sources, targets, tokenised, len(pairs) - len(kept))
 
@@ -142,7 +199,7 @@ def tab_separated(archive: Path, split: Split, source: str, target: str) -> Pair
             raise UserError(f"{archive.name}, line {number} has no tab; expected two texts")
         if split_of(fields[0]) == split:
             pairs.append((fields[columns[0]], fields[columns[1]]))
-    return whole(pairs, tokenised=False)
+    return whole(pairs, False, archive.name)
 
 
 def split_of(sentence: str) -> Split:
@@ -164,4 +221,4 @@ def read_archive(archive: Path) -> list[str]:
                 data = file.read(LARGEST_BYTES + 1)
     except DAMAGE as error:
         raise UserError(f"{archive} cannot be read ({error})") from None
-    return decoded(data, f"{archive.name}, {names[0]}")
+    return decoded(bounded(data, archive), f"{archive.name}, {names[0]}")

@@ -109,6 +109,18 @@ def test_what_stands_behind_a_sequences_end_changes_nothing(both):
     assert out.shape[-1] == lstm.spec.outputs == (8 if both else 4)
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_sequences_of_one_length_are_read_the_same_without_packing(both):
+    torch.manual_seed(0)
+    lstm = LSTM(LSTMSpec(inputs=5, units=4, layers=2, bidirectional=both))
+    inputs = torch.randn(6, 4, 5)
+    out, state = lstm.read(inputs[:, :3], torch.tensor([6, 6, 6]))
+    packed, packed_state = lstm.read(inputs, torch.tensor([6, 6, 6, 2]))
+    assert_close(out, packed[:, :3])
+    for ours, theirs in zip(state, packed_state, strict=True):
+        assert_close(ours, theirs[:, :3])
+
+
 def test_dropout_outside_its_range_is_refused():
     with pytest.raises(UserError, match=r"dropout = 1\.0 must lie between"):
         LSTMSpec(inputs=1, units=1, dropout=1.0)

@@ -141,6 +141,16 @@ def test_batches_by_size_hold_every_sample_once_and_are_of_like_size():
     assert [b.tolist() for b in epochs[0]] != [b.tolist() for b in epochs[1]]
 
 
+def test_the_first_rows_of_a_batch_have_one_length_as_far_as_that_goes():
+    rng = np.random.default_rng(0)
+    first, second = ([[1] * int(n) for n in rng.integers(5, 9, 4_000)] for _ in range(2))
+    samples = Ragged.of({"a": first, "b": second}, ("a", "b"))
+    with Feeder(samples, lambda batch, epoch: batch, seed=1, batch_size=400, world=ALONE,
+                device=CPU) as feed:  # fmt: skip
+        lengths = [samples.lengths["a"][batch].unique() for batch in feed.plan(0)]
+    assert sum(len(found) > 1 for found in lengths) <= 3 and len(lengths) > 50
+
+
 def test_processes_share_each_batch_by_size_and_none_goes_without():
     samples, _ = ragged()
     shares = [

@@ -2,13 +2,17 @@
 
 import numpy as np
 import torch
+from PIL import ImageFont
 
 from tasks.sheet import (
+    ALIGNED_PX,
     CELL_PX,
     TITLE_PX,
     alignment_picture,
     confusion_picture,
     contact_sheet,
+    font_of,
+    plain,
 )  # fmt: skip
 
 
@@ -38,8 +42,14 @@ def test_the_diagonal_is_blue_and_mistakes_are_red():
 def test_an_alignment_is_dark_where_the_writer_looked():
     weights = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.25, 0.75]])
     picture = alignment_picture(["▁a", "b", "</s>"], ["▁eins", "</s>"], weights)
-    top, left = picture.shape[0] - 4 - 2 * CELL_PX, picture.shape[1] - 4 - 3 * CELL_PX
-    red = [[picture[top + CELL_PX * row + 10, left + CELL_PX * column + 10, 0]
+    top, left = picture.shape[0] - 4 - 2 * ALIGNED_PX, picture.shape[1] - 4 - 3 * ALIGNED_PX
+    red = [[picture[top + ALIGNED_PX * row + 10, left + ALIGNED_PX * column + 10, 0]
             for column in range(3)] for row in range(2)]  # fmt: skip
     assert red == [[0, 255, 255], [255, 255 - 63, 255 - 191]]
     assert (picture[..., 2] == 255).mean() > 0.9
+
+
+def test_letters_that_a_font_lacks_lose_their_accents():
+    assert plain("_zwölf_Männer_é", ImageFont.load_default(16)) == "_zwolf_Manner_e"
+    font = font_of(16)
+    assert font.getname()[0] == "Aileron" or plain("zwölf", font) == "zwölf"

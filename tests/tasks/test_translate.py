@@ -160,11 +160,55 @@ def test_predict_says_which_line_it_cannot_answer_and_keeps_its_place(trained, m
     out, err = capsys.readouterr()
     assert out == "one\n\ntwo\n"
     assert "standard input, line 2: a line of 10,000 words has" in err
-    assert ask(monkeypatch, "1 漢字\n") == 0
+    assert ask(monkeypatch, "1 漢\x1b[31m字\n") == 0
     out, err = capsys.readouterr()
-    assert "line 1: 漢字 never occurred in training" in err and out.count("\n") == 1
-    assert ask(monkeypatch, b"1\n\xff\n") == 2
-    assert "standard input, line 2: byte 0xff is no UTF-8" in capsys.readouterr().err
+    assert "line 1: 漢?[31m字: with letters that training never had" in err and out.count("\n") == 1
+    assert ask(monkeypatch, b"1\n\xff\n2\n") == 2
+    out, err = capsys.readouterr()
+    assert "standard input, line 2: byte 0xff is no UTF-8" in err and out == "one\n\ntwo\n"
+
+
+def test_python_gets_what_the_command_prints(trained):
+    predictor = arcadia.load("toy")
+    assert predictor.predict([]) == [] and predictor.predict("3") == [{"text": "three"}]
+    answers = predictor.predict(["1", "", "  ", "2 7"])
+    assert [answer["text"] for answer in answers] == ["one", "", "", "two seven"]
+    for given in (["7 " * 10_000], [None], ["\ud800"]):
+        with pytest.raises(UserError, match=r"at most|a line of text"):
+            predictor.predict(given)
+
+
+def test_data_that_is_wanting_is_told_before_a_run_begins(toy, tmp_path, runs):
+    data = shutil.copytree(toy / "data", tmp_path / "data")
+    (data / "test.words").write_text("one\n")
+    with pytest.raises(UserError, match=r"test.digits has 100 lines and test.words 1"):
+        translate.train(changed(TOY, data=str(data)))
+    assert not runs.exists()
+    with pytest.raises(UserError, match=r"--init zoo/mnist is a run of classify"):
+        translate.train(changed(TOY, data=str(toy / "data"), init="zoo/mnist"))
+
+
+def test_a_run_goes_on_with_the_texts_it_began_with_only(toy, tmp_path, runs, monkeypatch):
+    data = shutil.copytree(toy / "data", tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    fit = changed(TOY.fit, num_epochs=1)
+    run = translate.train(changed(TOY, data="data", fit=fit))
+    assert run.config["data"] == str(data)  # it can be scored from any folder
+    result = json.loads((run.folder / "eval.json").read_text())
+    assert result["protocol"]["set"].endswith("/data") and result["protocol"]["test_texts"]
+    with (data / "train.words").open("a") as words, (data / "train.digits").open("a") as digits:
+        words.write("one\n")
+        digits.write("1\n")
+    with pytest.raises(UserError, match="not those that this run began with"):
+        translate.resume(run, ResumeConfig(extend=1))
+
+
+def test_runs_are_listed_with_what_they_learn_and_how_far(trained, capsys):
+    assert arcadia.main(["runs"]) == 0
+    row = capsys.readouterr().out.splitlines()[1]
+    done = json.loads((trained.folder / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+    assert row.split()[:5] == ["translate/toy", "data", "digits-words", f"{done:,}", "/"]
+    assert f"{done:,} tokens" in row and " bleu " in row and row.split()[-1] == "finished"
 
 
 def test_predict_reads_files_and_writes_new_ones_only(trained, tmp_path, capsys):
@@ -256,6 +300,22 @@ def test_an_exported_model_is_half_the_size_and_as_good(trained, tmp_path, capsy
     assert arcadia.main(["eval", str(half), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["score"] == json.loads((half / "eval.json").read_text())["score"] > 90
+    assert arcadia.main(["eval", "toy", "--beam", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["protocol"]["beam"] == 1
+    assert arcadia.main(["eval", "zoo/mnist", "--beam", "1"]) == 2
+    assert "--beam is for translators" in capsys.readouterr().err
+    assert arcadia.main(["eval", "toy", "--beam", "0", "--split", "val", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["protocol"]["beam"] == TOY.beam
+
+
+def test_an_exported_model_does_not_train_and_its_options_are_shown(capsys):
+    zoo = find_run("zoo/translate-en-de")
+    assert arcadia.main(["resume", "zoo/translate-en-de"]) == 2
+    assert "begin anew from its weights" in capsys.readouterr().err
+    assert not (zoo.folder / "lock").exists()
+    with pytest.raises(SystemExit):
+        arcadia.main(["export", "zoo/translate-en-de", "--help"])
+    assert "--half" in capsys.readouterr().out
 
 
 def test_the_bench_prints_one_comparison(runs, capsys):

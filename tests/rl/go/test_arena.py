@@ -61,6 +61,22 @@ def test_a_program_that_is_none_ends_the_match(capsys):
     assert "no-such-engine: cannot be started" in capsys.readouterr().err
     assert arcadia.main(["arena", "none.safetensors", "--opponent", "random"]) == 2
     assert "none.safetensors" in capsys.readouterr().err
+    assert arcadia.main(["arena", "random", "--opponent", ""]) == 2
+    assert "no program is named" in capsys.readouterr().err
+
+
+def test_what_cannot_be_served_or_kept_is_told_before_a_game(tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    for words, said in (
+        (["arena", "random", "--out", str(tmp_path / "file")], "give a place that can be written"),
+        (["arena", "random", "--out", str(tmp_path)], "is not empty"),
+        (["arena", "random", "--komi", "inf"], "komi = inf"),
+        (["gtp", "--visits", "-1"], "visits and seconds must be 0 or above"),
+        (["gtp", "--memory-mb", "1e9"], "memory_mb = 1e+09"), (["gtp", "--komi", "nan"], "komi"),
+    ):  # fmt: skip
+        assert arcadia.main(words) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1, error
 
 
 class Slow:
@@ -116,15 +132,17 @@ def sit_down(lines, **flags):
 
 
 def test_a_person_plays_takes_back_and_writes_the_game(tmp_path):
-    path = tmp_path / "game.sgf"
+    path, taken = tmp_path / "game.sgf", tmp_path / "another.sgf"
+    taken.write_text("(;SZ[9])")
     said, table = sit_down(
         ["help", "Z9", "C3", "C3", "undo", "undo", "C3", "hint", f"save {path}", f"save {path}",
-         "save", "", "resign"],
+         f"save {taken}", "save", "", "resign"],
     )  # fmt: skip
     assert "two passes end the game" in said and "'z9' is not a point" in said
     assert "a stone stands there" in said and "you have not moved yet" in said
     assert "games thought" in said and "you win" in said
-    assert f"the game is in {path}" in said and "File exists" in said and "which file?" in said
+    assert said.count(f"the game is in {path}") == 2  # one's own file may be written again
+    assert f"{taken}: File exists" in said and "which file?" in said
     assert said.rstrip().endswith("white wins by resignation")
     assert sgf.follow(sgf.read(path)[0]).moves[0] == (BLACK, 12)
     assert table.said == "W+R"
@@ -135,6 +153,16 @@ def test_a_game_against_the_engine_ends_and_is_counted(tmp_path):
     said, table = sit_down(["pass"] * 40, colour="white", engine="random", save=save)
     assert table.position.over and "wins by" in said
     assert sgf.read(save)[0].one("RE") == table.said
+
+
+def test_a_game_that_is_interrupted_is_written(tmp_path):
+    def interrupt(prompt):
+        raise KeyboardInterrupt
+
+    config = play.Config(size=5, visits=30, plain=True, save=tmp_path / "game.sgf")
+    with pytest.raises(KeyboardInterrupt):
+        play.Table(config, interrupt, lambda text: None).play()
+    assert sgf.follow(sgf.read(config.save)[0]).size == 5
 
 
 def test_a_handicap_lets_white_begin():
@@ -154,6 +182,7 @@ def test_a_handicap_lets_white_begin():
         (["--handicap", "30"], "handicap of 30"), (["--seconds", "0"], "seconds"),
         (["--engine", "no.safetensors"], "no.safetensors"),
         (["--save", "nowhere/game.sgf"], "nowhere is no folder"),
+        (["--komi", "nan"], "komi = nan must be between"), (["--komi", "-inf"], "komi = -inf"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_a_line(flags, said, capsys):

@@ -21,9 +21,9 @@ ANSWER = re.compile(r"[=?]\d*( [^\n]+)?(\n[^\n]+)*\n\n")
 SERVE = f"{sys.executable} -m arcadia gtp"
 
 
-def talk(*lines, **flags):
+def talk(*lines, visits_a_move=40):
     """Send lines to an engine of few visits; return what it answered to all of them."""
-    config = serve.Config(visits=40, seconds=5.0, seed=1, **flags)
+    config = serve.Config(visits=visits_a_move, seconds=5.0, seed=1)
     serve.load_commands()
     out = io.StringIO()
     session = Session(serve.build_engine(config), out, version="1")
@@ -140,9 +140,10 @@ def test_rules_and_times_are_taken_by_name():
                 "kgs-time_settings byoyomi 60 10 3", "time_left b 5 2",
                 "kata-time_settings fischer-capped 60 5 120 30", "kata-time_settings sundial",
                 "time_settings 0 0 0", "time_settings -1 0 0").split("\n\n")  # fmt: skip
-    assert json.loads(said[0][2:])["ko"] == "POSITIONAL"
+    first = json.loads(said[0][2:])
+    assert first["ko"] == "POSITIONAL" and first["friendlyPassOk"]
     assert json.loads(said[2][2:])["scoring"] == "TERRITORY"
-    assert json.loads(said[4][2:])["suicide"] is True
+    assert json.loads(said[4][2:])["suicide"] and not json.loads(said[4][2:])["friendlyPassOk"]
     assert said[5].startswith("? unknown rules") and said[6].startswith("? unknown rules")
     assert said[7:11] == ["="] * 4 and said[11].startswith("? unknown time system")
     assert said[12] == "=" and "not between" in said[13]
@@ -259,3 +260,13 @@ def test_dead_stones_are_judged_anew_after_a_move_of_its_own():
                 "final_status_list dead", "kata-set-rules " + "[" * 3000).split("\n\n")  # fmt: skip
     assert said[4] == "= E1" or said[3] in ("= E2", "= E3")  # it may have taken the stone
     assert said[5].startswith("? unknown rules")
+
+
+@pytest.mark.parametrize("rules, passes", [("chinese", False), ("japanese", False), ("cgos", True)])
+def test_a_pass_is_answered_by_one_only_where_it_wins_by_the_count_that_follows(rules, passes):
+    # Two black stones hold all of 5 x 5; with every stone alive White has half a point more.
+    said = talk("boardsize 5", f"kata-set-rules {rules}", "komi 0.5", "play b C3", "play w B4",
+                "play b pass", "genmove w", "play b pass", "play w pass", "final_score",
+                visits_a_move=1_500).split("\n\n")  # fmt: skip
+    assert (said[6] == "= pass") == passes
+    assert not passes or said[9] == "= W+0.5"

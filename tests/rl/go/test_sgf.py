@@ -73,6 +73,7 @@ def test_rectangles_of_points_and_both_ways_to_pass():
         ("(;[aa])", "without a property"),
         ("(;SZ[9](B[aa]))", "ok"),
         ("(;b[aa])", "is no property"),
+        ("(;GM[2]SZ[8];B[ee])", "another game than Go"),
     ],
 )
 def test_bad_files_are_refused_with_their_place(text, said):
@@ -124,13 +125,15 @@ def test_a_game_is_watched_move_by_move(tmp_path, capsys):
     assert "Ann against Bo, 9 by 9, komi 6.5" in said and "result: W+R" in said
     assert said.count("A B C D E F G H J") == 2 * 4
     assert "move 4: white pass" in said and ">X" in said
-    path.write_text("(;SZ[9];B[ee];W[ee])")
+    path.write_text("(;SZ[9]PB[\x1b[31mred\\]\x07];B[ee];W[ee])")
     assert arcadia.main(["watch", str(path)]) == 2
-    assert "column 14" in capsys.readouterr().err
+    heard = capsys.readouterr()
+    assert f"{path}, line 1, column" in heard.err and "[31mred] against" in heard.out
+    assert "\x1b" not in heard.out and "\x07" not in heard.out
 
 
 def test_rules_and_who_begins_are_written():
-    for name in ("tromptaylor", "japanese", "chinese", "aga"):
+    for name in ("tromptaylor", "japanese", "chinese", "aga", "cgos", "chineseogs"):
         position = Position(9, 7.0, sgf.RULES[name])
         position.set_up([(1, 20), (2, 30)])
         position.whose(2)
@@ -138,5 +141,8 @@ def test_rules_and_who_begins_are_written():
         assert root.one("RU") == name
         (again,) = sgf.parse(sgf.write(root))
         assert sgf.follow(again).to_play == 2
+    given = Position(9)
+    given.set_up([(1, 20), (1, 30)])
+    assert sgf.record(given).one("HA") == "2"
     with pytest.raises(UserError, match="SZ"):
         sgf.follow(sgf.parse(f"(;SZ[{'9' * 5000}])")[0])

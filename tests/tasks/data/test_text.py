@@ -48,6 +48,26 @@ def test_pairs_with_an_empty_side_are_left_out_and_counted(tmp_path):
     assert (pairs.source, pairs.target, pairs.left_out) == (["one"], ["eins"], 3)
 
 
+def test_what_has_no_files_of_its_own_is_split_off_the_training_texts(tmp_path):
+    lines = [f"number {n}" for n in range(1_000)]
+    text = "\n".join(lines) + "\n"
+    write(tmp_path, train__en=text, train__de=text, val__en="a\nb\n", val__de="c\nd\n")
+    train, val, test = (read_pairs(tmp_path, s, "en", "de") for s in ("train", "val", "test"))
+    assert val.source == ["a", "b"] and not val.split_off and test.split_off
+    assert sorted(train.source + test.source) == sorted(lines) and 2 < len(test) < 30
+    assert all(split_of(line) == "test" for line in test.source) and train.source[0] == lines[0]
+    write(tmp_path, train__en="one\n", train__de="eins\n")
+    with pytest.raises(UserError, match=r"no test texts, and too few training texts \(1 pairs\)"):
+        read_pairs(tmp_path, "test", "en", "de")
+
+
+def test_texts_have_a_digest_of_both_sides(tmp_path):
+    write(tmp_path, train__en="a\nb\n", train__de="c\nd\n", val__en="a\nb\n", val__de="c\ne\n")
+    train, val = (read_pairs(tmp_path, split, "en", "de") for split in ("train", "val"))
+    assert len(train.digest) == 16 and train.digest != val.digest
+    assert train.digest == read_pairs(tmp_path, "train", "en", "de").digest
+
+
 def test_a_zip_of_tab_separated_pairs_is_split_by_sentence(tmp_path):
     rows = [f"Number {n}.\tNummer {n}{mark}\tCC-BY" for n in range(2_000) for mark in ".!"]
     with zipfile.ZipFile(tmp_path / "deu-eng.zip", "w") as archive:
@@ -66,7 +86,7 @@ def test_a_zip_of_tab_separated_pairs_is_split_by_sentence(tmp_path):
     (dict(train__en="a\nb\n", train__de="x\n"), "train.en has 2 lines and train.de 1"),
     (dict(train__en="a\n"), "has no train text in de; it holds train.en"),
     (dict(train__en="a\n", train__de=b"gut\nsch\xf6n\n"), "train.de, line 2: byte 0xf6 is no"),
-    (dict(train__en="\n", train__de="\n"), "no lines with a translation"),
+    (dict(train__en="\n", train__de="\n"), "train.en has no line with a translation"),
     (dict(other="x"), "has no train.en"),
     (dict(train__en="a\n", train__lc__en="b\n", train__de="x\n"), "more than one train text in en"),
     (dict(train__en=gzip.compress(b"a\n" * 99)[:-9], train__de="x\n"), "cannot be read"),
