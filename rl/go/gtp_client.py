@@ -31,7 +31,9 @@ class GtpEngine:
                 stderr=subprocess.DEVNULL, text=True, errors="replace", bufsize=1,
             )  # fmt: skip
         except (OSError, ValueError, IndexError) as error:
-            raise EngineFailed(f"{line}: cannot be started: {error}") from None
+            raise EngineFailed(
+                f"{line}: cannot be started: {error}; is it on $PATH, or given with its folder?"
+            ) from None
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self.listen, daemon=True).start()
 
@@ -55,7 +57,9 @@ class GtpEngine:
             try:
                 line = self.lines.get(timeout=patience_s or self.patience_s)
             except queue.Empty:
-                raise EngineFailed(f"{self.line}: no answer to {command!r}") from None
+                raise EngineFailed(
+                    f"{self.line}: no answer to {command!r}; does it speak GTP?"
+                ) from None
             if line is None:
                 raise EngineFailed(f"{self.line}: died of {command!r}")
             if answer and not line.strip():

@@ -218,9 +218,12 @@ def main(config: Config) -> int:
 
     def read(prompt: str) -> str:
         try:
-            return input(prompt)
+            line = input(prompt)
         except EOFError:
             raise Leave from None
+        if not sys.stdin.isatty():
+            print()  # where nobody's own line break stands behind the prompt
+        return line
 
     plain = config.plain or not sys.stdout.isatty()
     table = Table(changed(config, plain=plain), read, print)
