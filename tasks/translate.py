@@ -355,7 +355,7 @@ class Translate(Task):
 MULTI30K = Config(
     set="multi30k/tok", pieces=5_000, units=384, layers=2, dropout=0.3,
     fit=changed(
-        FIT, num_epochs=12, batch_size=3_000, learning_rate=2e-3, ema=0.998, eval_every=6
+        FIT, num_epochs=16, batch_size=3_000, learning_rate=2e-3, ema=0.998, eval_every=6
     ),
 )  # fmt: skip
 SMOKE = Config(
