@@ -1,6 +1,7 @@
 """A run without the state of its training: small, whole, and loaded like any other."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,9 @@ def publish(
     if half:
         parts = {part: rounded(tensors) for part, tensors in parts.items()}
     make_folder(path)
+    before = path / "config.json"
+    if before.exists() and "from" in json.loads(before.read_text()):
+        shutil.rmtree(path / "checkpoints", ignore_errors=True)  # those of an older export
     about = {**run.about, "launch": "", "from": run.name}
     write_atomically(path / "config.json", json.dumps(about, indent=2) + "\n")
     checkpoint.save(path / "checkpoints", found.info["progress"], parts, info, metadata)

@@ -294,6 +294,10 @@ def test_an_exported_model_is_half_the_size_and_as_good(trained, tmp_path, capsy
     whole, half = tmp_path / "whole", tmp_path / "half"
     assert arcadia.main(["export", "toy", "--folder", str(whole)]) == 0
     assert arcadia.main(["export", "toy", "--folder", str(half), "--half"]) == 0
+    older = half / "checkpoints" / "000000000001"
+    shutil.copytree(next((half / "checkpoints").iterdir()), older)
+    assert arcadia.main(["export", "toy", "--folder", str(half), "--half", "--force"]) == 0
+    assert not older.exists() and len(list((half / "checkpoints").iterdir())) == 1
     sizes = [next(f.rglob("heads.safetensors")).stat().st_size for f in (whole, half)]
     assert sizes[1] < 0.6 * sizes[0]
     capsys.readouterr()
