@@ -5,7 +5,7 @@ BIN = .venv/bin
 .PHONY: train test check bench clean
 
 train: .venv/installed
-	$(BIN)/arcadia train ppo --preset fast --env ALE/Pong-v5
+	$(BIN)/arcadia train ppo --preset fast --env ALE/Pong-v5 --sticky 0 --total-steps 1100000
 
 test: .venv/installed
 	$(BIN)/python -m pytest -q
