@@ -1,7 +1,7 @@
 """Draw and print learning curves: `python docs/curves.py RUN... [--png FILE] [--every N]`.
 
 The table is Markdown: the mean raw score of the last 20 training games at every N env steps, one
-column a run, and the minutes of training it took.
+column a run (by seed, or by name where two have the same), and the minutes of training it took.
 """
 
 import argparse
@@ -26,13 +26,16 @@ def curve(run: Run) -> list[tuple[int, float, float]]:
 def table(runs: list[Run], every: int) -> str:
     """Return the Markdown table of several runs."""
     curves = [curve(run) for run in runs]
-    rows = ["| env steps | " + " | ".join(f"seed {r.config['run']['seed']}" for r in runs) + " |"]
+    seeds = [f"seed {run.config['run']['seed']}" for run in runs]
+    heads = seeds if len(set(seeds)) == len(runs) else [run.name for run in runs]
+    rows = ["| env steps | " + " | ".join(heads) + " |"]
     rows.append("|---" * (len(runs) + 1) + "|")
     for steps in range(every, max(c[-1][0] for c in curves) + 1, every):
         cells = []
         for points in curves:
-            _, score, minutes = min(points, key=lambda point: abs(point[0] - steps))
-            cells.append(f"{score:.1f} ({minutes:.1f} min)")
+            at, score, minutes = min(points, key=lambda point: abs(point[0] - steps))
+            ended = abs(at - steps) > every / 2
+            cells.append("" if ended else f"{score:.1f} ({minutes:.1f} min)")
         rows.append(f"| {steps:,} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
