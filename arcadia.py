@@ -206,7 +206,7 @@ def package_of_run(args: Sequence[str]) -> str:
     if not {"-h", "--help"} & set(args):
         words.append("last")
     # A .zip is an agent of stable-baselines3, whatever the last run is.
-    for word in [] if any(word.endswith(".zip") for word in words) else words:
+    for word in [] if any(word.lower().endswith(".zip") for word in words) else words:
         try:
             job = find_run(word).job
         except UserError:

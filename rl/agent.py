@@ -157,14 +157,16 @@ def init_lstm(network: AgentNetwork, source: str) -> list[str]:
 def agent_of(text: str, env: str = "", *, best: bool = False) -> Agent:
     """Return the agent that a command means: that of a run, or of a .zip of stable-baselines3.
 
-    `env` is the game of a .zip, which does not say it. UserError if there is none.
+    `env` is the game of a .zip that does not say it. UserError if there is none.
     """
-    if not text.endswith(".zip"):
+    if not text.lower().endswith(".zip"):
         if env:
             raise UserError("--env is for a .zip of stable-baselines3; a run knows its game")
         return load_agent(text, best=best)
+    if best:
+        raise UserError(f"{text} holds one checkpoint: leave --best out")
     try:
-        from rl.sb3 import import_sb3
+        from rl.sb3_zip import import_sb3
     except ModuleNotFoundError:
         raise UserError(
             "stable-baselines3 is not installed; `pip install -e .[sb3]` brings it"

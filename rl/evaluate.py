@@ -40,7 +40,7 @@ class Config:
     run: tyro.conf.Positional[str] = "last"
     """A run: its name, a path, zoo/NAME or last; or a .zip of stable-baselines3."""
     env: str = ""
-    """The game of a stable-baselines3 .zip, which does not say it."""
+    """The game of a .zip of stable-baselines3 that Arcadia did not write."""
     best: bool = False
     """Take the checkpoint of the highest score while training, not the newest."""
     games: int = 20

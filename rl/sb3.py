@@ -5,16 +5,13 @@
 - `TrunkExtractor`: a trunk of ours as an SB3 features extractor.
 - `export_sb3`: an agent of ours as a .zip that SB3 loads. The full-width `nature` trunk is SB3's
   own NatureCNN, so any installation reads it; other trunks are read where Arcadia is installed.
-- `import_sb3`: an SB3 .zip as an agent of ours. SB3's files hold pickles, which can run anything
-  when they are opened; only tensors and plain numbers are read, by torch's restricted reader and by
-  JSON, and nothing else in the file is touched.
+
+The way back, an SB3 .zip as an agent of ours, is `rl/sb3_zip.py`.
 
 Letters: N environments, K = 4 frames in a stack, C channels, H, W.
 """
 
-import io
 import json
-import pickle
 import time
 import zipfile
 from collections.abc import Sequence
@@ -23,7 +20,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
 from gymnasium.spaces import Box, Discrete
 from stable_baselines3 import PPO
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -31,20 +27,19 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from torch import Tensor, nn
 
 from backbones.cnn import build_trunk
-from backbones.lstm import LSTM, LSTMSpec
+from backbones.training.config import to_dict
 from backbones.training.errors import UserError
-from backbones.training.run import Run
 from backbones.trunk import TrunkSpec, flattened
 from rl.agent import Agent
-from rl.contract import STACK, Environments, FrameStack, ScoreKeeper
-from rl.environments import EnvOptions, make_environments
+from rl.contract import STACK, Environments, FrameStack, ScoreKeeper, game_seed
 from rl.network import ActorCritic
 
 # Our layer -> SB3's, for the trunk that both have.
 NATURE = {"s1": "cnn.0", "s2": "cnn.2", "s3": "cnn.4"}
+# SB3 lists a shared extractor three times: under its name and with these before it.
+COPIES = ("pi_", "vf_")
+# What SB3 does not say of an agent, in its .zip.
 CARD = "arcadia.json"
-# A policy is some megabytes; a .zip that unpacks to more than this is none.
-LARGEST_BYTES = 2**30
 
 
 def observation_space(envs: Environments) -> Box:
@@ -62,6 +57,7 @@ class SB3Environments(VecEnv):
 
     def __init__(self, envs: Environments, *, clip_rewards: bool) -> None:
         self.envs, self.clip_rewards = envs, clip_rewards
+        self.seeded = True
         self.begin_s = time.monotonic()
         actions = Discrete(len(envs.action_names))
         super().__init__(envs.num_envs, observation_space(envs), actions)  # type: ignore[no-untyped-call]
@@ -69,11 +65,14 @@ class SB3Environments(VecEnv):
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Take another seed from the next `reset` on."""
         if seed is not None:
-            self.envs.seed = seed
+            self.envs.seed, self.seeded = seed, True
         return [seed] * self.num_envs
 
     def reset(self) -> np.ndarray:
-        """Begin the first games; return [N, K * C, H, W] uint8."""
+        """Begin the first games, other ones every time; return [N, K * C, H, W] uint8."""
+        if not self.seeded:
+            self.envs.seed = game_seed(self.envs.seed, self.num_envs, 0)
+        self.seeded = False
         self.stacks = FrameStack(self.envs.reset())
         self.keeper = ScoreKeeper(self.num_envs)
         return self.stacks.obs().numpy()
@@ -180,13 +179,15 @@ def export_sb3(agent: Agent, path: Path) -> str:
     model = untrained_model(network, agent.config)
     ours, target = network.state_dict(), model.policy.state_dict()
     for name, theirs in sb3_names(network).items():
-        # SB3 lists a shared extractor three times.
-        for prefix in ("", "pi_", "vf_") if theirs.startswith("features_extractor") else ("",):
+        for prefix in ("", *COPIES) if theirs.startswith("features_extractor") else ("",):
             target[prefix + theirs] = ours[name].cpu()
     model.policy.load_state_dict(target)
     model.num_timesteps = int(agent.card["progress"])
     model.save(path)
-    card = {"spec": network.cnn.spec.to_dict(), "env": agent.env, "run": agent.name}
+    card = {
+        "spec": network.cnn.spec.to_dict(), "env": agent.env, "run": agent.name,
+        "env_options": to_dict(agent.options),
+    }  # fmt: skip
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(CARD, json.dumps(card))
     where = "any installation of stable-baselines3" if is_stock(network) else (
@@ -222,93 +223,3 @@ def untrained_model(network: ActorCritic, config: Any) -> Any:
         vf_coef=config.value_coef, max_grad_norm=config.max_grad_norm, policy_kwargs=kwargs,
         device="cpu",
     )  # fmt: skip
-
-
-def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return one file of an archive; UserError if it is missing or absurdly large."""
-    try:
-        if archive.getinfo(name).file_size > LARGEST_BYTES:
-            raise UserError(f"{name} would unpack to more than {LARGEST_BYTES >> 20} MiB")
-        return archive.read(name)
-    except KeyError:
-        raise UserError(f"{archive.filename} has no {name}: it is no model of SB3") from None
-
-
-def read_zip(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
-    """Return the tensors, the plain entries of SB3's data, and our card if there is one."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            policy = read_member(archive, "policy.pth")
-            data = json.loads(read_member(archive, "data"))
-            card = json.loads(read_member(archive, CARD)) if CARD in archive.namelist() else {}
-        tensors = torch.load(io.BytesIO(policy), map_location="cpu", weights_only=True)
-    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, pickle.UnpicklingError) as error:
-        if isinstance(error, UserError):
-            raise
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{path} is not a model of SB3 that can be read safely ({reason})"
-        ) from None
-    if not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise UserError(f"{path}: policy.pth holds more than tensors, which is not read")
-    plain = {k: v for k, v in data.items() if isinstance(v, bool | int | float | str)}
-    return tensors, plain, card
-
-
-def import_sb3(path: Path, env: str, options: EnvOptions | None = None) -> Agent:
-    """Return the agent in an SB3 PPO or A2C .zip for a game; nothing in it is run.
-
-    UserError names what it has that we cannot express.
-    """
-    if not env:
-        raise UserError(
-            f"{path} does not say which game it plays; add --env, as in --env ALE/Pong-v5"
-        )
-    tensors, plain, card = read_zip(path)
-    options = options or EnvOptions()
-    envs = make_environments(env, 1, seed=0, options=options)
-    actions, size_px = len(envs.action_names), envs.frame_shape[1]
-    envs.close()
-    network = network_of(tensors, card, path, env, actions, size_px)
-    about = {"num_actions": actions, "progress": int(plain.get("num_timesteps", 0)), "data": env}
-    run = Run(path, {"job": "sb3", "config": {}})
-    return Agent(network.eval(), env, options, None, about, run)
-
-
-def network_of(
-    tensors: dict[str, Tensor], card: dict[str, Any], path: Path, env: str, actions: int,
-    size_px: int,
-) -> ActorCritic:  # fmt: skip
-    """Return our network with the weights of SB3's policy; UserError if ours cannot hold them."""
-    stock = "features_extractor.cnn.0.weight" in tensors
-    if "action_net.weight" not in tensors or not (stock or card):
-        kinds = sorted({name.split(".")[0] for name in tensors})
-        raise UserError(f"{path} has {', '.join(kinds)}; PPO and A2C with NatureCNN can be read")
-    if any(name.startswith("mlp_extractor") for name in tensors):
-        raise UserError(
-            f"{path} has layers between NatureCNN and the heads (net_arch), unlike ours"
-        )
-    if any(name.startswith("lstm_critic") for name in tensors):
-        raise UserError(f"{path} has a second LSTM for the value; ours share one (shared_lstm)")
-    if tensors["action_net.weight"].shape[0] != actions:
-        raise UserError(
-            f"{path} has {tensors['action_net.weight'].shape[0]} actions, {env} has {actions}"
-        )
-    channels = tensors["features_extractor.cnn.0.weight"].shape[1] if stock else 0
-    spec = (
-        TrunkSpec(name="nature", in_channels=channels)
-        if stock
-        else TrunkSpec.from_dict(card["spec"])
-    )
-    lstm, hidden = None, tensors["action_net.weight"].shape[1]
-    if "lstm_actor.weight_ih_l0" in tensors:
-        units, hidden = hidden, tensors["lstm_actor.weight_ih_l0"].shape[1]
-        layers = sum(name.startswith("lstm_actor.weight_ih") for name in tensors)
-        lstm = LSTM(LSTMSpec(inputs=hidden, units=units, layers=layers))
-    network = ActorCritic(build_trunk(spec), size_px, actions, hidden, lstm)
-    ours = network.state_dict()
-    try:
-        network.load_state_dict(ours | {k: tensors[v] for k, v in sb3_names(network).items()})
-    except (KeyError, RuntimeError) as error:
-        raise UserError(f"{path} does not fit {spec.name} on {env}: {error}") from None
-    return network

@@ -44,7 +44,7 @@ class Config:
     force: bool = False
     """Overwrite the film if it exists."""
     env: str = ""
-    """The game of a stable-baselines3 .zip, which does not say it."""
+    """The game of a .zip of stable-baselines3 that Arcadia did not write."""
     best: bool = False
     """Take the checkpoint of the highest score while training, not the newest."""
     follow: bool = False
@@ -69,6 +69,8 @@ class Config:
             raise ValueError("choose one of --window, --terminal and --video")
         if self.best and self.follow:
             raise ValueError("choose one of --best and --follow, which takes the newest")
+        if self.follow and self.run.lower().endswith(".zip"):
+            raise ValueError(f"--follow is for a run in training, not for {self.run}")
         if self.games is not None and self.games < 1:
             raise ValueError(f"games = {self.games} must be at least 1")
         if self.seed < 0:

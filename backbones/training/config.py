@@ -144,7 +144,7 @@ def from_dict(kind: type[T], values: dict[str, Any]) -> T:
     unknown = sorted(set(values) - known)
     if unknown:
         raise UserError(
-            f"config.json has fields that this version does not know: {', '.join(unknown)}; "
+            f"the config has fields that this version does not know: {', '.join(unknown)}; "
             "it was written by another version of Arcadia"
         )
     arguments = {}

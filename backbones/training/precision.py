@@ -47,7 +47,8 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
 
 def compute_dtype(parameter_dtype: torch.dtype, device_type: str) -> torch.dtype:
     """Return the dtype that convolutions run in here: autocast's inside autocast."""
-    if torch.is_autocast_enabled(device_type):
+    # On "meta" tensors have a shape only, and autocast does not know it.
+    if device_type != "meta" and torch.is_autocast_enabled(device_type):
         return torch.get_autocast_dtype(device_type)
     return parameter_dtype
 

@@ -6,12 +6,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from backbones.lstm import LSTM, LSTMSpec
 from backbones.training.config import RunConfig, changed
 from backbones.training.distributed import World
 from rl import ppo
 from rl.agent import load_agent
-from rl.environments import EnvOptions
+from rl.contract import FrameStack
+from rl.environments import EnvOptions, make_environments
 from rl.evaluate import evaluate
+from rl.network import ActorCritic, build_cnn
+from rl.rollout import Collector
 from rl.toys import RECALL
 from rl.training import Training
 from tests.faults.trials import differing
@@ -45,6 +49,39 @@ def test_what_was_judged_while_playing_is_judged_again_while_learning(env, optio
         assert_close(value, rollout.value.flatten()[index], atol=1e-5, rtol=1e-4)
         assert_close(log_prob, rollout.log_prob.flatten()[index], atol=1e-5, rtol=1e-4)
     training.envs.close()
+
+
+def test_values_are_those_of_a_network_that_sees_one_observation_after_another():
+    options, lstm = EnvOptions(max_frames=120), LSTM(LSTMSpec(inputs=64, units=32))
+    network = ActorCritic(build_cnn(ppo.CATCH.trunk, False), 84, 4, 64, lstm)
+    with torch.no_grad():
+        for parameter in network.parameters():  # far from the almost uniform beginning
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+
+    def games():
+        return make_environments("ALE/Breakout-v5", 4, seed=1, options=options)
+
+    collector = Collector(games(), 40, 1, torch.device("cpu"), network.initial_memory(4))
+    collector.reset()
+    rollouts = [collector.collect(network.step) for _ in range(3)]
+    envs = games()
+    stacks, memory, cuts = FrameStack(envs.reset()), network.initial_memory(4), 0
+    for rollout, t in ((rollout, t) for rollout in rollouts for t in range(40)):
+        with torch.no_grad():
+            _, value, memory = network.step(stacks.obs(), memory, stacks.begins)
+            assert_close(rollout.value[t], value, atol=1e-5, rtol=1e-4)
+            step = envs.step(rollout.action[t].numpy())
+            last = stacks.with_last(step.final_frame)
+            _, of_last, _ = network.step(last, memory, torch.zeros(4, dtype=torch.bool))
+            stacks.push(step.frame, step.over)
+            _, of_next, _ = network.step(stacks.obs(), memory, stacks.begins)
+        # Where time is up the return goes on from the last picture, not from the next game.
+        cut = torch.from_numpy(step.truncated & ~step.terminated)
+        cuts += int(cut.sum())
+        assert_close(
+            rollout.next_value[t], torch.where(cut, of_last, of_next), atol=1e-5, rtol=1e-4
+        )
+    assert cuts >= 8
 
 
 def test_a_run_with_a_memory_resumes_exactly(runs):

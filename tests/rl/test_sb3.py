@@ -1,19 +1,15 @@
-"""The bridge to stable-baselines3: the same actions and values, whole games, and hostile files."""
+"""The bridge to stable-baselines3: the same actions and values, whole games, stock jobs."""
 
 import importlib
-import io
 import json
-import os
-import pickle
 import subprocess
 import sys
 import warnings
-import zipfile
 
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from torch.testing import assert_close
@@ -23,9 +19,10 @@ from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.transfer import TrunkConfig
 from rl import ppo, sb3_train
-from rl.agent import agent_of, load_agent
+from rl.agent import load_agent
 from rl.environments import EnvOptions, make_environments
-from rl.sb3 import Blank, SB3Environments, TrunkExtractor, export_sb3, import_sb3
+from rl.sb3 import Blank, SB3Environments, TrunkExtractor, export_sb3
+from rl.sb3_zip import import_sb3
 
 CATCH = "Arcadia/Catch-v0"
 NATURE = changed(ppo.CATCH, total_steps=1024, hidden=64, eval_games=0, trunk=TrunkConfig(),
@@ -91,34 +88,6 @@ def test_there_and_back_again_is_the_same_agent(trained, kind, tmp_path):
     assert again.card["progress"] == 1024
 
 
-def stock(algorithm, tmp_path, **kwargs):
-    """Save an untrained stock model; return its path and the model."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = algorithm("CnnPolicy", Blank(4, 84, 3), device="cpu", seed=3, **kwargs)
-    model.save(tmp_path / "stock.zip")
-    return tmp_path / "stock.zip", model
-
-
-@pytest.mark.parametrize("algorithm", [PPO, A2C])
-def test_a_stock_model_is_evaluated_and_judges_the_same(algorithm, tmp_path, capsys):
-    path, model = stock(algorithm, tmp_path)
-    obs = observations(100)
-    with torch.no_grad():
-        expected = model.policy.get_distribution(obs).distribution.probs
-        value = model.policy.predict_values(obs)[:, 0]
-    probabilities, ours = agent_of(str(path), CATCH).judge(obs)
-    assert_close(probabilities, expected, atol=1e-5, rtol=0)
-    assert_close(ours, value, atol=1e-5, rtol=1e-5)
-    assert arcadia.main(["eval", str(path), "--env", CATCH, "--games", "3", "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert (result["run"], result["games"]) == (str(path), 3)
-    film = tmp_path / "film.mp4"
-    words = ["watch", str(path), "--env", CATCH, "--video", str(film), "--limit-s", "1"]
-    assert arcadia.main(words) == 0
-    assert film.stat().st_size > 1000
-
-
 def test_evaluate_policy_counts_whole_games_of_several_lives():
     envs = vec_env("ALE/Breakout-v5", num_envs=2, max_frames=3000)
     with warnings.catch_warnings():
@@ -150,6 +119,35 @@ def test_a_lost_life_ends_an_episode_and_only_the_games_end_has_a_score():
     assert ended == 5 * games + ended % 5
 
 
+def test_a_game_cut_off_by_the_clock_says_so_and_a_lost_one_does_not():
+    cut, lost = vec_env("ALE/Breakout-v5", num_envs=1, max_frames=80), vec_env(num_envs=1)
+    for envs, expected in ((cut, True), (lost, False)):
+        envs.reset()
+        ends = []
+        for _ in range(60):
+            envs.step_async(np.zeros(1, np.int64))
+            _, _, done, infos = envs.step_wait()
+            if done[0]:
+                ends.append(infos[0]["TimeLimit.truncated"])
+        assert ends == [expected] * len(ends) and len(ends) >= 2
+
+
+def test_every_reset_begins_other_games_and_a_seed_the_same_ones():
+    envs = vec_env("ALE/Breakout-v5", num_envs=2)
+
+    def played():
+        pictures = [envs.reset()]
+        for _ in range(40):
+            envs.step_async(np.array([2, 3]))
+            pictures.append(envs.step_wait()[0])
+        return np.stack(pictures)
+
+    first, second = played(), played()
+    assert not np.array_equal(first, second)
+    envs.seed(1)
+    assert np.array_equal(played(), first) and np.array_equal(played(), second)
+
+
 def test_rewards_are_clipped_for_learning_and_raw_in_scores():
     raw, clipped = vec_env("ALE/Seaquest-v5", 2), vec_env("ALE/Seaquest-v5", 2, clip_rewards=True)
     raw.reset(), clipped.reset()
@@ -179,57 +177,7 @@ def test_stock_ppo_learns_on_our_environment_with_our_trunk():
     assert evaluate_policy(model, vec_env(num_envs=8), n_eval_episodes=40)[0] > 0.5
 
 
-class Hostile:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (self.path,)
-
-
-@pytest.mark.parametrize("place", ["policy.pth", "data", "both"])
-def test_a_hostile_zip_runs_nothing(trained, tmp_path, place, capsys):
-    export_sb3(trained["full"], tmp_path / "good.zip")
-    trap = str(tmp_path / "sprung")
-    with zipfile.ZipFile(tmp_path / "good.zip") as good:
-        files = {name: good.read(name) for name in good.namelist()}
-    if place in ("policy.pth", "both"):
-        body = io.BytesIO()
-        torch.save({"action_net.weight": Hostile(trap)}, body)
-        files["policy.pth"] = body.getvalue()
-    if place in ("data", "both"):
-        import base64
-
-        text = base64.b64encode(pickle.dumps(Hostile(trap))).decode()
-        data = json.loads(files["data"]) | {"policy_class": {":serialized:": text}}
-        files["data"] = json.dumps(data).encode()
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
-        for name, content in files.items():
-            bad.writestr(name, content)
-    status = arcadia.main(["eval", str(tmp_path / "bad.zip"), "--env", CATCH, "--games", "1"])
-    assert status == (0 if place == "data" else 2)
-    assert "Traceback" not in capsys.readouterr().err
-    assert not os.path.exists(trap)
-
-
-def test_what_cannot_be_read_or_written_is_refused_with_the_reason(trained, tmp_path, capsys):
-    def refused(words, *args):
-        with pytest.raises(UserError, match=words):
-            import_sb3(*args)
-
-    path, _ = stock(DQN, tmp_path, buffer_size=10)
-    refused("has q_net, q_net_target; PPO and A2C with NatureCNN can be read", path, CATCH)
-    path, _ = stock(PPO, tmp_path, policy_kwargs={"net_arch": [32]})
-    refused("layers between NatureCNN and the heads", path, CATCH)
-    path, _ = stock(PPO, tmp_path)
-    refused("3 actions, ALE/Pong-v5 has 6", path, "ALE/Pong-v5")
-    refused("add --env", path, "")
-    (tmp_path / "text.zip").write_text("no zip")
-    refused("not a model of SB3 that can be read safely", tmp_path / "text.zip", CATCH)
-    refused("not a model of SB3 that can be read safely", tmp_path / "missing.zip", CATCH)
-    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
-        archive.writestr("data", "{}")
-    refused("has no policy.pth", tmp_path / "empty.zip", CATCH)
+def test_what_cannot_be_written_is_refused(trained, tmp_path, capsys):
     for words in (
         ["--sb3", "x.txt"],
         ["--onnx", "x.zip"],
@@ -332,15 +280,6 @@ def test_an_agent_with_a_memory_goes_to_recurrent_ppo_and_back_and_to_onnx(runs,
         assert_close(torch.from_numpy(logits).softmax(-1), probabilities, atol=1e-5, rtol=0)
         assert_close(torch.from_numpy(onnx_value), value, atol=1e-5, rtol=1e-5)
         begins = np.array([step % 7 == 6, False, step % 5 == 4])
-
-
-def test_a_recurrent_model_with_two_lstms_is_refused(tmp_path):
-    from sb3_contrib import RecurrentPPO
-
-    model = RecurrentPPO("CnnLstmPolicy", Blank(4, 84, 3), n_steps=8, batch_size=8, device="cpu")
-    model.save(tmp_path / "two.zip")
-    with pytest.raises(UserError, match="a second LSTM for the value"):
-        import_sb3(tmp_path / "two.zip", CATCH)
 
 
 def test_an_lstm_starts_from_that_of_another_run(runs, capsys):
