@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from backbones.training import checkpoint
 from backbones.training.errors import UserError
-from backbones.training.published import publish, refuse_existing
+from backbones.training.published import publish, replacing_file, replacing_folder, writing
 from rl.agent import Agent, load_agent
 from rl.evaluate import Evaluation, evaluate
 from rl.network import ActorCritic, blank_obs
@@ -41,7 +41,7 @@ class Config:
     best: bool = False
     """Take the checkpoint of the highest score while training, not the newest."""
     force: bool = False
-    """Overwrite the file if it exists."""
+    """Overwrite a file, or the folder of an earlier export."""
 
     def __post_init__(self) -> None:
         if sum(path is not None for path in (self.sb3, self.onnx, self.folder)) != 1:
@@ -89,32 +89,43 @@ def export_onnx(agent: Agent, path: Path) -> str:
             f"no graph could be written ({error}); `pip install -e .[onnx]` brings what it needs"
         ) from None
     with_memory = ", hidden and cell" if memory is not None else ""
-    return f"{path}: obs uint8 {['batch', *obs.shape[1:]]}{with_memory}".replace("'", "")
+    shape = ", ".join(map(str, obs.shape[1:]))
+    return f"{path}: obs uint8 [batch, {shape}]{with_memory}"
 
 
-def export_folder(agent: Agent, path: Path) -> str:
-    """Write an agent as a run folder that can be evaluated and watched; return a line."""
-    result: Evaluation = evaluate(agent)
-    shown = {**result.to_dict(agent.name), "env_steps": agent.card["progress"]}
-    folders = checkpoint.numbered(agent.run.checkpoints)
-    source = next(p for p in folders if int(p.name) == agent.card["progress"])
-    return f"{publish(agent.run, checkpoint.check(source), path, shown)} over 20 games"
+def export_folder(agent: Agent, path: Path, force: bool) -> str:
+    """Write an agent as a run folder that can be evaluated and watched; return a line.
+
+    UserError, before a game is played, if the folder may not or cannot be written.
+    """
+    with replacing_folder(path, agent.run.folder, force) as ready:
+        folders = checkpoint.numbered(agent.run.checkpoints)
+        source = next(p for p in folders if int(p.name) == agent.card["progress"])
+        found = checkpoint.check(source)
+        result: Evaluation = evaluate(agent)
+        shown = {**result.to_dict(agent.name), "env_steps": agent.card["progress"]}
+        with writing(path):
+            said = publish(agent.run, found, ready, shown)
+    return f"{path}: {said} over 20 games"
 
 
 def main(config: Config) -> int:
     """The command `arcadia export`."""
     agent = load_agent(config.run, best=config.best)
-    path = config.sb3 or config.onnx or config.folder
-    assert path is not None
-    refuse_existing(path, config.force)
-    if config.onnx or config.folder:
-        print(export_onnx(agent, path) if config.onnx else export_folder(agent, path))
+    if config.folder is not None:
+        print(export_folder(agent, config.folder, config.force))
         return 0
-    try:
-        from rl.sb3 import export_sb3
-    except ModuleNotFoundError:
-        raise UserError(
-            "stable-baselines3 is not installed; `pip install -e .[sb3]` brings it"
-        ) from None
-    print(export_sb3(agent, path))
+    path, export = config.onnx, export_onnx
+    if config.sb3:
+        try:
+            from rl.sb3 import export_sb3
+        except ModuleNotFoundError:
+            raise UserError(
+                "stable-baselines3 is not installed; `pip install -e .[sb3]` brings it"
+            ) from None
+        path, export = config.sb3, export_sb3
+    assert path is not None
+    with replacing_file(path, config.force) as ready:
+        said = export(agent, ready)
+    print(f"{path}{said.removeprefix(str(ready))}")
     return 0

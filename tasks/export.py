@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from backbones.training.errors import UserError
-from backbones.training.published import publish, refuse_existing
+from backbones.training.published import publish, replacing_folder, writing
 from backbones.training.run import find_run
 from backbones.training.session import newest_checkpoint
 from tasks.evaluate import evaluate, load_model, report
@@ -23,7 +23,7 @@ class Config:
     half: bool = False
     """Round the weights to bf16, half the size; the score is that of the rounded ones."""
     force: bool = False
-    """Overwrite it if it exists."""
+    """Overwrite the folder of an earlier export."""
 
     def __post_init__(self) -> None:
         if self.folder is None:
@@ -34,13 +34,15 @@ def main(config: Config) -> int:
     """The command `arcadia export`."""
     if config.folder is None:
         raise UserError("say where: --folder DIR")
-    refuse_existing(config.folder, config.force)
     run = find_run(config.run)
-    found = newest_checkpoint(run)
-    task, model = load_model(run, found)
-    if config.half:
-        model.bfloat16().float()
-    result = report(run.name, task, "test", evaluate(task, model, task.data("test")))
-    result["progress"] = found.info["progress"]
-    print(publish(run, found, config.folder, result, config.half))
+    with replacing_folder(config.folder, run.folder, config.force) as ready:
+        found = newest_checkpoint(run)
+        task, model = load_model(run, found)
+        if config.half:
+            model.bfloat16().float()
+        result = report(run.name, task, "test", evaluate(task, model, task.data("test")))
+        result["progress"] = found.info["progress"]
+        with writing(config.folder):
+            said = publish(run, found, ready, result, config.half)
+    print(f"{config.folder}: {said}")
     return 0
