@@ -93,6 +93,22 @@ def export_onnx(agent: Agent, path: Path) -> str:
     return f"{path}: obs uint8 [batch, {shape}]{with_memory}"
 
 
+def export_sb3(agent: Agent, path: Path) -> str:
+    """Write an agent for stable-baselines3; return a line for people. UserError if that, or
+    sb3-contrib for an agent with a memory, is not installed."""
+    try:
+        from rl import sb3
+
+        return sb3.export_sb3(agent, path)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in ("stable_baselines3", "sb3_contrib"):
+            raise
+        raise UserError(
+            f"{package.replace('_', '-')} is not installed; `pip install -e .[sb3]` brings it"
+        ) from None
+
+
 def export_folder(agent: Agent, path: Path, force: bool) -> str:
     """Write an agent as a run folder that can be evaluated and watched; return a line.
 
@@ -115,15 +131,7 @@ def main(config: Config) -> int:
     if config.folder is not None:
         print(export_folder(agent, config.folder, config.force))
         return 0
-    path, export = config.onnx, export_onnx
-    if config.sb3:
-        try:
-            from rl.sb3 import export_sb3
-        except ModuleNotFoundError:
-            raise UserError(
-                "stable-baselines3 is not installed; `pip install -e .[sb3]` brings it"
-            ) from None
-        path, export = config.sb3, export_sb3
+    path, export = (config.sb3, export_sb3) if config.sb3 else (config.onnx, export_onnx)
     assert path is not None
     with replacing_file(path, config.force) as ready:
         said = export(agent, ready)

@@ -1,6 +1,7 @@
 """The command export: what it refuses, and what it leaves when it fails."""
 
 import json
+import sys
 
 import pytest
 
@@ -79,3 +80,13 @@ def test_places_that_take_no_file_are_refused_in_one_line(kind, tmp_path, capsys
         err = capsys.readouterr().err
         assert len(err.splitlines()) == 1 and ("/proc" in err or str(folder) in err)
     assert contents(tmp_path) == {folder: None}
+
+
+def test_an_agent_with_a_memory_says_what_to_install_and_leaves_no_folder(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "sb3_contrib", None)
+    assert arcadia.main(["export", "m", "--sb3", str(tmp_path / "new" / "m.zip")]) == 2
+    err = capsys.readouterr().err
+    assert "sb3-contrib is not installed; `pip install -e .[sb3]` brings it" in err
+    assert not (tmp_path / "new").exists()
