@@ -120,7 +120,7 @@ def test_a_lost_life_ends_an_episode_and_only_the_games_end_has_a_score():
 
 
 def test_a_game_cut_off_by_the_clock_says_so_and_a_lost_one_does_not():
-    cut, lost = vec_env("ALE/Breakout-v5", num_envs=1, max_frames=80), vec_env(num_envs=1)
+    cut, lost = vec_env("ALE/Pong-v5", num_envs=1, max_frames=80), vec_env(num_envs=1)
     for envs, expected in ((cut, True), (lost, False)):
         envs.reset()
         ends = []
