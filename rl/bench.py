@@ -3,14 +3,15 @@
 Both play the same game with the same hyper-parameters: the `reference` preset, that is 8
 environments x 128 steps, 4 epochs, minibatches of 256, the full Nature network, no sticky actions.
 Each measurement is a process of its own, with every core at hand (stable-baselines3 gives them to
-torch, we to a collector beside the learner), and leaves the first rollout out.
+torch, we to a collector beside the learner), and leaves the first rollout out. Ours learns in the
+precision that it finds faster on this machine, the peer in fp32: the output names both.
 """
 
 import json
 import multiprocessing
-import os
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -44,15 +45,19 @@ class Config:
 
 def figures(env_steps: int, wall_s: float, cpu_s: float) -> dict[str, float]:
     """Return what one measurement found."""
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "env_steps_per_s": env_steps / wall_s, "cpu_ms_per_env_step": 1000 * cpu_s / env_steps,
-        "peak_memory_mib": peak_kib / 1024,
+        # macOS counts bytes, others KiB.
+        "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
     }  # fmt: skip
 
 
-def measure_ours(env: str, rollouts: int, memory: str = "none") -> dict[str, float]:
-    """Time our PPO: the `reference` preset, but playing one rollout ahead of learning."""
+def measure_ours(env: str, rollouts: int, memory: str = "none") -> dict[str, Any]:
+    """Time our PPO: the `reference` preset, but playing one rollout ahead of learning.
+
+    `precision` is what it chose to learn in.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     from rl.ppo import REFERENCE, Learner
@@ -67,10 +72,11 @@ def measure_ours(env: str, rollouts: int, memory: str = "none") -> dict[str, flo
         for _ in range(rollouts):
             training.advance(pool)
     steps = rollouts * NUM_ENVS * NUM_STEPS
-    return figures(steps, time.perf_counter() - wall, time.process_time() - cpu)
+    found = figures(steps, time.perf_counter() - wall, time.process_time() - cpu)
+    return {**found, "precision": training.learner.precision.name}
 
 
-def measure_ours_lstm(env: str, rollouts: int) -> dict[str, float]:
+def measure_ours_lstm(env: str, rollouts: int) -> dict[str, Any]:
     """Time the same with an LSTM of 256 units, learning from sequences of 128 env steps."""
     return measure_ours(env, rollouts, "lstm")
 
@@ -99,9 +105,9 @@ def measure_stock(
     from stable_baselines3.common.env_util import make_atari_env
     from stable_baselines3.common.vec_env import VecFrameStack
 
-    import rl.atari  # noqa: F401 (registers the games)
+    from rl.atari import available_threads  # The import registers the games, too.
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(available_threads())
 
     class Clock(BaseCallback):
         """Notes the times at which rollouts begin."""
@@ -130,19 +136,29 @@ def measure_stock(
 
 
 def in_turn(
-    measures: dict[str, Callable[..., dict[str, float]]], rounds: int, *args: Any
-) -> dict[str, dict[str, float]]:
-    """Run every measurement in a fresh process, in turn, `rounds` times; return the medians."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in measures}
+    measures: dict[str, Callable[..., dict[str, Any]]], rounds: int, *args: Any
+) -> dict[str, dict[str, Any]]:
+    """Run every measurement in a fresh process, in turn, `rounds` times; return the medians.
+
+    Of words, such as a precision, return all that occurred.
+    """
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in measures}
     context = multiprocessing.get_context("spawn")
     for _ in range(rounds):
         for name, measure in measures.items():
             with ProcessPoolExecutor(1, context) as pool:
                 found[name].append(pool.submit(measure, *args).result())
     return {
-        name: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+        name: {key: middle([row[key] for row in rows]) for key in rows[0]}
         for name, rows in found.items()
     }
+
+
+def middle(values: list[Any]) -> Any:
+    """Return the median of numbers; of words, those that occurred."""
+    if isinstance(values[0], str):
+        return ", ".join(sorted(set(values)))
+    return statistics.median(values)
 
 
 def main(config: Config) -> int:
@@ -165,7 +181,7 @@ def compare(
     if not is_atari(config.env):
         raise UserError(f"bench {name} plays Atari; {config.env} is another environment")
     found = in_turn({"ours": ours, "peer": theirs}, config.rounds, config.env, config.rollouts)
-    rows = []
+    rows, precision = [], found["ours"]["precision"]
     for key, unit in [
         ("env_steps_per_s", "env steps/s"),
         ("cpu_ms_per_env_step", "ms"),
@@ -174,11 +190,13 @@ def compare(
         mine, other = found["ours"][key], found["peer"][key]
         ratio = mine / other if key == "env_steps_per_s" else other / mine
         row = {"name": f"{name} {key}", "ours": mine, "peer": other, "ratio": ratio, "unit": unit}
-        rows.append(row | {"peer_name": peer_name})
+        row |= {"peer_name": peer_name, "precision": precision, "peer_precision": "fp32"}
+        rows.append(row)
     if config.json:
         print(json.dumps(rows))
         return 0
     print(f"{config.env}, {peer_name}, {config.rounds} rounds, medians")
+    print(f"ours learns in {precision}, its choice on this machine; the peer in fp32")
     for row in rows:
         print(f"{row['name']:30} ours {row['ours']:8.1f}  peer {row['peer']:8.1f} {row['unit']:12}"
               f" ratio {row['ratio']:.2f}")  # fmt: skip

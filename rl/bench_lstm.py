@@ -1,10 +1,17 @@
 """The command `arcadia bench ppo-lstm`: recurrent PPO beside sb3-contrib's, as in `rl/bench.py`."""
 
-from rl.bench import Config, compare, measure_contrib, measure_ours_lstm
+from dataclasses import dataclass
 
-__all__ = ["Config", "main"]
+from rl import bench
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(bench.Config):
+    """Measure PPO with an LSTM against sb3-contrib's RecurrentPPO, in turn, in one run."""
 
 
 def main(config: Config) -> int:
     """Compare ours and RecurrentPPO."""
-    return compare("ppo-lstm", config, "sb3-contrib", measure_ours_lstm, measure_contrib)
+    return bench.compare(
+        "ppo-lstm", config, "sb3-contrib", bench.measure_ours_lstm, bench.measure_contrib
+    )
