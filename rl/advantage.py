@@ -39,7 +39,8 @@ def normalise(
 ) -> list[Float32[Tensor, "_"]]:
     """Return groups of values, each with mean 0 and standard deviation 1 over all processes.
 
-    One message for all groups: sums, in float64, of what each process has.
+    One message for all groups: sums, in float64, of what each process has. A group of one value in
+    all has no deviation: the result is not a number.
     """
     means, variances = moments(groups, world).unbind()
     scaled = zip(groups, means, variances, strict=True)

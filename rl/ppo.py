@@ -126,6 +126,11 @@ class Config:
                 f"{self.num_steps}"
             )
         size = self.rollout_size
+        if size == 1:
+            raise ValueError(
+                "num_envs * num_steps = 1: a rollout of one env step cannot be normalised over; "
+                "use 2 or more of either"
+            )
         if size % self.minibatch_size:
             raise ValueError(
                 f"num_envs * num_steps = {size} is not a multiple of minibatch_size = "

@@ -385,6 +385,13 @@ def test_wrong_values_are_refused_with_the_remedy(field, value, message):
         dataclasses.replace(ppo.FAST, **{field: value})
 
 
+def test_a_rollout_of_one_env_step_is_refused():
+    """Its one advantage has no deviation to be divided by."""
+    with pytest.raises(ValueError, match="rollout of one env step cannot be normalised"):
+        dataclasses.replace(ppo.FAST, num_envs=1, num_steps=1, minibatch_size=1)
+    dataclasses.replace(ppo.FAST, num_envs=2, num_steps=1, minibatch_size=1)
+
+
 def test_trunk_flags_are_checked():
     with pytest.raises(ValueError, match="width"):
         TrunkConfig(width=0.0)
