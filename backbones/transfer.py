@@ -41,7 +41,8 @@ class TrunkConfig:
     """Normalisation layers: none, group, batch; empty: the trunk's own."""
     init: str = ""
     """Start from another run: RUN (all of it if it learnt the same, else its trunk), RUN:cnn (its
-    trunk) or a .safetensors file (of ours, of timm or of torchvision)."""
+    trunk), RUN:lstm (an agent's memory alone; the trunk starts anew) or a .safetensors file (a
+    trunk of ours, of timm or of torchvision)."""
     freeze: tuple[str, ...] = ()
     """Stages that are not trained, such as s1 s2."""
     lr_backbone: float = 1.0
