@@ -1,4 +1,8 @@
-"""Stock A2C of stable-baselines3 as a job; see `rl/sb3_train.py`. Defaults: the zoo's for Atari."""
+"""Stock A2C of stable-baselines3 as a job; see `rl/sb3_train.py`.
+
+Defaults: those of rl-baselines3-zoo for Atari, but the optimiser is SB3's own, torch's RMSprop (the
+zoo takes RMSpropTFLike, which computes as TensorFlow's did), and a run is a tenth as long.
+"""
 
 from dataclasses import dataclass
 from typing import Any

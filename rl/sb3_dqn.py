@@ -1,4 +1,8 @@
-"""Stock DQN of stable-baselines3 as a job; see `rl/sb3_train.py`. Defaults: the zoo's for Atari."""
+"""Stock DQN of stable-baselines3 as a job; see `rl/sb3_train.py`.
+
+Defaults: those of rl-baselines3-zoo for Atari, but a run is a tenth as long. The chance of a random
+action, which falls over a tenth of the run, is thus down to `epsilon` where learning begins.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +25,7 @@ class Config(sb3_train.Config):
     learning_rate: float = 1e-4
     """Adam's step size."""
     buffer_size: int = 100_000
-    """Transitions kept for replay; 28 kB each at 84 x 84, 4 frames."""
+    """Transitions kept for replay; 56 kB each at 84 x 84: 4 grey frames before it, 4 after."""
     learning_starts: int = 100_000
     """Env steps played at random before learning begins."""
     minibatch_size: int = 32
