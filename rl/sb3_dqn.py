@@ -40,10 +40,17 @@ class Config(sb3_train.Config):
     """Chance of a random action from then on."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_positive(
-            self, "total_steps", "num_envs", "buffer_size", "minibatch_size", "learning_rate"
-        )
-        require_fraction(self, "gamma", "epsilon_fraction", "epsilon")
+            self, "num_envs", "buffer_size", "minibatch_size", "learning_rate", "train_every",
+            "target_every",
+        )  # fmt: skip
+        require_fraction(self, "epsilon_fraction", "epsilon")
+        sb3_train.require_not_negative(self, "learning_starts")
+
+    @property
+    def storage(self) -> tuple[int, str]:
+        return 2 * self.buffer_size, "--buffer-size"
 
 
 DEFAULT = Config()

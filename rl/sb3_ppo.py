@@ -42,16 +42,25 @@ class Config(sb3_train.Config):
     """Gradients are scaled down to this norm."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_positive(
-            self,
-            "total_steps",
-            "num_envs",
-            "num_steps",
-            "num_epochs",
-            "minibatch_size",
-            "learning_rate",
-        )
-        require_fraction(self, "gamma", "gae_lambda")
+            self, "num_envs", "num_steps", "num_epochs", "minibatch_size", "learning_rate", "clip",
+            "max_grad_norm",
+        )  # fmt: skip
+        require_fraction(self, "gae_lambda")
+        sb3_train.require_not_negative(self, "entropy_coef", "value_coef")
+        # SB3 normalises advantages over the minibatch, and one value has no deviation.
+        if self.minibatch_size == 1:
+            raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
+        if self.num_envs * self.num_steps == 1:
+            raise ValueError(
+                "num_envs * num_steps = 1: a rollout of one env step cannot be normalised over; "
+                "use 2 or more of either"
+            )
+
+    @property
+    def storage(self) -> tuple[int, str]:
+        return self.num_envs * self.num_steps, "--num-steps"
 
 
 DEFAULT = Config()

@@ -5,7 +5,9 @@ evaluation are ours, so such a run is watched, scored and exported like any othe
 save is not saved here either: these jobs resume from their weights, not exactly, and say so.
 """
 
+import math
 import re
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,8 +19,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
 
 from backbones import transfer
-from backbones.training.checkpoint import Checkpoint
-from backbones.training.config import ResumeConfig, RunConfig, changed, from_dict
+from backbones.training.config import (
+    ResumeConfig,
+    RunConfig,
+    changed,
+    from_dict,
+    require_fraction,
+    require_positive,
+)
 from backbones.training.distributed import ALONE, join
 from backbones.training.errors import Stopped, UserError
 from backbones.training.precision import choose_device
@@ -32,7 +40,7 @@ from rl.network import build_cnn
 from rl.report import SCORE_OVER_GAMES
 from rl.sb3 import SB3Environments, TrunkExtractor
 
-# Figures are written this often, in env steps, by algorithms without rollouts.
+# Figures are written this often, in env steps, whatever the algorithm calls an update.
 RECORD_EVERY = 1000
 
 
@@ -53,6 +61,23 @@ class Config:
     env_options: EnvOptions = field(default_factory=EnvOptions)
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        require_positive(self, "total_steps", "hidden")
+        require_fraction(self, "gamma")
+        require_not_negative(self, "eval_games")
+
+    @property
+    def storage(self) -> tuple[int, str]:
+        """How many observations SB3 makes room for before it begins, and the flag for it."""
+        raise NotImplementedError
+
+
+def require_not_negative(config: object, *names: str) -> None:
+    """Raise ValueError unless every named field is 0 or above."""
+    for name in names:
+        if not getattr(config, name) >= 0:
+            raise ValueError(f"{name} = {getattr(config, name)} must be 0 or above")
 
 
 # (config, environments, keyword arguments for every algorithm) -> SB3's model
@@ -99,10 +124,13 @@ class Recorder(BaseCallback):
         del self.games[:-SCORE_OVER_GAMES]
         if self.num_timesteps - self.recorded >= RECORD_EVERY:
             self.record()
+        self.session.keep(self.snapshot)
         return not self.session.stopped
 
     def record(self) -> None:
-        """Write what SB3 has logged since, and save if it is time to."""
+        """Write what SB3 has logged since; nothing if nothing was played since."""
+        if self.num_timesteps == self.recorded:
+            return
         now, figures = time.monotonic(), {}
         for name, value in self.logger.name_to_value.items():
             if name.startswith("train/") and isinstance(value, int | float):
@@ -115,7 +143,6 @@ class Recorder(BaseCallback):
             figures["rollout/score"] = score
         shown = {} if score is None else {"score": f"{score:.1f}"}
         self.session.record(self.num_timesteps, figures, shown)
-        self.session.keep(self.snapshot)
 
 
 @dataclass(frozen=True)
@@ -133,17 +160,20 @@ class Job:
         return self.network_type(cnn, config.env_options.size_px, num_actions, config.hidden)
 
     def train(self, config: Any, preset: str = "default") -> Run:
-        """Train an agent from nothing; return its run."""
+        """Train an agent from nothing; return its run. UserError comes before a folder is made."""
+        # By its own name: `last` will be this run soon.
+        trunk = changed(config.trunk, init=transfer.full_name(config.trunk.init))
+        config = changed(config, trunk=trunk)
         model, envs = build(config, self.make_model)
+        network = self.build_network(config, len(envs.envs.action_names))
+        said = begin(model, network, config.trunk.init)
         run = Run.create(self.name, config, config.run.name, short_name(config.env), preset)
         with run.lock():
             run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
             kind = type(model).__name__
             run.log(f"stock {kind} of stable-baselines3: resumes from its weights only")
-            network = twin(model.policy, self.build_network(config, len(envs.envs.action_names)))
-            for line in transfer.init_trunk(network.cnn, config.trunk.init):
+            for line in said:
                 run.log(line)
-            give_weights(network, model.policy)
             fit(model, envs, run, config, network, None)
         return run
 
@@ -161,18 +191,33 @@ class Job:
                 before, total_steps=before.total_steps + flags.extend,
                 run=flags.applied_to(before.run),
             )  # fmt: skip
-            run = run.reconfigured(config)
             model, envs = build(config, self.make_model)
             network = self.build_network(config, len(envs.envs.action_names))
+            run = run.reconfigured(config)
             if found:
                 transfer.load_weights(network, found)
                 give_weights(network, model.policy)
                 model.num_timesteps = done
-            run.warn(
-                "a stock SB3 job resumes from its weights: optimiser, games and replay begin anew"
-            )
-            fit(model, envs, run, config, network, found)
+                run.warn(
+                    "a stock SB3 job resumes from its weights: optimiser, games and replay begin "
+                    "anew"
+                )
+            else:
+                run.log(f"{run.name} has no checkpoint yet: it begins anew")
+                for line in begin(model, network, config.trunk.init):
+                    run.log(line)
+            fit(model, envs, run, config, network, found.info if found else {})
         return run
+
+
+def begin(model: BaseAlgorithm, network: Any, init: str) -> list[str]:
+    """Give SB3's untrained model the trunk of `--init`, and `network` of ours its weights.
+
+    Return lines for the log; UserError if there is no such trunk, or if it does not fit.
+    """
+    said = transfer.init_trunk(twin(model.policy, network).cnn, init)
+    give_weights(network, model.policy)
+    return said
 
 
 def build(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environments]:
@@ -193,19 +238,32 @@ def build(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environ
         "features_extractor_class": TrunkExtractor, "normalize_images": False, "net_arch": [],
         "features_extractor_kwargs": {"spec": spec, "features_dim": config.hidden},
     }  # fmt: skip
-    model = make_model(config, wrapped, {
+    common = {
         "policy": "CnnPolicy", "env": wrapped, "seed": config.run.seed, "verbose": 0,
         "learning_rate": config.learning_rate, "gamma": config.gamma,
         "policy_kwargs": policy_kwargs, "device": choose_device(config.run.device),
-    })  # fmt: skip
-    return model, wrapped
+    }  # fmt: skip
+    count, flag = config.storage
+    size = count * math.prod(wrapped.observation_space.shape or ())
+    try:
+        if size > sys.maxsize:
+            raise MemoryError  # NumPy calls this a ValueError.
+        return make_model(config, wrapped, common), wrapped
+    except MemoryError:
+        raise UserError(
+            f"{count:,} observations take {size / 1e9:,.1f} GB, more than this machine gives; use "
+            f"a smaller {flag}"
+        ) from None
 
 
 def fit(
     model: BaseAlgorithm, envs: SB3Environments, run: Run, config: Any, network: Any,
-    found: Checkpoint | None,
+    resumed: dict[str, Any] | None,
 ) -> None:  # fmt: skip
-    """Let SB3 learn; save, as `network` of ours, evaluate, film. `Stopped` if ctrl-C stopped it."""
+    """Let SB3 learn; save, as `network` of ours, evaluate, film. `Stopped` if ctrl-C stopped it.
+
+    `resumed` is the info of the checkpoint where it goes on, empty where there is none yet.
+    """
     games: list[Game] = []
     num_actions = len(envs.envs.action_names)
 
@@ -216,14 +274,17 @@ def fit(
 
     session = Session(
         run, config.run, ALONE, total=config.total_steps, unit="env steps",
-        done=model.num_timesteps, resumed=found.info if found else None,
+        done=model.num_timesteps, resumed=resumed,
     )  # fmt: skip
     with session:
+        if not resumed:
+            session.save(snapshot)
         recorder = Recorder(session, snapshot, games)
         recorder.recorded = model.num_timesteps
         left = config.total_steps - model.num_timesteps
         if left > 0:
             model.learn(left, callback=recorder, reset_num_timesteps=False, log_interval=10**9)
+            recorder.record()
         session.save_last(snapshot)
     envs.close()
     if session.stopped:
