@@ -33,6 +33,7 @@ from backbones.training.precision import choose_device
 from backbones.training.run import Run
 from backbones.training.session import Session, Snapshot, finished, is_evaluated, resume_point
 from backbones.transfer import TrunkConfig
+from rl.agent import start_from
 from rl.contract import STACK, Game, mean_score
 from rl.environments import EnvOptions, is_atari, make_environments, short_name
 from rl.evaluate import finish
@@ -166,7 +167,7 @@ class Job:
         config = changed(config, trunk=trunk)
         model, envs = build(config, self.make_model)
         network = self.build_network(config, len(envs.envs.action_names))
-        said = begin(model, network, config.trunk.init)
+        said = begin(model, network, config)
         run = Run.create(self.name, config, config.run.name, short_name(config.env), preset)
         with run.lock():
             run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
@@ -204,18 +205,18 @@ class Job:
                 )
             else:
                 run.log(f"{run.name} has no checkpoint yet: it begins anew")
-                for line in begin(model, network, config.trunk.init):
+                for line in begin(model, network, config):
                     run.log(line)
             fit(model, envs, run, config, network, found.info if found else {})
         return run
 
 
-def begin(model: BaseAlgorithm, network: Any, init: str) -> list[str]:
-    """Give SB3's untrained model the trunk of `--init`, and `network` of ours its weights.
+def begin(model: BaseAlgorithm, network: Any, config: Any) -> list[str]:
+    """Give SB3's untrained model what `--init` names, and `network` of ours its weights.
 
-    Return lines for the log; UserError if there is no such trunk, or if it does not fit.
+    Return lines for the log; UserError if there is no such run, or if it does not fit.
     """
-    said = transfer.init_trunk(twin(model.policy, network).cnn, init)
+    said = start_from(twin(model.policy, network), config.trunk, config.env)
     give_weights(network, model.policy)
     return said
 

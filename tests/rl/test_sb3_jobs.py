@@ -99,17 +99,13 @@ def test_a_trunk_that_does_not_fit_leaves_no_run(runs, capsys):
     assert [run.name for run in all_runs()] == ["sb3-ppo/source"]
 
 
-def trunk_of(weights):
-    return {name: tensor for name, tensor in weights.items() if name.startswith("cnn.")}
-
-
 def test_a_job_starts_from_the_run_before_it_and_again_if_killed_at_once(runs, begun, capsys):
     assert train("sb3-ppo", "--name", "source") == 0
-    trunk = trunk_of(load_agent("source").network.state_dict())
+    weights = load_agent("source").network.state_dict()
     assert train("sb3-a2c", "--name", "killed", "--init", "last") == 0
     run = find_run("killed")
     assert run.config["trunk"]["init"] == "sb3-ppo/source"
-    assert "trunk starts from" in capsys.readouterr().out
+    assert "the heads start from sb3-ppo/source too" in capsys.readouterr().out
     # As a process leaves it that is killed before its first checkpoint.
     shutil.rmtree(run.checkpoints)
     lines = len(read_metrics(run.folder))
@@ -118,9 +114,18 @@ def test_a_job_starts_from_the_run_before_it_and_again_if_killed_at_once(runs, b
     assert "no checkpoint yet: it begins anew" in captured.out
     assert "trunk starts from" in captured.out and "begin anew" not in captured.err
     for _, before in begun[1:]:
-        assert not differing(trunk, trunk_of(as_ours(before, "sb3-a2c")))
+        assert not differing(weights, as_ours(before, "sb3-a2c"))
     # What the first sitting had logged is not there twice.
     assert len(read_metrics(run.folder)) == lines
+
+
+def test_an_agent_that_learnt_otherwise_gives_its_trunk_alone(runs, begun, capsys):
+    assert train("sb3-ppo", "--name", "source") == 0
+    assert train("sb3-dqn", "--init", "last") == 0
+    assert "the heads start anew" in capsys.readouterr().out
+    weights, (_, before) = load_agent("source").network.state_dict(), begun[1]
+    started = {k: v for k, v in weights.items() if k.startswith("cnn.")}
+    assert started and not differing(started, {k: as_ours(before, "sb3-dqn")[k] for k in started})
 
 
 def test_the_first_checkpoint_is_that_of_the_untrained_agent(runs, begun):
