@@ -13,7 +13,9 @@ from backbones.training.log import read_metrics
 from backbones.training.run import Run, find_run
 
 SIZE, LEFT, BOTTOM, TOP = (900, 460), 70, 400, 40
-COLOURS = [(38, 110, 180), (214, 96, 40), (52, 140, 80), (150, 80, 160), (120, 120, 120)]
+COLOURS = [
+    (38, 110, 180), (214, 96, 40), (52, 140, 80), (150, 80, 160), (120, 120, 120), (20, 20, 20),
+]  # fmt: skip
 TAG = "rollout/score"
 
 
