@@ -33,7 +33,8 @@ class Config:
     run: tyro.conf.Positional[str] = "last"
     """A run: its name, a path, zoo/NAME or last."""
     sb3: Path | None = None
-    """Write this .zip, for PPO.load of stable-baselines3, or RecurrentPPO.load of sb3-contrib."""
+    """Write this .zip, for PPO.load or A2C.load of stable-baselines3, or RecurrentPPO.load of
+    sb3-contrib."""
     onnx: Path | None = None
     """Write this .onnx file, for any ONNX runtime."""
     folder: Path | None = None

@@ -21,7 +21,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from stable_baselines3 import PPO
+from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from torch import Tensor, nn
@@ -169,14 +169,15 @@ def sb3_names(network: ActorCritic) -> dict[str, str]:
 
 
 def export_sb3(agent: Agent, path: Path) -> str:
-    """Write an agent as an SB3 PPO model, or, with a memory, as sb3-contrib's RecurrentPPO.
+    """Write an agent as an SB3 PPO model; as A2C if that trained it, and with a memory as
+    sb3-contrib's RecurrentPPO.
 
     Return a line for people. UserError if neither can hold it.
     """
     network = agent.network
     if type(network) is not ActorCritic:
         raise UserError(f"{agent.name} is a {type(network).__name__}, which PPO's zip cannot hold")
-    model = untrained_model(network, agent.config)
+    model = untrained_model(network, agent.config, a2c=agent.run.job == "sb3-a2c")
     ours, target = network.state_dict(), model.policy.state_dict()
     for name, theirs in sb3_names(network).items():
         for prefix in ("", *COPIES) if theirs.startswith("features_extractor") else ("",):
@@ -196,8 +197,8 @@ def export_sb3(agent: Agent, path: Path) -> str:
     return f"{path}: for {type(model).__name__}.load in {where}"
 
 
-def untrained_model(network: ActorCritic, config: Any) -> Any:
-    """Return SB3's PPO, or sb3-contrib's RecurrentPPO, whose policy has our network's shape."""
+def untrained_model(network: ActorCritic, config: Any, *, a2c: bool) -> Any:
+    """Return a model of SB3 or sb3-contrib whose policy has our network's shape."""
     space = (network.cnn.spec.in_channels, network.size_px, network.policy.out_features)
     kwargs: dict[str, Any] = {
         "features_extractor_kwargs": {"features_dim": network.hidden.out_features}
@@ -215,11 +216,17 @@ def untrained_model(network: ActorCritic, config: Any) -> Any:
         algorithm, policy, spec = RecurrentPPO, "CnnLstmPolicy", network.lstm.spec
         kwargs |= {"lstm_hidden_size": spec.units, "n_lstm_layers": spec.layers, "net_arch": []}
         kwargs |= {"shared_lstm": True, "enable_critic_lstm": False}
+    of_ppo = {}
+    if a2c:
+        algorithm = A2C
+    else:
+        of_ppo = {
+            "batch_size": config.minibatch_size, "n_epochs": config.num_epochs,
+            "gae_lambda": config.gae_lambda, "clip_range": config.clip,
+        }  # fmt: skip
     envs = DummyVecEnv([lambda: Blank(*space)] * config.num_envs)
     return algorithm(
-        policy, envs, n_steps=config.num_steps, batch_size=config.minibatch_size,
-        n_epochs=config.num_epochs, learning_rate=config.learning_rate, gamma=config.gamma,
-        gae_lambda=config.gae_lambda, clip_range=config.clip, ent_coef=config.entropy_coef,
-        vf_coef=config.value_coef, max_grad_norm=config.max_grad_norm, policy_kwargs=kwargs,
-        device="cpu",
+        policy, envs, n_steps=config.num_steps, learning_rate=config.learning_rate,
+        gamma=config.gamma, ent_coef=config.entropy_coef, vf_coef=config.value_coef,
+        max_grad_norm=config.max_grad_norm, policy_kwargs=kwargs, device="cpu", **of_ppo,
     )  # fmt: skip

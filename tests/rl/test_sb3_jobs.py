@@ -4,8 +4,10 @@ import json
 import shutil
 import signal
 
+import numpy as np
 import pytest
 import torch
+from stable_baselines3 import A2C, PPO
 
 import arcadia
 from backbones.training.config import changed
@@ -14,7 +16,7 @@ from backbones.training.log import read_metrics
 from backbones.training.run import all_runs, find_run
 from backbones.training.runs_table import row_of
 from rl import sb3_dqn, sb3_ppo, sb3_train
-from rl.agent import load_agent
+from rl.agent import agent_of, load_agent
 from rl.sb3 import SB3Environments
 
 CATCH = "Arcadia/Catch-v0"
@@ -147,6 +149,26 @@ def test_the_last_stretch_is_recorded(job, steps, runs):
     *_, last = read_metrics(find_run("last").folder)
     assert "speed/env_steps_per_s" in last
     assert any(name.startswith("train/") for name in last)
+
+
+@pytest.mark.parametrize(("job", "algorithm"), [("sb3-ppo", PPO), ("sb3-a2c", A2C)])
+def test_a_stock_agent_goes_back_to_its_algorithm(job, algorithm, runs, tmp_path, capsys):
+    assert train(job) == 0
+    path = tmp_path / "agent.zip"
+    assert arcadia.main(["export", "last", "--sb3", str(path)]) == 0
+    assert f"for {algorithm.__name__}.load in" in capsys.readouterr().out
+    model, agent = algorithm.load(path, device="cpu"), load_agent("last")
+    obs = torch.randint(0, 256, (50, 4, 84, 84), dtype=torch.uint8)
+    actions, _ = model.predict(obs.numpy(), deterministic=True)
+    assert np.array_equal(actions, agent.act(obs, choice="greedy"))
+    assert (model.n_steps, model.n_envs) == (agent.config.num_steps, agent.config.num_envs)
+    assert torch.equal(agent_of(str(path)).judge(obs)[1], agent.judge(obs)[1])
+
+
+def test_an_agent_of_dqn_is_refused_with_the_reason(runs, tmp_path, capsys):
+    assert train("sb3-dqn") == 0
+    assert arcadia.main(["export", "last", "--sb3", str(tmp_path / "agent.zip")]) == 2
+    assert "is a QNetwork, which PPO's zip cannot hold" in capsys.readouterr().err
 
 
 def test_ctrl_c_is_heard_at_the_next_env_step(runs, monkeypatch):
