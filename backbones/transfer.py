@@ -20,7 +20,7 @@ from backbones import timm
 from backbones.cnn import build_trunk
 from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
-from backbones.training.config import require_positive
+from backbones.training.config import require_not_negative, require_positive
 from backbones.training.errors import UserError
 from backbones.training.run import commit, find_run
 from backbones.training.session import Snapshot
@@ -50,8 +50,7 @@ class TrunkConfig:
 
     def __post_init__(self) -> None:
         require_positive(self, "width", "pool")
-        if self.lr_backbone < 0:
-            raise ValueError(f"lr_backbone = {self.lr_backbone} must be 0 or above")
+        require_not_negative(self, "lr_backbone")
         timm.refuse_pickle(self.init)
         self.spec(in_channels=1)  # UserError for a norm that the trunk does not have.
 

@@ -34,6 +34,15 @@ def gae(
     return advantage
 
 
+def refuse_single(rollout_size: int) -> None:
+    """Raise ValueError if a rollout is one env step, over which nothing can be normalised."""
+    if rollout_size == 1:
+        raise ValueError(
+            "num_envs * num_steps = 1: a rollout of one env step cannot be normalised over; "
+            "use 2 or more of either"
+        )
+
+
 def normalise(
     groups: list[Float32[Tensor, "_"]], world: World = ALONE
 ) -> list[Float32[Tensor, "_"]]:

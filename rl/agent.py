@@ -3,6 +3,8 @@
 Letters: N games, K = 4 frames in a stack, C channels, H, W, A actions.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -154,6 +156,20 @@ def init_lstm(network: AgentNetwork, source: str) -> list[str]:
     return [f"the LSTM starts from {run.name}"]
 
 
+@contextmanager
+def sb3_needed() -> Iterator[None]:
+    """UserError with what to install where the body misses stable-baselines3 or sb3-contrib."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in ("stable_baselines3", "sb3_contrib"):
+            raise
+        raise UserError(
+            f"{package.replace('_', '-')} is not installed; `pip install -e .[sb3]` brings it"
+        ) from None
+
+
 def agent_of(text: str, env: str = "", *, best: bool = False) -> Agent:
     """Return the agent that a command means: that of a run, or of a .zip of stable-baselines3.
 
@@ -165,12 +181,8 @@ def agent_of(text: str, env: str = "", *, best: bool = False) -> Agent:
         return load_agent(text, best=best)
     if best:
         raise UserError(f"{text} holds one checkpoint: leave --best out")
-    try:
+    with sb3_needed():
         from rl.sb3_zip import import_sb3
-    except ModuleNotFoundError:
-        raise UserError(
-            "stable-baselines3 is not installed; `pip install -e .[sb3]` brings it"
-        ) from None
     return import_sb3(Path(text), env)
 
 

@@ -16,7 +16,12 @@ import tyro
 from jaxtyping import Int64
 from torch import Tensor
 
-from backbones.training.config import changed, require_fraction, require_positive
+from backbones.training.config import (
+    changed,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
 from backbones.training.files import write_atomically
 from backbones.training.log import Board
 from backbones.training.run import Run
@@ -63,8 +68,7 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "games")
         require_fraction(self, "epsilon")
-        if self.seed < 0:
-            raise ValueError(f"seed = {self.seed} must be 0 or above")
+        require_not_negative(self, "seed")
 
 
 @dataclass(frozen=True)

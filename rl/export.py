@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from backbones.training import checkpoint
 from backbones.training.errors import UserError
 from backbones.training.published import publish, replacing_file, replacing_folder, writing
-from rl.agent import Agent, load_agent
+from rl.agent import Agent, load_agent, sb3_needed
 from rl.evaluate import Evaluation, evaluate
 from rl.network import ActorCritic, blank_obs
 
@@ -67,7 +67,7 @@ class Remembering(nn.Module):
 
 
 def export_onnx(agent: Agent, path: Path) -> str:
-    """Write an agent as an ONNX graph; return a line for people. UserError without `onnx`."""
+    """Write an agent as an ONNX graph; return what it takes. UserError without `onnx`."""
     obs, network = blank_obs(agent.network, 2), agent.network
     inputs, outputs, memory = ["obs"], ["logits", "value"], network.initial_memory(2)
     graph: nn.Module = network
@@ -91,27 +91,20 @@ def export_onnx(agent: Agent, path: Path) -> str:
         ) from None
     with_memory = ", hidden and cell" if memory is not None else ""
     shape = ", ".join(map(str, obs.shape[1:]))
-    return f"{path}: obs uint8 [batch, {shape}]{with_memory}"
+    return f"obs uint8 [batch, {shape}]{with_memory}"
 
 
 def export_sb3(agent: Agent, path: Path) -> str:
-    """Write an agent for stable-baselines3; return a line for people. UserError if that, or
+    """Write an agent for stable-baselines3; return what it is for. UserError if that, or
     sb3-contrib for an agent with a memory, is not installed."""
-    try:
+    with sb3_needed():
         from rl import sb3
 
         return sb3.export_sb3(agent, path)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        if package not in ("stable_baselines3", "sb3_contrib"):
-            raise
-        raise UserError(
-            f"{package.replace('_', '-')} is not installed; `pip install -e .[sb3]` brings it"
-        ) from None
 
 
 def export_folder(agent: Agent, path: Path, force: bool) -> str:
-    """Write an agent as a run folder that can be evaluated and watched; return a line.
+    """Write an agent as a run folder that can be evaluated and watched; return size and score.
 
     UserError, before a game is played, if the folder may not or cannot be written.
     """
@@ -123,18 +116,18 @@ def export_folder(agent: Agent, path: Path, force: bool) -> str:
         shown = {**result.to_dict(agent.name), "env_steps": agent.card["progress"]}
         with writing(path):
             said = publish(agent.run, found, ready, shown)
-    return f"{path}: {said} over 20 games"
+    return f"{said} over 20 games"
 
 
 def main(config: Config) -> int:
     """The command `arcadia export`."""
     agent = load_agent(config.run, best=config.best)
     if config.folder is not None:
-        print(export_folder(agent, config.folder, config.force))
+        print(f"{config.folder}: {export_folder(agent, config.folder, config.force)}")
         return 0
     path, export = (config.sb3, export_sb3) if config.sb3 else (config.onnx, export_onnx)
     assert path is not None
     with replacing_file(path, config.force) as ready:
         said = export(agent, ready)
-    print(f"{path}{said.removeprefix(str(ready))}")
+    print(f"{path}: {said}")
     return 0

@@ -35,7 +35,7 @@ from backbones.training.precision import Precision, choose_precision
 from backbones.training.run import Run, begun_before
 from backbones.training.session import Session
 from backbones.transfer import TrunkConfig
-from rl.advantage import explained_variance, gae, normalise
+from rl.advantage import explained_variance, gae, normalise, refuse_single
 from rl.environments import EnvOptions, is_atari
 from rl.evaluate import finish
 from rl.network import ActorCritic, blank_obs, build_cnn
@@ -126,11 +126,7 @@ class Config:
                 f"{self.num_steps}"
             )
         size = self.rollout_size
-        if size == 1:
-            raise ValueError(
-                "num_envs * num_steps = 1: a rollout of one env step cannot be normalised over; "
-                "use 2 or more of either"
-            )
+        refuse_single(size)
         if size % self.minibatch_size:
             raise ValueError(
                 f"num_envs * num_steps = {size} is not a multiple of minibatch_size = "

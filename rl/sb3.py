@@ -172,7 +172,7 @@ def export_sb3(agent: Agent, path: Path) -> str:
     """Write an agent as an SB3 PPO model; as A2C if that trained it, and with a memory as
     sb3-contrib's RecurrentPPO.
 
-    Return a line for people. UserError if neither can hold it.
+    Return what it is for, in words. UserError if none of them can hold it.
     """
     network = agent.network
     if type(network) is not ActorCritic:
@@ -194,7 +194,7 @@ def export_sb3(agent: Agent, path: Path) -> str:
     where = "any installation of stable-baselines3" if is_stock(network) else (
         "stable-baselines3 where Arcadia is installed, since NatureCNN is another network"
     )  # fmt: skip
-    return f"{path}: for {type(model).__name__}.load in {where}"
+    return f"for {type(model).__name__}.load in {where}"
 
 
 def untrained_model(network: ActorCritic, config: Any, *, a2c: bool) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from stable_baselines3 import A2C
 
-from backbones.training.config import changed, require_positive
+from backbones.training.config import changed, require_not_negative, require_positive
 from backbones.transfer import TrunkConfig
 from rl import sb3_train
 from rl.environments import EnvOptions
@@ -36,7 +36,7 @@ class Config(sb3_train.Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "num_envs", "num_steps", "learning_rate", "max_grad_norm")
-        sb3_train.require_not_negative(self, "entropy_coef", "value_coef")
+        require_not_negative(self, "entropy_coef", "value_coef")
 
     @property
     def storage(self) -> tuple[int, str]:

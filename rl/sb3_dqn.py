@@ -9,7 +9,12 @@ from typing import Any
 
 from stable_baselines3 import DQN
 
-from backbones.training.config import changed, require_fraction, require_positive
+from backbones.training.config import (
+    changed,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
 from backbones.transfer import TrunkConfig
 from rl import sb3_train
 from rl.environments import EnvOptions
@@ -46,7 +51,7 @@ class Config(sb3_train.Config):
             "target_every",
         )  # fmt: skip
         require_fraction(self, "epsilon_fraction", "epsilon")
-        sb3_train.require_not_negative(self, "learning_starts")
+        require_not_negative(self, "learning_starts")
 
     @property
     def storage(self) -> tuple[int, str]:

@@ -9,9 +9,15 @@ from typing import Any
 
 from stable_baselines3 import PPO
 
-from backbones.training.config import changed, require_fraction, require_positive
+from backbones.training.config import (
+    changed,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
 from backbones.transfer import TrunkConfig
 from rl import sb3_train
+from rl.advantage import refuse_single
 from rl.environments import EnvOptions
 from rl.network import ActorCritic
 
@@ -48,15 +54,11 @@ class Config(sb3_train.Config):
             "max_grad_norm",
         )  # fmt: skip
         require_fraction(self, "gae_lambda")
-        sb3_train.require_not_negative(self, "entropy_coef", "value_coef")
+        require_not_negative(self, "entropy_coef", "value_coef")
         # SB3 normalises advantages over the minibatch, and one value has no deviation.
         if self.minibatch_size == 1:
             raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
-        if self.num_envs * self.num_steps == 1:
-            raise ValueError(
-                "num_envs * num_steps = 1: a rollout of one env step cannot be normalised over; "
-                "use 2 or more of either"
-            )
+        refuse_single(self.num_envs * self.num_steps)
 
     @property
     def storage(self) -> tuple[int, str]:

@@ -25,6 +25,7 @@ from backbones.training.config import (
     changed,
     from_dict,
     require_fraction,
+    require_not_negative,
     require_positive,
 )
 from backbones.training.distributed import ALONE, join
@@ -72,13 +73,6 @@ class Config:
     def storage(self) -> tuple[int, str]:
         """How many observations SB3 makes room for before it begins, and the flag for it."""
         raise NotImplementedError
-
-
-def require_not_negative(config: object, *names: str) -> None:
-    """Raise ValueError unless every named field is 0 or above."""
-    for name in names:
-        if not getattr(config, name) >= 0:
-            raise ValueError(f"{name} = {getattr(config, name)} must be 0 or above")
 
 
 # (config, environments, keyword arguments for every algorithm) -> SB3's model

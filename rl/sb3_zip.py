@@ -32,6 +32,9 @@ from rl.environments import EnvOptions, make_environments
 from rl.network import ActorCritic
 from rl.sb3 import CARD, COPIES, sb3_names
 
+# A tensor of SB3's own NatureCNN.
+STOCK = "features_extractor.cnn.0.weight"
+
 # A policy is some megabytes; a file that unpacks to more than this is none.
 LARGEST_BYTES = 2**30
 # What reading a file that is no model of SB3, or only half of one, ends in.
@@ -126,17 +129,14 @@ def network_of(
     `shapes`: channels of an observation, its height and width in pixels, and the actions of `env`.
     """
     channels, size_px, actions = shapes
-    stock = "features_extractor.cnn.0.weight" in tensors
+    stock = STOCK in tensors
     refuse_foreign(path, tensors, data, stock=stock, card=bool(card))
     heads = tensors["action_net.weight"]
     if heads.shape[0] != actions:
         raise UserError(f"{path} has {heads.shape[0]} actions, {env} has {actions}")
-    spec = TrunkSpec(name="nature", in_channels=channels)
-    if stock:
-        theirs = tensors["features_extractor.cnn.0.weight"].shape[1]
-    else:
-        spec = TrunkSpec.from_dict(card["spec"])
-        theirs = spec.in_channels
+    nature = TrunkSpec(name="nature", in_channels=channels)
+    spec = nature if stock else TrunkSpec.from_dict(card["spec"])
+    theirs = tensors[STOCK].shape[1] if stock else spec.in_channels
     if theirs != channels:
         raise UserError(
             f"{path} sees {theirs} channels, our observations of {env} have {channels}: "
@@ -159,7 +159,7 @@ def network_of(
     with torch.device("meta"):
         sketch = build()
     names = sb3_names(sketch)
-    refuse_misfits(path, tensors, names, {n: t.shape for n, t in sketch.state_dict().items()})
+    refuse_misfits(path, tensors, names, sketch.state_dict())
     network = build()
     network.load_state_dict(
         network.state_dict() | {ours: tensors[theirs] for ours, theirs in names.items()}
@@ -187,18 +187,19 @@ def refuse_foreign(
 
 
 def refuse_misfits(
-    path: Path, tensors: dict[str, Tensor], names: dict[str, str], shapes: dict[str, torch.Size]
+    path: Path, tensors: dict[str, Tensor], names: dict[str, str], sketch: dict[str, Tensor]
 ) -> None:
     """UserError unless the tensors are those of a network of ours, no more and no fewer.
 
-    `names`: our tensor's name -> SB3's; `shapes`: those of our tensors.
+    `names`: our tensor's name -> SB3's; `sketch`: our tensors, of which only the shapes count.
     """
     left = set(tensors)
     for ours, theirs in names.items():
         tensor = tensors.get(theirs)
-        if tensor is None or tensor.shape != shapes[ours]:
+        wanted = sketch[ours].shape
+        if tensor is None or tensor.shape != wanted:
             found = "is missing" if tensor is None else f"is {list(tensor.shape)}"
-            raise UserError(f"{path} does not fit: {theirs} {found}, not {list(shapes[ours])}")
+            raise UserError(f"{path} does not fit: {theirs} {found}, not {list(wanted)}")
         # A tensor that repeats its numbers can be larger than the file.
         if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
             raise UserError(f"{path}: {theirs} is larger than what is stored of it")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import tyro
 
-from backbones.training.config import require_fraction, require_positive
+from backbones.training.config import require_fraction, require_not_negative, require_positive
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
 from rl.agent import Agent, Choice, agent_of
@@ -73,8 +73,7 @@ class Config:
             raise ValueError(f"--follow is for a run in training, not for {self.run}")
         if self.games is not None and self.games < 1:
             raise ValueError(f"games = {self.games} must be at least 1")
-        if self.seed < 0:
-            raise ValueError(f"seed = {self.seed} must be 0 or above")
+        require_not_negative(self, "seed")
         if self.limit_s is not None and self.limit_s <= 0:
             raise ValueError(f"limit_s = {self.limit_s} must be above 0")
 

@@ -38,8 +38,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         require_positive(self, "threads", "checkpoint_every_s")
-        if self.seed < 0:
-            raise ValueError(f"seed = {self.seed} must be 0 or above")
+        require_not_negative(self, "seed")
         if "/" in self.name or self.name.startswith(".") or self.name == "last":
             raise ValueError(f"name = {self.name!r} must be a plain folder name, such as pong-lr3")
 
@@ -72,6 +71,13 @@ def require_positive(config: object, *names: str) -> None:
     for name in names:
         if not getattr(config, name) > 0:
             raise ValueError(f"{name} = {getattr(config, name)} must be above 0")
+
+
+def require_not_negative(config: object, *names: str) -> None:
+    """Raise ValueError unless every named field is 0 or above."""
+    for name in names:
+        if not getattr(config, name) >= 0:
+            raise ValueError(f"{name} = {getattr(config, name)} must be 0 or above")
 
 
 def require_fraction(config: object, *names: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from backbones.training.config import require_positive
+from backbones.training.config import require_not_negative, require_positive
 from rl.go import sgf
 from rl.go.drawing import draw
 from rl.go.position import Position, colour_name, vertex
@@ -30,8 +30,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "game", "every_s")
-        if self.moves < 0:
-            raise ValueError(f"moves = {self.moves} must be 0 or above")
+        require_not_negative(self, "moves")
 
 
 def main(config: Config) -> int:
