@@ -59,7 +59,7 @@ def normalise(
 def moments(groups: list[Float32[Tensor, "_"]], world: World) -> Float32[Tensor, "2 groups"]:
     """Return mean and (unbiased) variance of groups of values over all processes."""
     wide = [values.double() for values in groups]
-    rows = [torch.stack([v.new_tensor(len(v)), v.sum(), v.square().sum()]) for v in wide]
+    rows = [torch.stack([v.new_full((), len(v)), v.sum(), v.square().sum()]) for v in wide]
     count, total, squares = world.sum_(torch.stack(rows)).unbind(1)
     mean = total / count
     variance = (squares - count * mean.square()) / (count - 1)

@@ -92,7 +92,7 @@ def stack(
     its first frame. Frames from before the game are zeros.
     """
     rows, num_envs, *shape = frames.shape
-    offsets = t.new_tensor(range(STACK))
+    offsets = torch.arange(STACK, device=t.device)
     index = (t[:, None] + offsets) * num_envs + n[:, None]
     obs = frames.view(rows * num_envs, -1).index_select(0, index.view(-1))
     # The frame at offset k is K - 1 - k steps old.

@@ -82,16 +82,17 @@ class ActorCritic(nn.Module):
         return self.cnn.prepare(rollout.obs(positions))
 
     def judge(
-        self, rollout: Rollout, prepared: UInt8[Tensor, "TN KC H2 W2"], index: Int64[Tensor, "B"]
-    ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:
+        self, prepared: UInt8[Tensor, "TN KC H2 W2"], index: Int64[Tensor, "B"],
+        rollout: Rollout | None = None,
+    ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:  # fmt: skip
         """Judge positions of a rollout, of which `prepare` gave all observations.
 
-        With a memory the positions are whole columns, step by step.
+        With a memory the positions are whole columns, step by step, and the rollout is needed too.
         """
         features = self.features_of(pick(prepared, index))
         if self.lstm is None:
             return self.heads(features)
-        assert rollout.hidden is not None and rollout.cell is not None
+        assert rollout and rollout.hidden is not None and rollout.cell is not None
         steps, num_envs = rollout.action.shape
         n = index[: len(index) // steps] % num_envs
         begins = rollout.age[:steps, n] == 0

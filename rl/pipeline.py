@@ -40,9 +40,9 @@ class Pipeline:
 
     def __init__(
         self, envs: Environments, num_steps: int, seed: int, device: torch.device, world: World,
-        *, sync: bool, memory: LSTMState | None = None,
+        *, sync: bool, memory: LSTMState | None = None, graphs: bool = False,
     ) -> None:  # fmt: skip
-        self.collector = Collector(envs, num_steps, seed, device, memory)
+        self.collector = Collector(envs, num_steps, seed, device, memory, graphs=graphs)
         self.envs, self.world, self.sync = envs, world, sync
         self.scores: list[Game] = []
 
@@ -50,7 +50,17 @@ class Pipeline:
         """Begin the first games and play the first rollout."""
         self.acting = acting_copy(network, dtype)
         self.collector.reset()
-        self.rollout = self.collector.collect(self.acting.step)
+        self.collector.stream.hand_over()
+        self.rollout = self.collect()
+
+    def collect(self) -> Rollout:
+        """Play a rollout with the weights that were published last."""
+        return self.collector.collect(self.acting.step)
+
+    def publish(self, network: ActorCritic) -> None:
+        """Give the collector the learner's weights."""
+        publish(network, self.acting)
+        self.collector.stream.hand_over()
 
     def advance(
         self, network: ActorCritic, learn: Callable[..., dict[str, float]],
@@ -61,14 +71,16 @@ class Pipeline:
         `learn(rollout, pool)` may use the pool's thread when that has played. Return the rollout
         learnt from (this process's share), and figures as TensorBoard tags.
         """
-        rollout, collect, start = self.rollout, self.collector.collect, time.monotonic()
-        publish(network, self.acting)
-        upcoming = None if self.sync else pool.submit(collect, self.acting.step)
+        rollout, start = self.rollout, time.monotonic()
+        # Before learning from it, and before the weights that it was played with are overwritten.
+        self.collector.stream.join()
+        self.publish(network)
+        upcoming = None if self.sync else pool.submit(self.collect)
         figures = learn(rollout, pool if cores_each() > 1 else None)
         learnt = time.monotonic()
         if upcoming is None:
-            publish(network, self.acting)
-        self.rollout = upcoming.result() if upcoming else collect(self.acting.step)
+            self.publish(network)
+        self.rollout = upcoming.result() if upcoming else self.collect()
         end = time.monotonic()
         self.scores = (self.scores + self.games_of_all(rollout))[-SCORE_OVER_GAMES:]
         seconds = {**rollout.seconds, "learn": learnt - start, "wait": end - learnt}
@@ -86,7 +98,7 @@ class Pipeline:
         if self.world.size == 1:
             return rollout.games
         # In the order of their ends, as one process lists them: by step, then by environment.
-        ended = (rollout.age[1:] == 0).nonzero()[:, :1]
+        ended = (rollout.age[1:].cpu() == 0).nonzero()[:, :1]
         table = torch.cat([ended, as_table(rollout.games)], dim=1)
         rows = [row for share in self.world.gather({"games": table}) for row in share["games"]]
         ordered = sorted(row.tolist() for row in rows)
@@ -94,6 +106,7 @@ class Pipeline:
 
     def state(self) -> tuple[State, dict[str, Any]]:
         """Return tensors and figures from which `load_state` goes on; empty but in the first."""
+        self.collector.stream.join()
         state = prefixed("rollout", self.rollout.tensors())
         state |= prefixed("collector", self.collector.state_dict())
         state["games"] = as_table(self.rollout.games)
@@ -107,9 +120,11 @@ class Pipeline:
         state = share_of(state, self.envs.numbers)
         blocks: dict[str, Any] = dict(under("rollout", state))
         games = [Game(int(n), score, int(length)) for n, score, length in state["games"].tolist()]
-        self.rollout = Rollout(**blocks, games=games)
+        moved = {name: tensor.to(self.collector.device) for name, tensor in blocks.items()}
+        self.rollout = Rollout(**moved, games=games)
         self.scores = [Game(*game) for game in info["scores"]]
         same = self.collector.load_state_dict(under("collector", state))
+        self.collector.stream.hand_over()
         return not self.world.any(not same)[0]
 
 
@@ -118,17 +133,17 @@ def cores_each() -> int:
     return available_threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
-def halves(count: int, rows: int, device: torch.device) -> list[Int64[Tensor, "_"]]:
-    """Return positions 0 .. count - 1, of `rows` equal rows, as two halves by columns.
+def halves(index: Int64[Tensor, "B"], rows: int) -> list[Int64[Tensor, "_"]]:
+    """Return positions, of `rows` equal rows, as two halves by columns.
 
     As one on a GPU, where they are too few, and where there are no two columns. The cut depends on
     nothing else, so that a run has the same bits on one core and on many.
     """
-    positions = torch.arange(count, device=device).view(rows, -1)
-    columns = positions.shape[1]
-    if device.type != "cpu" or columns < 2 or count < LEAST_HALVED:
-        return [positions.flatten()] if count else []
-    return [positions[:, : columns // 2].flatten(), positions[:, columns // 2 :].flatten()]
+    table = index.view(rows, -1)
+    columns = table.shape[1]
+    if index.device.type != "cpu" or columns < 2 or len(index) < LEAST_HALVED:
+        return [index] if len(index) else []
+    return [table[:, : columns // 2].flatten(), table[:, columns // 2 :].flatten()]
 
 
 def shared_work(

@@ -15,14 +15,15 @@ return but not the game; a game cut off by the clock is bootstrapped from its la
 """
 
 import math
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from backbones import transfer
@@ -30,8 +31,9 @@ from backbones.lstm import LSTM, LSTMSpec
 from backbones.training.config import ResumeConfig, RunConfig, require_fraction, require_positive
 from backbones.training.distributed import World, join, leave
 from backbones.training.errors import Stopped
-from backbones.training.optim import FlatGradients, anneal, require_finite
-from backbones.training.precision import Precision, choose_precision
+from backbones.training.graphs import Graphed, upload
+from backbones.training.optim import FlatGradients, adam, anneal, require_finite, set_rate
+from backbones.training.precision import Precision, choose_precision, use_graphs
 from backbones.training.run import Run, begun_before
 from backbones.training.session import Session
 from backbones.transfer import TrunkConfig
@@ -169,7 +171,15 @@ CATCH = Config(
     env="Arcadia/Catch-v0", total_steps=60_000, anneal_from=0.7, hidden=64, eval_games=100,
     trunk=TrunkConfig(width=0.25, pool=2),
 )  # fmt: skip
-PRESETS = {"default": FAST, "fast": FAST, "reference": REFERENCE, "smoke": SMOKE, "catch": CATCH}
+# Emulators need many games to keep 16 cores busy; the GPU learns from them in the meantime.
+GPU = replace(
+    FAST, total_steps=2_400_000, num_envs=128, num_steps=32, minibatch_size=256,
+    run=RunConfig(graphs=True),
+)  # fmt: skip
+PRESETS = {
+    "default": FAST, "fast": FAST, "reference": REFERENCE, "smoke": SMOKE, "catch": CATCH,
+    "gpu": GPU,
+}  # fmt: skip
 
 
 def build_network(config: Config, num_actions: int) -> ActorCritic:
@@ -186,7 +196,7 @@ FIGURES = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
 def ppo_loss(
     logits: Float[Tensor, "B A"], value: Float[Tensor, "B"], action: Int64[Tensor, "B"],
     old_log_prob: Float[Tensor, "B"], advantage: Float[Tensor, "B"], returns: Float[Tensor, "B"],
-    *, clip: float, value_coef: float, entropy_coef: float, of: int,
+    *, clip: float, value_coef: float, entropy_coef: float | Float32[Tensor, ""], of: int,
 ) -> tuple[Tensor, Float[Tensor, "figures"]]:  # fmt: skip
     """Return the loss of a minibatch (equation 9 of the paper, negated) and its `FIGURES`.
 
@@ -224,10 +234,17 @@ class Learner:
         self.network.to(device)
         groups = transfer.parameter_groups(self.network, self.network.cnn, config.trunk.lr_backbone)
         # 1e-5, not Adam's 1e-8: what baselines and all published PPO scores on Atari used.
-        self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, eps=1e-5, fused=True)
+        self.optimizer = adam(groups, config.learning_rate, device, eps=1e-5)
         self.gradients = FlatGradients(p for group in groups for p in group["params"])
         self.rollouts = 0
         self.precision = Precision("fp32", device.type, "not chosen yet")
+        self.entropy_coef = torch.zeros((), device=device)
+        # What the updates of a rollout read, by position, and the positions of one update: always
+        # the same tensors, so that an update can be a CUDA graph.
+        self.data: dict[str, Tensor] = {}
+        self.index = torch.zeros(config.minibatch_size, dtype=torch.int64, device=device)
+        recorded = use_graphs(config.run.graphs, device, world) and config.memory == "none"
+        self.update_graph = Graphed(partial(self.update, self.index), device) if recorded else None
 
     def choose_precision(self) -> None:
         """Time the network where `auto` needs it."""
@@ -247,57 +264,85 @@ class Learner:
 
         The pool's thread helps whenever it is idle, which changes no bit of the result.
         """
-        config, rollout = self.config, rollout.to(self.device)
+        config = self.config
         learning_rate = config.rate(self.rollouts)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate * group["scale"]
+        set_rate(self.optimizer, learning_rate)
+        self.entropy_coef.fill_(config.entropy_weight(self.rollouts))
+        advantage = self.take(rollout)
+        table = []
+        for parts in self.epochs():
+            if config.normalise_over == "minibatch":
+                values = normalise([advantage[index] for index in parts], self.world)
+                self.data["advantage"][torch.cat(parts)] = torch.cat(values)
+            for index in parts:
+                figures, norm = self.update_on(index, rollout, pool)
+                table.append(torch.cat([figures, norm[None]]))
+        means = self.means(torch.stack(table))
+        means["train/learning_rate"] = learning_rate
+        means["train/entropy_coef"] = config.entropy_weight(self.rollouts)
+        self.rollouts += 1
+        means["train/explained_variance"] = explained_variance(
+            rollout.value, self.data["returns"].view_as(rollout.value), self.world
+        )
+        return means
+
+    def take(self, rollout: Rollout) -> Float32[Tensor, "TN"]:
+        """Fill `data` from a rollout; return the advantages as they are."""
+        config = self.config
         clips = is_atari(config.env) if config.clip_rewards is None else config.clip_rewards
         advantage = gae(
             rollout.reward.sign() if clips else rollout.reward, rollout.value, rollout.next_value,
             rollout.terminated, rollout.done, gamma=config.gamma, gae_lambda=config.gae_lambda,
         )  # fmt: skip
-        returns = advantage + rollout.value
-        flat = {
-            "action": rollout.action.flatten(), "old_log_prob": rollout.log_prob.flatten(),
-            "returns": returns.flatten(),
-        }  # fmt: skip
         raw = advantage.flatten()
-        if config.normalise_over == "rollout":
-            flat["advantage"] = normalise([raw], self.world)[0]
-        prepared = self.network.prepare(rollout)
-        figures, norms = [], []
-        for epoch in range(config.num_epochs):
-            parts = minibatches(
+        over_all = config.normalise_over == "rollout"
+        new = {
+            "prepared": self.network.prepare(rollout), "action": rollout.action.flatten(),
+            "old_log_prob": rollout.log_prob.flatten(),
+            "returns": (advantage + rollout.value).flatten(),
+            "advantage": normalise([raw], self.world)[0] if over_all else torch.empty_like(raw),
+        }  # fmt: skip
+        self.data = self.data or {name: torch.empty_like(values) for name, values in new.items()}
+        for name, values in new.items():
+            self.data[name].copy_(values)
+        return raw
+
+    def epochs(self) -> Iterator[list[Int64[Tensor, "_"]]]:
+        """Yield the minibatches of every epoch, as positions; they go to the device at once."""
+        config = self.config
+        epochs = [
+            minibatches(
                 np.random.default_rng([config.run.seed, self.rollouts, epoch]),
                 config.minibatch_size, config.num_steps, config.num_envs, self.share,
-                columns=config.memory == "lstm", device=self.device,
-            )  # fmt: skip
-            if config.normalise_over == "minibatch":
-                values = normalise([raw[index] for index in parts], self.world)
-                flat["advantage"] = torch.empty_like(raw)
-                flat["advantage"][torch.cat(parts)] = torch.cat(values)
-            for index in parts:
-                of_share, norm = self.update(rollout, prepared, flat, index, pool)
-                figures.append(of_share)
-                norms.append(norm)
-        means = self.means(torch.stack(figures), torch.stack(norms))
-        means["train/learning_rate"] = learning_rate
-        means["train/entropy_coef"] = config.entropy_weight(self.rollouts)
-        self.rollouts += 1
-        means["train/explained_variance"] = explained_variance(rollout.value, returns, self.world)
-        return means
+                columns=config.memory == "lstm",
+            )
+            for epoch in range(config.num_epochs)
+        ]  # fmt: skip
+        parts = [part for epoch in epochs for part in epoch]
+        on_device = upload(torch.cat(parts), self.device).split([len(part) for part in parts])
+        for epoch in range(config.num_epochs):
+            yield list(on_device[epoch * len(epochs[0]) :][: len(epochs[0])])
+
+    def update_on(
+        self, index: Int64[Tensor, "B"], rollout: Rollout, pool: ThreadPoolExecutor | None
+    ) -> tuple[Float[Tensor, "figures"], Float[Tensor, ""]]:
+        """Update on some positions, by the graph where there is one."""
+        if self.update_graph is None:
+            return self.update(index, rollout, pool)
+        self.index.copy_(index)
+        return self.update_graph()
 
     def update(
-        self, rollout: Rollout, prepared: UInt8[Tensor, "TN KC H W"], flat: dict[str, Tensor],
-        index: Int64[Tensor, "B"], pool: ThreadPoolExecutor | None,
+        self, index: Int64[Tensor, "B"], rollout: Rollout | None = None,
+        pool: ThreadPoolExecutor | None = None,
     ) -> tuple[Float[Tensor, "figures"], Float[Tensor, ""]]:  # fmt: skip
-        """Take one optimiser step; return this process's figures and the gradient's norm."""
+        """Take one optimiser step; return this process's figures and the gradient's norm.
+
+        Only a memory needs the rollout.
+        """
         self.gradients.zero()
         rows = 1 if self.network.lstm is None else self.config.num_steps
-        tasks = [
-            partial(self.backward, rollout, prepared, flat, index[part])
-            for part in halves(len(index), rows, self.device)
-        ]
+        tasks = [partial(self.backward, part, rollout) for part in halves(index, rows)]
         figures = torch.zeros(len(FIGURES), device=self.device)
         for of_half in shared_work(tasks, pool):
             figures += of_half
@@ -307,29 +352,27 @@ class Learner:
         return figures, norm
 
     def backward(
-        self, rollout: Rollout, prepared: UInt8[Tensor, "TN KC H W"], flat: dict[str, Tensor],
-        index: Int64[Tensor, "B"],
-    ) -> Float[Tensor, "figures"]:  # fmt: skip
+        self, index: Int64[Tensor, "B"], rollout: Rollout | None
+    ) -> Float[Tensor, "figures"]:
         """Add the gradient of a part of a minibatch; return the part's figures."""
         config = self.config
         with self.precision.autocast():
-            logits, value = self.network.judge(rollout, prepared, index)
-        batch = {name: values[index] for name, values in flat.items()}
+            logits, value = self.network.judge(self.data["prepared"], index, rollout)
+        names = ("action", "old_log_prob", "advantage", "returns")
         loss, figures = ppo_loss(
-            logits, value, **batch, clip=config.clip, value_coef=config.value_coef,
-            entropy_coef=config.entropy_weight(self.rollouts), of=config.minibatch_size,
+            logits, value, **{name: self.data[name][index] for name in names}, clip=config.clip,
+            value_coef=config.value_coef, entropy_coef=self.entropy_coef, of=config.minibatch_size,
         )  # fmt: skip
         loss.backward()
         return figures
 
-    def means(
-        self, figures: Float[Tensor, "updates figures"], norms: Float[Tensor, "updates"]
-    ) -> dict[str, float]:
+    def means(self, table: Float[Tensor, "updates figures_and_norm"]) -> dict[str, float]:
         """Return the figures of all processes, mean over a rollout's updates, as tags.
 
         UserError names the first update at which one is not finite.
         """
-        table = torch.cat([self.world.sum_(figures), norms[:, None]], dim=1).cpu()
+        figures = self.world.sum_(table[:, :-1].contiguous())
+        table = torch.cat([figures, table[:, -1:]], dim=1).cpu()
         require_finite(table, self.rollouts * len(table) + 1)
         names = [f"train/{name}" for name in (*FIGURES, "grad_norm")]
         return dict(zip(names, table.mean(0).tolist(), strict=True))

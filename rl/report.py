@@ -42,7 +42,7 @@ class Reel:
         self.rollouts += 1
         if self.rollouts % HISTOGRAM_EVERY == 1:
             self.board.histogram(env_steps, "rollout/actions", rollout.action)
-        frames = rollout.frames[STACK - 1 : -1, 0].numpy()
+        frames = rollout.frames[STACK - 1 : -1, 0].cpu().numpy()
         for frame, age in zip(frames, rollout.age[:-1, 0].tolist(), strict=True):
             if age == 0 and self.running:
                 self.running, self.finished = [], self.running

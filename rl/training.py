@@ -44,6 +44,7 @@ class Training:
         self.pipeline = Pipeline(
             self.envs, config.num_steps, config.run.seed, self.device, world, sync=config.sync,
             memory=self.learner.network.initial_memory(len(share)),
+            graphs=self.learner.update_graph is not None,
         )  # fmt: skip
 
     def begin(self) -> list[str]:

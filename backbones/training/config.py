@@ -33,6 +33,8 @@ class RunConfig:
     """Number format of the trunk: bf16 on a GPU; on a CPU that has it a short timing decides."""
     threads: int = 1
     """Threads of torch's arithmetic on a CPU. Two busy pools on two cores are slower than one."""
+    graphs: bool = False
+    """Record the acting step and the update as CUDA graphs (on a GPU, in one process)."""
     checkpoint_every_s: float = 60.0
     """Seconds between two checkpoints."""
 

@@ -6,6 +6,7 @@ A schedule that depends on progress alone needs nothing else when a run is lengt
 import copy
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from jaxtyping import Float32
@@ -81,6 +82,25 @@ class FlatGradients:
         norm = torch.linalg.vector_norm(self.flat)
         self.flat.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
         return norm
+
+
+def adam(
+    groups: list[dict[str, Any]], rate: float, device: torch.device, *, eps: float = 1e-8
+) -> torch.optim.Adam:
+    """Return a fused Adam; on a GPU its rate is a tensor there, so that a graph can hold a step."""
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        groups = [{**group, "lr": torch.tensor(rate, device=device)} for group in groups]
+    return torch.optim.Adam(groups, lr=rate, eps=eps, fused=True, capturable=on_gpu)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of every group: the rate times the group's own `scale`."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate * group["scale"])
+        else:
+            group["lr"] = rate * group["scale"]
 
 
 def require_finite(figures: Float32[Tensor, "updates figures"], first_update: int) -> None:

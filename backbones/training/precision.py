@@ -45,6 +45,14 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
     return device
 
 
+def use_graphs(wanted: bool, device: torch.device, world: World) -> bool:
+    """Say whether steps are recorded as CUDA graphs: on a GPU, where one process has the whole.
+
+    Shares of a minibatch differ in size, and a graph has one.
+    """
+    return wanted and device.type == "cuda" and world.size == 1
+
+
 def compute_dtype(parameter_dtype: torch.dtype, device_type: str) -> torch.dtype:
     """Return the dtype that convolutions run in here: autocast's inside autocast."""
     # On "meta" tensors have a shape only, and autocast does not know it.

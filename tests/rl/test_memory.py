@@ -44,7 +44,7 @@ def test_what_was_judged_while_playing_is_judged_again_while_learning(env, optio
         n = torch.tensor([5, 0, 3])
         index = (torch.arange(32)[:, None] * 8 + n).flatten()
         with torch.no_grad():
-            logits, value = network.judge(rollout, network.prepare(rollout), index)
+            logits, value = network.judge(network.prepare(rollout), index, rollout)
         log_prob = logits.log_softmax(-1).gather(1, rollout.action.flatten()[index][:, None])[:, 0]
         assert_close(value, rollout.value.flatten()[index], atol=1e-5, rtol=1e-4)
         assert_close(log_prob, rollout.log_prob.flatten()[index], atol=1e-5, rtol=1e-4)

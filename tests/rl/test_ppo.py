@@ -226,14 +226,14 @@ class TwicePrecise(ppo.Learner):
         self.cosines += (float(torch.cosine_similarity(*self.found, dim=0)),)
         return figures
 
-    def update(self, rollout, prepared, flat, index, pool):
+    def update(self, index, rollout=None, pool=None):
         for name in ("fp32", "bf16") if not self.found else ():
             self.precision = Precision(name, "cpu", "of the test")
             self.gradients.zero()
             for part in torch.arange(rollout.action.numel()).split(256):
-                self.backward(rollout, prepared, flat, part)
+                self.backward(part, rollout)
             self.found.append(self.gradients.flat.clone())
-        return super().update(rollout, prepared, flat, index, pool)
+        return super().update(index, rollout, pool)
 
 
 @pytest.mark.parametrize("preset", ["fast", "reference"])
@@ -274,14 +274,16 @@ def test_the_weight_of_the_entropy_falls_where_it_is_told_to():
 
 
 def test_halves_leave_nothing_out_and_keep_columns_whole():
-    cpu = torch.device("cpu")
+    def cut(count, rows):
+        return [part.tolist() for part in halves(torch.arange(count), rows)]
+
     whole = list(range(257))
-    assert [part.tolist() for part in halves(257, 1, cpu)] == [whole[:128], whole[128:]]
-    first, second = halves(300, 100, cpu)
-    assert first.tolist() == list(range(0, 300, 3)) and len(second) == 200
-    assert [part.tolist() for part in halves(300, 300, cpu)] == [list(range(300))]
-    assert [part.tolist() for part in halves(255, 1, cpu)] == [list(range(255))]
-    assert halves(0, 1, cpu) == []
+    assert cut(257, 1) == [whole[:128], whole[128:]]
+    first, second = cut(300, 100)
+    assert first == list(range(0, 300, 3)) and len(second) == 200
+    assert cut(300, 300) == [list(range(300))]
+    assert cut(255, 1) == [list(range(255))]
+    assert cut(0, 1) == []
 
 
 def test_a_resumed_run_does_not_need_the_run_that_it_was_started_from(runs):

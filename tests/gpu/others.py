@@ -1,0 +1,134 @@
+"""The parts that do not play: the machine, the tests, tasks, Go."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backbones.training.config import changed
+from backbones.training.precision import Precision, choose_device
+from rl.go.features import PLANES
+from rl.go.network import build_network
+
+
+def machine(small: bool, out: Path) -> dict[str, Any]:
+    """What is installed, and on what."""
+    figures: dict[str, Any] = {"python": platform.python_version()}
+    for package in ("torch", "numpy", "gymnasium", "ale-py", "numba", "tyro"):
+        try:
+            figures[package] = version(package)
+        except PackageNotFoundError:
+            figures[package] = "missing"
+    figures["cores"] = len(os.sched_getaffinity(0))
+    if torch.cuda.is_available():
+        figures["gpu"] = torch.cuda.get_device_name()
+        figures["cuda"] = torch.version.cuda
+    return figures
+
+
+def tests(small: bool, out: Path) -> dict[str, Any]:
+    """The tests marked `gpu`."""
+    # By their files: others need packages that a bare machine lacks.
+    files = [str(p) for p in Path("tests").rglob("test_*.py") if "mark.gpu" in p.read_text()]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", *files]
+    done = subprocess.run(command, capture_output=True, text=True)
+    (out / "tests.txt").write_text(done.stdout + done.stderr)
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    figures = {"closing line": lines[-1] if lines else ""}
+    # 5: nothing was selected or all was skipped, as on a machine without a GPU.
+    return figures if done.returncode in (0, 5) else {**figures, "error": "tests failed"}
+
+
+def classify(preset: str, folder: str) -> Callable[[bool, Path], dict[str, Any]]:
+    """Return the part that trains a picture classifier: seconds of training, error."""
+
+    def measure(small: bool, out: Path) -> dict[str, Any]:
+        from tasks import classify as job
+
+        data = os.environ.get("ARCADIA_DATA", "")
+        place = Path(data) / folder
+        if not data or not place.is_dir():
+            return {"skipped": f"no folder {folder} in $ARCADIA_DATA"}
+        config = job.PRESETS["smoke"] if small else job.PRESETS[preset]
+        name = f"{preset}-gpu-{int(time.time())}"
+        data_field = {} if small else {"data": str(place)}
+        run = job.train(changed(config, run=changed(config.run, name=name), **data_field), preset)
+        return figures_of(run.folder, "classify")
+
+    return measure
+
+
+def figures_of(folder: Path, job: str) -> dict[str, Any]:
+    """Return the score of a task's run, the minutes of training and its median speed."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    speeds = {
+        key: sorted(row[key] for row in rows if key in row)
+        for key in {key for row in rows for key in row if key.startswith("speed/")}
+    }
+    result = json.loads((folder / "eval.json").read_text())
+    figures: dict[str, Any] = {result["metric"]: round(result["score"], 2)}
+    figures["training_s"] = round(60 * max(row.get("time/minutes", 0.0) for row in rows), 1)
+    for key in ("speed/samples_per_s", "speed/tokens_per_s", "speed/update_s", "speed/wait_s"):
+        if speeds.get(key):
+            figures[key] = round(speeds[key][len(speeds[key]) // 2], 5)
+    return figures
+
+
+def translate(small: bool, out: Path) -> dict[str, Any]:
+    """Tokens per second of a translator on the generated phrases."""
+    from tasks import translate as job
+
+    config = job.PRESETS["smoke" if small else "default"]
+    if not small:
+        config = changed(config, fit=changed(config.fit, num_epochs=2))
+    name = f"translate-gpu-{int(time.time())}"
+    run = job.train(changed(config, run=changed(config.run, name=name)), "default")
+    return figures_of(run.folder, "translate")
+
+
+def go_evaluations(small: bool, out: Path) -> dict[str, Any]:
+    """Positions of 9 by 9 that the network b6c96 judges in a second, over batch sizes."""
+    device = choose_device("auto")
+    precision = Precision("bf16" if device.type == "cuda" else "fp32", device.type, "")
+    network = build_network("b2c32" if small else "b6c96").to(device).eval()
+    network = network.to(memory_format=torch.channels_last)
+    figures = {}
+    for size in [8] if small else [1024, 4096, 16384]:
+        planes = torch.randint(0, 256, (size, PLANES, 9, 9), dtype=torch.uint8, device=device)
+        planes[:, -1] = 255
+        planes = planes.contiguous(memory_format=torch.channels_last)
+
+        def judge(planes: torch.Tensor = planes) -> None:
+            with torch.inference_mode(), precision.autocast():
+                network(planes)
+
+        seconds = seconds_a_call(judge, 3 if small else 20, device)
+        figures[f"eager, batch {size}"] = round(size / seconds)
+        if device.type == "cuda":
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                judge()
+            seconds = seconds_a_call(graph.replay, 20, device)
+            figures[f"graph, batch {size}"] = round(size / seconds)
+    return figures
+
+
+def seconds_a_call(call: Callable[[], Any], times: int, device: torch.device) -> float:
+    """Return the seconds of a call, the mean over some, after three to warm up."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    for _ in range(3):
+        call()
+    wait()
+    begin = time.perf_counter()
+    for _ in range(times):
+        call()
+    wait()
+    return (time.perf_counter() - begin) / times

@@ -1,0 +1,32 @@
+"""`python -m tests.gpu` runs as a whole, small, on any machine."""
+
+import json
+import subprocess
+import sys
+
+
+def test_every_part_gives_figures_without_a_gpu(tmp_path):
+    command = [sys.executable, "-m", "tests.gpu", "--small", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    results = json.loads((tmp_path / "gpu.json").read_text())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert results["ppo gpu, eager"]["env_steps_per_s"] > 0
+    assert results["same numbers"]["graphs differ by"] < 1e-4
+    assert {name for name, figures in results.items() if "skipped" in figures} <= {
+        "cifar10", "mnist",
+    }  # fmt: skip
+
+
+def test_a_part_that_hangs_or_fails_is_said_and_the_next_one_runs(tmp_path):
+    from tests.gpu.__main__ import Part, measured
+
+    def hangs(small, out):
+        import time
+
+        time.sleep(60)
+
+    def fails(small, out):
+        raise ValueError("no such card")
+
+    assert measured(Part("a", 1, hangs), True, tmp_path, 0.5) == {"error": "over its limit of 0 s"}
+    assert measured(Part("b", 1, fails), True, tmp_path, 5) == {"error": "ValueError: no such card"}
