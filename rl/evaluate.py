@@ -111,7 +111,10 @@ def play_games(
     """Play games with `actions_of(obs, begins)`; return scores, lengths and the protocol."""
     num_envs = min(games, MAX_ENVS)
     quota = np.array([games // num_envs + (n < games % num_envs) for n in range(num_envs)])
-    envs = make_environments(env, num_envs, seed=seed, options=options, threads=available_threads())
+    # Every game with its own seed: a score does not depend on how long the games before it were.
+    envs = make_environments(
+        env, num_envs, seed=seed, options=options, threads=available_threads(), seed_every=0
+    )
     keeper, found = ScoreKeeper(num_envs), []
     stacks = FrameStack(envs.reset())
     while quota.any():
