@@ -18,7 +18,6 @@ What surprises, all tried on ale-py 0.12.1:
   on through an unseeded reset, so the games that follow a seeding repeat themselves as well.
 """
 
-import os
 from functools import cache
 
 import ale_py
@@ -27,6 +26,7 @@ import numpy as np
 from ale_py.vector_env import AtariVectorEnv
 from jaxtyping import Int, UInt8
 
+from backbones.training.cores import available_threads
 from rl.contract import GameProtocol, Step, game_seed
 from rl.history import History
 
@@ -53,11 +53,6 @@ def atari_ids() -> dict[str, str]:
         for name, spec in gymnasium.registry.items()
         if name.startswith("ALE/") and name.endswith("-v5")
     }
-
-
-def available_threads() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class AtariEnvironments:

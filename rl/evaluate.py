@@ -22,11 +22,12 @@ from backbones.training.config import (
     require_not_negative,
     require_positive,
 )
+from backbones.training.cores import available_threads
 from backbones.training.files import write_atomically
 from backbones.training.log import Board
 from backbones.training.run import Run
 from rl.agent import Agent, Choice, agent_of, load_agent
-from rl.atari import atari_ids, available_threads
+from rl.atari import atari_ids
 from rl.contract import FrameStack, GameProtocol, ScoreKeeper
 from rl.environments import EnvOptions, make_environments
 from rl.scores import RANDOM_AND_HUMAN, human_normalised
