@@ -105,8 +105,10 @@ def measure_stock(
     from stable_baselines3.common.env_util import make_atari_env
     from stable_baselines3.common.vec_env import VecFrameStack
 
-    from rl.atari import available_threads  # The import registers the games, too.
+    from backbones.training.cores import available_threads
+    from rl.atari import atari_ids
 
+    atari_ids()  # Registers the games.
     torch.set_num_threads(available_threads())
 
     class Clock(BaseCallback):

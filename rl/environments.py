@@ -25,7 +25,7 @@ from jaxtyping import Int, UInt8
 
 from backbones.training.errors import UserError
 from rl import toys
-from rl.atari import MAX_FRAMES, NOOP_MAX, AtariEnvironments, atari_ids
+from rl.atari import MAX_FRAMES, NOOP_MAX, SEED_EVERY, AtariEnvironments, atari_ids
 from rl.contract import Environments, GameProtocol, Step, game_seed
 from rl.history import History
 
@@ -111,11 +111,14 @@ def make_environments(
     options: EnvOptions,
     threads: int = 0,
     end_games_every: int = 0,
+    seed_every: int = SEED_EVERY,
 ) -> Environments:
     """Return games of an environment; UserError if it is unknown or cannot be played.
 
     `envs` is how many, or which of those that several processes share. All games are ended every
-    `end_games_every` env steps if that is above 0 (not Atari, which repeats itself).
+    `end_games_every` env steps if that is above 0 (not Atari, which repeats itself). An environment
+    is seeded at the first game that begins `seed_every` env steps after its last seeding; 0: at
+    every game (always so outside Atari, where seeding costs little).
     """
     numbers = range(envs) if isinstance(envs, int) else envs
     if not is_atari(env):
@@ -125,7 +128,7 @@ def make_environments(
     sticky = 0.25 if options.sticky is None else options.sticky
     return AtariEnvironments(
         env, numbers, seed=seed, sticky=sticky, noop_max=options.noop_max,
-        max_frames=options.max_frames, threads=threads,
+        max_frames=options.max_frames, threads=threads, seed_every=seed_every,
     )  # fmt: skip
 
 

@@ -22,11 +22,12 @@ from backbones.training.config import (
     require_not_negative,
     require_positive,
 )
+from backbones.training.cores import available_threads
 from backbones.training.files import write_atomically
 from backbones.training.log import Board
 from backbones.training.run import Run
 from rl.agent import Agent, Choice, agent_of, load_agent
-from rl.atari import atari_ids, available_threads
+from rl.atari import atari_ids
 from rl.contract import FrameStack, GameProtocol, ScoreKeeper
 from rl.environments import EnvOptions, make_environments
 from rl.scores import RANDOM_AND_HUMAN, human_normalised
@@ -111,7 +112,10 @@ def play_games(
     """Play games with `actions_of(obs, begins)`; return scores, lengths and the protocol."""
     num_envs = min(games, MAX_ENVS)
     quota = np.array([games // num_envs + (n < games % num_envs) for n in range(num_envs)])
-    envs = make_environments(env, num_envs, seed=seed, options=options, threads=available_threads())
+    # Every game with its own seed: a score does not depend on how long the games before it were.
+    envs = make_environments(
+        env, num_envs, seed=seed, options=options, threads=available_threads(), seed_every=0
+    )
     keeper, found = ScoreKeeper(num_envs), []
     stacks = FrameStack(envs.reset())
     while quota.any():

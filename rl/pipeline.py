@@ -8,7 +8,6 @@ Several processes share the environments. A checkpoint holds all of them side by
 may go on with another number of processes.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,8 @@ from torch import Tensor
 
 from backbones.lstm import State as LSTMState
 from backbones.training.checkpoint import prefixed, under
+from backbones.training.cores import cores_each
 from backbones.training.distributed import World
-from rl.atari import available_threads
 from rl.contract import Environments, Game
 from rl.network import ActorCritic, acting_copy, publish
 from rl.report import SCORE_OVER_GAMES, rollout_scalars
@@ -126,11 +125,6 @@ class Pipeline:
         same = self.collector.load_state_dict(under("collector", state))
         self.collector.stream.hand_over()
         return not self.world.any(not same)[0]
-
-
-def cores_each() -> int:
-    """Return how many cores each process of this machine may use."""
-    return available_threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def halves(index: Int64[Tensor, "B"], rows: int) -> list[Int64[Tensor, "_"]]:

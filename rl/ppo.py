@@ -93,8 +93,9 @@ class Config:
     """Units of the LSTM."""
     sync: bool = False
     """Play and learn strictly in turn, instead of one rollout ahead."""
-    env_threads: int = 1
-    """Emulator threads (Atari)."""
+    env_threads: int | None = None
+    """Emulator threads (Atari); default: the cores that this process may use less two, at least
+    1."""
     end_games_every: int | None = None
     """All games are ended every so many env steps, since they cannot be lived through again when a
     run resumes; 0: never; default: never, unless a try shows that it is needed (not Atari)."""

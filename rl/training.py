@@ -8,6 +8,7 @@ import torch
 
 from backbones.training.checkpoint import Checkpoint, prefixed, under
 from backbones.training.config import ResumeConfig, changed, from_dict
+from backbones.training.cores import spare_cores
 from backbones.training.distributed import World
 from backbones.training.errors import UserError
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
@@ -38,7 +39,8 @@ class Training:
             raise UserError(f"{world.size} processes cannot share num_envs = {config.num_envs}")
         self.envs = make_environments(
             config.env, share, seed=config.run.seed, options=config.env_options,
-            threads=config.env_threads, end_games_every=config.end_games_every or 0,
+            threads=config.env_threads or spare_cores(),
+            end_games_every=config.end_games_every or 0,
         )  # fmt: skip
         self.learner = make_learner(config, len(self.envs.action_names), self.device, world, share)
         self.pipeline = Pipeline(

@@ -69,10 +69,11 @@ class ResumeConfig:
 
 
 def require_positive(config: object, *names: str) -> None:
-    """Raise ValueError unless every named field is above 0."""
+    """Raise ValueError unless every named field is above 0, or None (found out later)."""
     for name in names:
-        if not getattr(config, name) > 0:
-            raise ValueError(f"{name} = {getattr(config, name)} must be above 0")
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} = {value} must be above 0")
 
 
 def require_not_negative(config: object, *names: str) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from backbones.training.config import command_line, to_dict
+from backbones.training.cores import available_threads
 from backbones.training.distributed import World, launch, restarts
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import Appender, write_atomically
@@ -344,5 +345,4 @@ def hardware() -> dict[str, Any]:
         match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
         cpu = match.group(1) if match else cpu
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": cpu, "cores": usable, "gpus": gpus}
+    return {"cpu": cpu, "cores": available_threads(), "gpus": gpus}

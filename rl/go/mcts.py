@@ -11,7 +11,6 @@ go by PUCT.
 What surprises: sigma takes Q from [-1, 1] to [0, 1] first, as the scale of 1 for board games wants.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import torch
 from jaxtyping import Float, Float32, Int, UInt8
 from torch import nn
 
+from backbones.training.cores import available_threads
 from rl.go import board, forest
 from rl.go.features import PLANES, see, straight_moves, turned
 from rl.go.network import GoNetwork
@@ -65,7 +65,7 @@ class Search:
         self.forest = forest.build_forest(games, size, nodes, leaves)
         self.evaluate, self.config = evaluate, config or SearchConfig()
         self.rng = np.random.default_rng(seed)
-        count = min(threads or os.cpu_count() or 1, games)
+        count = min(threads or available_threads(), games)
         self.slices = np.array_split(np.arange(games), count)
         self.boards = [np.zeros(1, board.BOARD) for _ in self.slices]
         self.pool = ThreadPoolExecutor(count) if count > 1 else None

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from backbones.training.cores import available_threads
 from backbones.training.errors import UserError
 from tasks.data.decode import (
     Unreadable,
@@ -143,8 +144,7 @@ def decode_all(
 
     Few chunks are on their way at a time, so a tar larger than memory can be read at a small size.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
-    threads = min(MAX_THREADS, cores)
+    threads = min(MAX_THREADS, available_threads())
     done: list[Decoded] = []
     waiting: deque[Future[list[Decoded]]] = deque()
     with quiet_pillow(), ThreadPoolExecutor(threads) as pool:

@@ -1,12 +1,17 @@
-"""Our Atari environment against Gymnasium's wrappers, its restarts, and living games again."""
+"""Our Atari environment against Gymnasium's wrappers, its restarts, and replays of games."""
 
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.wrappers import AtariPreprocessing
 
 from rl.atari import AtariEnvironments, atari_ids
+from rl.contract import Step
 from rl.environments import EnvOptions
+from rl.evaluate import play_games
+from rl.history import History
+from rl.pipeline import share_of, side_by_side
 from rl.screen import AtariScreen
 
 GAMES = ("Pong Breakout Seaquest MsPacman BeamRider SpaceInvaders Qbert Enduro").split()
@@ -123,21 +128,134 @@ def play(envs, steps, seed):
     return [envs.step(action) for action in actions]
 
 
-@pytest.mark.parametrize("sticky", [0.0, 0.25])
-def test_games_are_lived_through_again_from_seeds_and_actions(sticky):
-    envs = make("ALE/Breakout-v5", 4, sticky=sticky)
-    envs.reset()
-    before = play(envs, 700, seed=5)
-    assert any(step.over.any() for step in before)
-    state = envs.state_dict()
-    expected = play(envs, 300, seed=6)
+def equal(ours, theirs):
+    """Whether two env steps are equal in every byte."""
+    return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
-    other = make("ALE/Breakout-v5", 4, sticky=sticky)
-    frame = other.load_state_dict(state)
-    assert np.array_equal(frame, before[-1].frame)
-    for ours, theirs in zip(play(other, 300, seed=6), expected, strict=True):
-        for a, b in zip(ours, theirs, strict=True):
-            assert np.array_equal(a, b)
+
+# Some games end by lives, some by the clock after 150 env steps, some seeded, some not.
+SHORT = {"sticky": 0.25, "max_frames": 600, "seed_every": 200}
+
+
+def hasty(steps, num_envs, seed):
+    """Actions of which those of the first environment lose the ball at once."""
+    actions = np.random.default_rng(seed).integers(1, 4, size=(steps, num_envs))
+    actions[:, 0] = 1
+    return actions
+
+
+@pytest.mark.parametrize("options", [{**SHORT, "seed_every": 0}, SHORT, {**SHORT, "sticky": 0.0}])
+def test_games_are_replayed_from_seeds_and_actions(options):
+    envs = make("ALE/Breakout-v5", 2, **options)
+    envs.reset()
+    before = [envs.step(action) for action in hasty(500, 2, 5)]
+    assert sum(step.over.sum() for step in before) > 6
+    state = envs.state_dict()
+    other = make("ALE/Breakout-v5", 2, **options)
+    assert np.array_equal(other.load_state_dict(state), before[-1].frame)
+    for action in hasty(200, 2, 6):
+        assert equal(other.step(action), envs.step(action))
+    for name, values in envs.state_dict().items():
+        assert np.array_equal(values, other.state_dict()[name]), name
+
+
+def test_a_replay_may_begin_where_a_game_has_just_been_seeded():
+    envs = make("ALE/Pong-v5", 1, **SHORT)
+    envs.reset()
+    last = play(envs, 300, seed=1)[-1]  # two games, by the clock
+    state = envs.state_dict()
+    assert state["length"].tolist() == [0] and state["episode"].tolist() == [2]
+    other = make("ALE/Pong-v5", 1, **SHORT)
+    assert np.array_equal(other.load_state_dict(state), last.frame)
+    assert all(map(equal, play(other, 20, seed=2), play(envs, 20, seed=2)))
+
+
+def of(numbers, **options):
+    return AtariEnvironments("ALE/Breakout-v5", numbers, seed=1, **SHORT, **options)
+
+
+def test_unseeded_games_depend_on_no_thread_no_neighbour_and_nothing_played_before():
+    """Three environments in one process equal those of two, and of others after a resume."""
+    whole = of(range(3), threads=1)
+    whole.reset()
+    actions = hasty(420, 3, 1)
+    expected = [whole.step(action) for action in actions]
+    states = []
+    for numbers in (range(2), range(2, 3)):
+        part = of(numbers, threads=2)
+        part.reset()
+        play(part, 30, seed=3)
+        part.reset()
+        for action, step in zip(actions, expected, strict=True):
+            assert equal(part.step(action[numbers]), Step(*(array[numbers] for array in step)))
+        states.append({k: torch.from_numpy(v) for k, v in part.state_dict().items()})
+    assert len({len(state["actions"]) for state in states}) == 2
+    assert whole.history.episode.tolist() != whole.history.seeded_episode.tolist()
+    joined = side_by_side(states)
+    parts = [of(range(1), threads=1), of(range(1, 3), threads=1)]
+    for part in parts:
+        mine = share_of(joined, part.numbers)
+        part.load_state_dict({k: v.numpy() for k, v in mine.items()})
+    for action in hasty(200, 3, 2):
+        step = whole.step(action)
+        for part in parts:
+            mine = Step(*(array[part.numbers] for array in step))
+            assert equal(part.step(action[part.numbers]), mine)
+
+
+def test_a_run_whose_games_were_all_seeded_goes_on_so():
+    """Its checkpoint says nothing of seeding: that of an earlier version."""
+    envs = make("ALE/Breakout-v5", 1, sticky=0.25, seed_every=0)
+    envs.reset()
+    for action in hasty(200, 1, 5):
+        envs.step(action)
+    state = envs.state_dict()
+    assert state.pop("seed_every") == 0
+    other = make("ALE/Breakout-v5", 1, sticky=0.25)
+    other.load_state_dict(state)
+    for action in hasty(200, 1, 6):
+        assert equal(other.step(action), envs.step(action))
+    assert other.history.seeded_episode[0] == other.history.episode[0] > 1
+
+
+def test_an_environment_is_seeded_where_its_last_seeding_is_long_ago_and_a_game_begins():
+    history = History(2, 4, seed_every=5)
+    seeded = []
+    for t in range(1, 13):
+        history.record(np.array([1, 2]), np.array([t % 3 == 0, t == 4]))
+        seeded.append(history.seeding.tolist())
+    # Games of the first end at 3, 6, 9 and 12; that of the second is over too soon, then never.
+    assert [t + 1 for t, (first, _) in enumerate(seeded) if first] == [6, 12]
+    assert not any(second for _, second in seeded)
+    assert history.state_dict()["length"].tolist() == [0, 12]
+    assert history.state_dict()["episode"].tolist() == [4, 0]
+    assert history.lengths().tolist() == [0, 8]
+    assert history.episode.tolist() == [4, 1]
+
+
+def test_every_game_of_an_evaluation_has_a_seed_of_its_own(monkeypatch):
+    """So a published score repeats: the second games begin as if nothing had been before them."""
+    monkeypatch.setattr("rl.evaluate.MAX_ENVS", 2)
+
+    def actions_of(obs, begins):
+        return 1 + obs[:, -1].sum((1, 2)) % 3
+
+    options = EnvOptions(max_frames=800)
+    scores, lengths, _ = play_games("ALE/Breakout-v5", options, 4, 1, actions_of)
+    found = []
+    for n in range(2):
+        envs = AtariEnvironments("ALE/Breakout-v5", range(n, n + 1), seed=1, max_frames=800)
+        state = {"actions": np.zeros((0, 1), np.uint8), "length": np.zeros(1, np.int64)}
+        for episode in range(2):
+            frame = envs.load_state_dict({**state, "episode": np.array([episode])})
+            score, length, over = 0.0, 0, False
+            while not over:
+                step = envs.step(actions_of(torch.from_numpy(frame), None).numpy())
+                frame, over = step.frame, bool(step.over[0])
+                score, length = score + float(step.reward[0]), length + 1
+            found.append((score, length))
+    assert sorted(found) == sorted(zip(scores, lengths, strict=True))
+    assert len(set(found)) > 2
 
 
 def test_an_environments_games_depend_on_its_index_not_on_its_neighbours():

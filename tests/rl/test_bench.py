@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import arcadia
+from backbones.training import cores
 from backbones.training.errors import UserError
-from rl import atari, bench
+from rl import bench
 
 
 def side(rate, cpu, memory):
@@ -51,7 +52,7 @@ def test_both_sides_get_the_cores_that_this_process_may_use(monkeypatch):
     def note(count):
         raise Noted(count)
 
-    monkeypatch.setattr(atari, "available_threads", lambda: 7)
+    monkeypatch.setattr(cores, "available_threads", lambda: 7)
     monkeypatch.setattr(torch, "set_num_threads", note)
     with pytest.raises(Noted, match="7"):
         bench.measure_sb3("ALE/Pong-v5", 1)

@@ -377,6 +377,7 @@ def test_the_best_checkpoint_outlives_the_newest_ones_and_can_be_loaded(runs, mo
     [
         ("minibatch_size", 300, "try minibatch_size = 4"),
         ("num_envs", -1, "must be above 0"),
+        ("env_threads", 0, "must be above 0"),
         ("learning_rate", 0.0, "must be above 0"),
         ("gamma", 1.5, "between 0 and 1"),
         ("entropy_coef", -0.1, "0 or above"),
