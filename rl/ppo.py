@@ -28,7 +28,13 @@ from torch import Tensor
 
 from backbones import transfer
 from backbones.lstm import LSTM, LSTMSpec
-from backbones.training.config import ResumeConfig, RunConfig, require_fraction, require_positive
+from backbones.training.config import (
+    ResumeConfig,
+    RunConfig,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
 from backbones.training.distributed import World, join, leave
 from backbones.training.errors import Stopped
 from backbones.training.graphs import Graphed, upload
@@ -38,6 +44,7 @@ from backbones.training.run import Run, begun_before
 from backbones.training.session import Session
 from backbones.transfer import TrunkConfig
 from rl.advantage import explained_variance, gae, normalise, refuse_single
+from rl.atari import SEED_EVERY
 from rl.environments import EnvOptions, is_atari
 from rl.evaluate import finish
 from rl.network import ActorCritic, blank_obs, build_cnn
@@ -96,6 +103,9 @@ class Config:
     env_threads: int | None = None
     """Emulator threads (Atari); default: the cores that this process may use less two, at least
     1."""
+    seed_every: int = SEED_EVERY
+    """Env steps of an environment between two seedings of its games, at least (Atari). A seeding
+    takes some 0.1 s in which all games wait; a resume replays what came after the last one."""
     end_games_every: int | None = None
     """All games are ended every so many env steps, since they cannot be lived through again when a
     run resumes; 0: never; default: never, unless a try shows that it is needed (not Atari)."""
@@ -121,8 +131,7 @@ class Config:
                 f"minibatch_size = {self.minibatch_size} must be a multiple of num_steps = "
                 f"{self.num_steps}: with a memory, minibatches are whole sequences"
             )
-        if self.entropy_coef < 0 or self.value_coef < 0 or self.eval_games < 0:
-            raise ValueError("entropy_coef, value_coef and eval_games must be 0 or above")
+        require_not_negative(self, "entropy_coef", "value_coef", "eval_games", "seed_every")
         if (self.end_games_every or 0) < 0 or (self.end_games_every or 0) % self.num_steps:
             raise ValueError(
                 f"end_games_every = {self.end_games_every} must be 0 or a multiple of num_steps = "
@@ -172,9 +181,10 @@ CATCH = Config(
     env="Arcadia/Catch-v0", total_steps=60_000, anneal_from=0.7, hidden=64, eval_games=100,
     trunk=TrunkConfig(width=0.25, pool=2),
 )  # fmt: skip
-# Emulators need many games to keep 16 cores busy; the GPU learns from them in the meantime.
+# Emulators bound it: many games keep 14 of 16 cores busy, 8 each so that none waits for a ninth;
+# at this speed a seeding every 4,096 env steps would cost a third.
 GPU = replace(
-    FAST, total_steps=2_400_000, num_envs=128, num_steps=32, minibatch_size=256,
+    FAST, total_steps=2_400_000, num_envs=112, num_steps=32, minibatch_size=256, seed_every=65_536,
     run=RunConfig(graphs=True),
 )  # fmt: skip
 PRESETS = {

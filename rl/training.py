@@ -39,7 +39,7 @@ class Training:
             raise UserError(f"{world.size} processes cannot share num_envs = {config.num_envs}")
         self.envs = make_environments(
             config.env, share, seed=config.run.seed, options=config.env_options,
-            threads=config.env_threads or spare_cores(),
+            threads=config.env_threads or spare_cores(), seed_every=config.seed_every,
             end_games_every=config.end_games_every or 0,
         )  # fmt: skip
         self.learner = make_learner(config, len(self.envs.action_names), self.device, world, share)

@@ -38,7 +38,7 @@ class Part:
 
 PARTS = [
     Part("machine", 20, others.machine),
-    Part("tests", 90, others.tests),
+    Part("tests", 60, others.tests),
     Part("same numbers", 60, agents.same_numbers),
     Part("ppo gpu, graphs", 75, agents.speed("gpu", graphs=True)),
     Part("pong", 200, agents.pong),

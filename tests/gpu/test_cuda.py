@@ -1,6 +1,9 @@
 """What only a GPU can show: no waiting within a rollout or an update, graphs that equal eager."""
 
+import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -30,30 +33,35 @@ def after_rollouts(count: int, **run: bool) -> Training:
     return training
 
 
+@contextmanager
+def refusing_to_wait() -> Iterator[None]:
+    """Every call that synchronises raises RuntimeError within the block."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The mode calls itself a prototype.
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
 def test_an_update_waits_for_nothing():
     training = after_rollouts(2)
     rollout = training.pipeline.rollout
     training.learner.take(rollout)
     parts = next(training.learner.epochs())
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with refusing_to_wait():
         training.learner.take(rollout)
         for part in parts:
             training.learner.update(part)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_an_acting_step_waits_for_nothing():
     training = after_rollouts(2)
     collector = training.pipeline.collector
     collector.begin(training.pipeline.acting.step)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        with torch.inference_mode():
-            collector.choose()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    with refusing_to_wait(), torch.inference_mode():
+        collector.choose()
 
 
 def test_graphs_learn_what_eager_steps_learn():
