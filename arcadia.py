@@ -232,6 +232,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PeerLost as error:
         complain(f"{error}; `arcadia resume` goes on from the last checkpoint")
         return 1
+    except RuntimeError as error:
+        from backbones.training.memory import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        complain(out_of_memory(error), in_all=True)
+        return 2
     except KeyboardInterrupt as stop:
         complain("interrupted")
         # torchrun would take anything else for a death and start the run again.

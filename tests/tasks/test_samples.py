@@ -6,7 +6,8 @@ import torch
 
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
-from tasks.data.samples import Feeder, Generated, InMemory, Ragged, uniforms
+from tasks.data.feeder import Feeder
+from tasks.data.samples import Generated, InMemory, Ragged, uniforms
 
 CPU = torch.device("cpu")
 
