@@ -273,10 +273,11 @@ def load(run: str, device: str = "cpu", *, best: bool = False) -> "Agent | Predi
     score while training rather than the newest. Raises UserError, a ValueError, if there is none.
     """
     if package_of_run([run]) == "tasks":
+        from backbones.training.precision import choose_device
         from backbones.training.run import find_run
         from tasks.predict import load_predictor
 
-        return load_predictor(find_run(run))
+        return load_predictor(find_run(run), choose_device(device))
     from rl.agent import load_agent
 
     return load_agent(run, device, best=best)
