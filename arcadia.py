@@ -232,6 +232,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PeerLost as error:
         complain(f"{error}; `arcadia resume` goes on from the last checkpoint")
         return 1
+    except RuntimeError as error:
+        from backbones.training.memory import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        complain(out_of_memory(error), in_all=True)
+        return 2
     except KeyboardInterrupt as stop:
         complain("interrupted")
         # torchrun would take anything else for a death and start the run again.
@@ -266,10 +273,11 @@ def load(run: str, device: str = "cpu", *, best: bool = False) -> "Agent | Predi
     score while training rather than the newest. Raises UserError, a ValueError, if there is none.
     """
     if package_of_run([run]) == "tasks":
+        from backbones.training.precision import choose_device
         from backbones.training.run import find_run
         from tasks.predict import load_predictor
 
-        return load_predictor(find_run(run))
+        return load_predictor(find_run(run), choose_device(device))
     from rl.agent import load_agent
 
     return load_agent(run, device, best=best)

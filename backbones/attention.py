@@ -33,4 +33,5 @@ class Attention(nn.Module):
         scores = scores.float().masked_fill(~inside.T[:, None], -torch.inf)
         weights = F.softmax(scores, -1)
         seen = (weights.to(places.dtype) @ places).transpose(0, 1)
-        return torch.tanh(self.join(torch.cat([seen, query], -1))), weights
+        # An LSTM may be in another format than what autocast computes in.
+        return torch.tanh(self.join(torch.cat([seen, query.to(seen.dtype)], -1))), weights

@@ -109,9 +109,10 @@ def beam_search(
 def collect(beams: Beams, end: int, alpha: float, decoded: dict[int, Decoded]) -> None:
     """Note the best beam of each finished sequence."""
     scores = beams.total / penalty(beams.length, alpha)
-    best = scores.argmax(1)
-    for n, sequence in enumerate(beams.sequence.tolist()):
-        tokens = beams.tokens[n, best[n], 1:].tolist()
-        decoded[sequence] = Decoded(
-            tokens[: tokens.index(end)] if end in tokens else tokens, float(scores[n, best[n]])
-        )
+    best = scores.argmax(1, keepdim=True)
+    # All at once: each number alone would wait for a GPU.
+    found = beams.tokens.gather(1, best[..., None].expand(-1, -1, beams.tokens.shape[-1]))[:, 0, 1:]
+    best_scores = scores.gather(1, best)[:, 0].tolist()
+    numbers = beams.sequence.tolist()
+    for n, tokens, score in zip(numbers, found.tolist(), best_scores, strict=True):
+        decoded[n] = Decoded(tokens[: tokens.index(end)] if end in tokens else tokens, score)

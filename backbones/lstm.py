@@ -7,9 +7,14 @@ Hochreiter and Schmidhuber 1997, with a forget gate (Gers et al. 2000) as torch 
 over time is faster than stepping. A reset before step t means that the state is zero there, so a
 sequence with resets is several shorter ones: they are cut apart, run as one packed batch, and put
 back in place. Stepped or fused, the weights are the same and so are the outputs, to rounding.
+
+What surprises: on a GPU the LSTM computes in fp32 whatever autocast says, since cuDNN's under
+autocast is fp16, without loss scaling. Lengths and resets are best given on the CPU: packing needs
+them there, and asking a GPU for them waits for it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +23,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from backbones.training.errors import UserError
+from backbones.training.memory import upload
 
 # Hidden and cell state, [L, N, D] each.
 State = tuple[Float[Tensor, "L N D"], Float[Tensor, "L N D"]]
+# Kinds of devices whose LSTM ignores autocast and computes in fp32.
+FP32_DEVICES = ("cuda",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +87,48 @@ class LSTM(nn.Module):
 
         Where `reset` is set, the state is zero before that step, whatever went before.
         """
-        if reset is None or not reset.any():
+        if reset is not None and len(inputs) == 1:
+            # Without asking whether any is set, which would wait for a GPU.
+            return self.run(inputs, clear(state, reset[0]))
+        begins = None if reset is None else reset.cpu()
+        if begins is None or not begins.any():
+            return self.run(inputs, state)
+        return self.segments(inputs, state, begins)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over the state of a copy. A copy's weights lie apart, and cuDNN would join them
+        anew, with a warning, at every call."""
+        super().__setstate__(state)
+        self.lstm.flatten_parameters()
+
+    def run(self, inputs: Any, state: State | None = None) -> tuple[Any, State]:
+        """Return what torch's LSTM makes of a tensor or of packed sequences."""
+        data = inputs if isinstance(inputs, Tensor) else inputs.data
+        kind = data.device.type
+        if kind not in FP32_DEVICES or not torch.is_autocast_enabled(kind):
             return self.lstm(inputs, state)  # type: ignore[no-any-return]
-        if len(inputs) == 1:
-            state = clear(state, reset[0])
-            return self.lstm(inputs, state)  # type: ignore[no-any-return]
-        return self.segments(inputs, state, reset)
+        if state is not None:
+            state = (state[0].float(), state[1].float())
+        with torch.autocast(kind, enabled=False):
+            return self.lstm(inputs.to(torch.float32), state)  # type: ignore[no-any-return]
+
+    def run_packed(
+        self, inputs: Float[Tensor, "T N I"], length: Int64[Tensor, "N"], state: State | None = None
+    ) -> tuple[Float[Tensor, "T N O"], State]:
+        """Return outputs, 0 behind the ends, and the states at the ends, of sequences whose
+        `length` lies on the CPU.
+
+        As torch does for unsorted sequences, but that its way back asks the GPU for their order.
+        """
+        length, order = length.sort(descending=True)
+        there, back = (upload(index, inputs.device) for index in (order, order.argsort()))
+        if state is not None:
+            state = (state[0].index_select(1, there), state[1].index_select(1, there))
+        packed = pack_padded_sequence(inputs.index_select(1, there), length)
+        packed_out, (hidden, cell) = self.run(packed, state)
+        out, _ = pad_packed_sequence(packed_out, total_length=len(inputs))
+        after = hidden.index_select(1, back), cell.index_select(1, back)
+        return out.index_select(1, back), after
 
     def read(
         self, inputs: Float[Tensor, "T N I"], length: Int64[Tensor, "N"]
@@ -97,17 +141,19 @@ class LSTM(nn.Module):
         Sequences of one length need no packing: on a CPU torch then has one call for all steps, and
         forward and backward take 113 ms instead of 195 (159 sequences of 19, 2 x 192 units, bf16).
         """
+        length = length.cpu()
         if bool((length == len(inputs)).all()):
-            return self.lstm(inputs)  # type: ignore[no-any-return]
-        packed = pack_padded_sequence(inputs, length.cpu(), enforce_sorted=False)
-        out, state = self.lstm(packed)
-        return pad_packed_sequence(out, total_length=len(inputs))[0], state
+            return self.run(inputs)
+        return self.run_packed(inputs, length)
 
     def segments(
         self, inputs: Float[Tensor, "T N I"], state: State, reset: Bool[Tensor, "T N"]
     ) -> tuple[Float[Tensor, "T N D"], State]:
-        """Cut sequences apart at their resets, run all parts in one packed call, put them back."""
-        steps, count, _ = inputs.shape
+        """Cut sequences apart at their resets, run all parts in one packed call, put them back.
+
+        `reset` lies on the CPU, and all that follows from it is worked out there.
+        """
+        (steps, count, _), device = inputs.shape, inputs.device
         begins = reset.clone()
         begins[0] = True
         # Segments in the order (sequence, time): number, first step and length of each.
@@ -115,19 +161,21 @@ class LSTM(nn.Module):
         flat = n * steps + t
         ends = torch.cat([flat[1:], flat.new_tensor([count * steps])])
         length = ends - flat
-        offset = torch.arange(int(length.max()), device=inputs.device)[:, None]
+        offset = torch.arange(int(length.max()))[:, None]
         inside = offset < length
         source = (flat + offset).clamp(max=count * steps - 1)
         by_sequence = inputs.transpose(0, 1).reshape(count * steps, -1)
         # Only what begins with the rollout, and not with a game, goes on from the given state.
-        goes_on = ((t == 0) & ~reset[0, n])[:, None]
-        hidden, cell = (part[:, n] * goes_on for part in state)
-        packed = pack_padded_sequence(by_sequence[source], length.cpu(), enforce_sorted=False)
-        packed_out, (last_hidden, last_cell) = self.lstm(packed, (hidden, cell))
-        padded, _ = pad_packed_sequence(packed_out)
+        goes_on = upload(((t == 0) & ~reset[0, n])[:, None], device)
+        number = upload(n, device)
+        padded, (last_hidden, last_cell) = self.run_packed(
+            by_sequence[upload(source, device)], length,
+            (state[0][:, number] * goes_on, state[1][:, number] * goes_on),
+        )  # fmt: skip
         out = padded.new_empty(count * steps, self.spec.units)
-        out = out.index_put((source[inside],), padded[inside])
-        final = (ends % steps == 0).nonzero()[:, 0]
+        place = upload(inside.flatten().nonzero()[:, 0], device)
+        out = out.index_put((upload(source[inside], device),), padded.flatten(0, 1)[place])
+        final = upload((ends % steps == 0).nonzero()[:, 0], device)
         after = last_hidden[:, final], last_cell[:, final]
         return out.view(count, steps, -1).transpose(0, 1), after
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from backbones.training.precision import compute_dtype
 
-ROWS_AT_A_TIME = 256
+ROWS_AT_A_TIME = 256  # on a CPU
+SCORES_AT_A_TIME = 2**27  # on a GPU, where what counts is to give it few and large orders
 
 
 class OutputCrossEntropy(torch.autograd.Function):
@@ -30,8 +31,9 @@ class OutputCrossEntropy(torch.autograd.Function):
         rows, matrix = rows.to(dtype), weight.to(dtype)
         losses = torch.empty(len(rows), device=rows.device)
         slopes = rows.new_empty(len(rows), len(matrix))
-        for start in range(0, len(rows), ROWS_AT_A_TIME):
-            part = slice(start, start + ROWS_AT_A_TIME)
+        count = max(1, SCORES_AT_A_TIME // len(matrix)) if rows.is_cuda else ROWS_AT_A_TIME
+        for start in range(0, len(rows), count):
+            part = slice(start, start + count)
             logits = (rows[part] @ matrix.T).float().add_(bias)
             wanted = target[part, None]
             log_sum = logits.logsumexp(1, keepdim=True)
@@ -67,6 +69,12 @@ def output_cross_entropy(
     Rows whose target is `ignore` cost nothing and have loss 0. `smoothing` is the share of the
     target that is spread over all words, as in torch's `label_smoothing`.
     """
+    if target.is_cuda:
+        # All rows are scored: to pick those that count is to wait for the GPU.
+        outside = target == ignore
+        target = target.masked_fill(outside, 0)
+        losses = OutputCrossEntropy.apply(rows, weight, bias, target, smoothing)
+        return losses.masked_fill(outside, 0)  # type: ignore[no-any-return]
     inside = (target != ignore).nonzero()[:, 0]
     losses = OutputCrossEntropy.apply(rows[inside], weight, bias, target[inside], smoothing)
     return torch.zeros(len(target), device=rows.device).index_copy(0, inside, losses)  # type: ignore[no-any-return]

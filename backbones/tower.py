@@ -44,7 +44,8 @@ class TowerBlock(nn.Module):
     ) -> Float[Tensor, "B C H W"]:
         inner = self.conv1(F.relu(maps))
         if self.pool is not None:
-            heard = self.pool(pool_board(F.relu(inner), mask)).to(inner.dtype)
+            pooled = pool_board(F.relu(inner), mask).to(self.pool.weight.dtype)
+            heard = self.pool(pooled).to(inner.dtype)
             inner = inner + heard[:, :, None, None]
         return maps + self.conv2(apply_mask(F.relu(inner), mask))
 

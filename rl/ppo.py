@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,22 +36,19 @@ from backbones.training.config import (
     require_positive,
 )
 from backbones.training.distributed import World, join, leave
-from backbones.training.errors import Stopped
-from backbones.training.graphs import Graphed, upload
-from backbones.training.optim import FlatGradients, adam, anneal, require_finite, set_rate
+from backbones.training.graphs import Graphed
+from backbones.training.memory import upload
+from backbones.training.optim import FlatGradients, anneal, require_finite, set_rate, with_rates
 from backbones.training.precision import Precision, choose_precision, use_graphs
 from backbones.training.run import Run, begun_before
-from backbones.training.session import Session
 from backbones.transfer import TrunkConfig
 from rl.advantage import explained_variance, gae, normalise, refuse_single
 from rl.atari import SEED_EVERY
 from rl.environments import EnvOptions, is_atari
-from rl.evaluate import finish
 from rl.network import ActorCritic, blank_obs, build_cnn
 from rl.pipeline import halves, shared_work
-from rl.report import Reel
 from rl.rollout import Rollout, minibatches
-from rl.training import Training, begin, go_on
+from rl.training import begin, go_on, run_to_end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +242,10 @@ class Learner:
         self.network.to(device)
         groups = transfer.parameter_groups(self.network, self.network.cnn, config.trunk.lr_backbone)
         # 1e-5, not Adam's 1e-8: what baselines and all published PPO scores on Atari used.
-        self.optimizer = adam(groups, config.learning_rate, device, eps=1e-5)
+        self.optimizer = torch.optim.Adam(
+            with_rates(groups, config.learning_rate, device), eps=1e-5, fused=True,
+            capturable=device.type == "cuda",
+        )  # fmt: skip
         self.gradients = FlatGradients(p for group in groups for p in group["params"])
         self.rollouts = 0
         self.precision = Precision("fp32", device.type, "not chosen yet")
@@ -397,7 +397,7 @@ def train(config: Config, preset: str = "default") -> Run:
         return resume(begun)
     training, run = begin("ppo", config, Learner, preset, world)
     with run.lock():
-        fit(training, run, None)
+        run_to_end(training, run, None)
     return run
 
 
@@ -410,39 +410,5 @@ def resume(run: Run, flags: ResumeConfig | None = None) -> Run:
             leave(world)
             return run
         training, run, info = again
-        fit(training, run, info)
+        run_to_end(training, run, info)
     return run
-
-
-def fit(training: Training, run: Run, resumed: dict[str, Any] | None) -> None:
-    """Learn rollout after rollout; save, evaluate, film. `Stopped` if ctrl-C stopped it."""
-    config, learner, world = training.config, training.learner, training.world
-    session = Session(
-        run, config.run, world, total=config.total_steps, unit="env steps", done=learner.env_steps,
-        resumed=resumed,
-    )  # fmt: skip
-    run.log(f"device {training.device}, {learner.precision}")
-    reel = Reel(session.board, config.video_every_s)
-    with ThreadPoolExecutor(1, "collector") as pool, session:
-        if not resumed and training.pipeline.can_be_saved:
-            session.save(training.checkpoint)
-        while learner.rollouts < config.num_rollouts and not session.stopped:
-            rollout, figures = training.advance(pool)
-            score = figures.get("rollout/score")
-            shown = {"score": f"{score:.1f}"} if score is not None else {}
-            session.record(learner.env_steps, figures, shown)
-            reel.add(rollout, learner.env_steps)
-            session.keep(training.checkpoint, training.pipeline.can_be_saved)
-        session.save_last(training.checkpoint)
-        reel.write(learner.env_steps)
-    training.envs.close()
-    leave(world)
-    if learner.rollouts < config.num_rollouts:
-        run.log(
-            f"stopped at {learner.env_steps:,} env steps; continue with `arcadia resume {run.name}`"
-        )
-        raise Stopped
-    if session.board:
-        run.log(f"trained {learner.env_steps:,} env steps in {session.trained_s / 60:.1f} min, "
-                f"{session.saving_s / session.trained_s:.1%} of it saving")  # fmt: skip
-        finish(run, session.board, config.eval_games, learner.env_steps)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from backbones.lstm import State
 from backbones.training.checkpoint import prefixed, under
-from backbones.training.graphs import Graphed, SideStream, Staging, upload
+from backbones.training.graphs import Graphed, SideStream, Staging
+from backbones.training.memory import upload
 from rl.contract import STACK, Environments, Game, ScoreKeeper, stack
 
 # Logits [N, A] and value [N], both fp32, and the memory after the step.

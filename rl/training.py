@@ -9,18 +9,26 @@ import torch
 from backbones.training.checkpoint import Checkpoint, prefixed, under
 from backbones.training.config import ResumeConfig, changed, from_dict
 from backbones.training.cores import spare_cores
-from backbones.training.distributed import World
-from backbones.training.errors import UserError
+from backbones.training.distributed import World, leave
+from backbones.training.errors import Stopped, UserError
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
 from backbones.training.precision import Precision, choose_device
 from backbones.training.run import Run, shared_run
-from backbones.training.session import Snapshot, finished, is_evaluated, lengthened, resume_point
+from backbones.training.session import (
+    Session,
+    Snapshot,
+    finished,
+    is_evaluated,
+    lengthened,
+    resume_point,
+)  # fmt: skip
 from backbones.transfer import full_name, load_weights, snapshot
 from rl.agent import start_from
 from rl.contract import mean_score
 from rl.environments import make_environments, settle_end_of_games, short_name
+from rl.evaluate import finish
 from rl.pipeline import Pipeline
-from rl.report import SCORE_OVER_GAMES
+from rl.report import SCORE_OVER_GAMES, Reel
 from rl.rollout import Rollout
 
 
@@ -138,3 +146,41 @@ def go_on(
     elif not training.restore(found):
         run.warn(f"{config.env} does not repeat its games: this resume is not exact")
     return training, run, found.info if found else {}
+
+
+def run_to_end(training: Training, run: Run, resumed: dict[str, Any] | None) -> None:
+    """Learn rollout after rollout; save, evaluate, make a video. `Stopped` if ctrl-C stopped it.
+
+    `resumed` is the info of the checkpoint where it goes on, empty where there was none yet; None
+    for a new run.
+    """
+    config, learner, world = training.config, training.learner, training.world
+    session = Session(
+        run, config.run, world, total=config.total_steps, unit="env steps", done=learner.env_steps,
+        resumed=resumed,
+    )  # fmt: skip
+    run.log(f"device {training.device}, {learner.precision}")
+    reel = Reel(session.board, config.video_every_s)
+    with ThreadPoolExecutor(1, "collector") as pool, session:
+        if not resumed and training.pipeline.can_be_saved:
+            session.save(training.checkpoint)
+        while learner.rollouts < config.num_rollouts and not session.stopped:
+            rollout, figures = training.advance(pool)
+            score = figures.get("rollout/score")
+            shown = {"score": f"{score:.1f}"} if score is not None else {}
+            session.record(learner.env_steps, figures, shown)
+            reel.add(rollout, learner.env_steps)
+            session.keep(training.checkpoint, training.pipeline.can_be_saved)
+        session.save_last(training.checkpoint)
+        reel.write(learner.env_steps)
+    training.envs.close()
+    leave(world)
+    if learner.rollouts < config.num_rollouts:
+        run.log(
+            f"stopped at {learner.env_steps:,} env steps; continue with `arcadia resume {run.name}`"
+        )
+        raise Stopped
+    if session.board:
+        run.log(f"trained {learner.env_steps:,} env steps in {session.trained_s / 60:.1f} min, "
+                f"{session.saving_s / session.trained_s:.1%} of it saving")  # fmt: skip
+        finish(run, session.board, config.eval_games, learner.env_steps)

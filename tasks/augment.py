@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float32, Int64, Shaped
 from torch import Tensor
 
+from backbones.training.memory import upload
 from tasks.data.samples import uniforms
 
 NUMBERS = 12  # random numbers a picture; the elastic grid takes more
@@ -58,13 +59,16 @@ def augment(
     picture: Shaped[Tensor, "B C H W"], index: Int64[Tensor, "B"], seed: int, epoch: int,
     config: AugmentConfig,
 ) -> Shaped[Tensor, "B C H W"]:  # fmt: skip
-    """Return the pictures augmented; what happens to one depends on (seed, epoch, index) alone."""
+    """Return the pictures augmented; what happens to one depends on (seed, epoch, index) alone.
+
+    `index` lies on the CPU, where the random numbers are made.
+    """
     count = NUMBERS + 2 * KNOTS * KNOTS * (config.elastic_px > 0)
-    noise = uniforms(seed, epoch, index, count).to(picture.device)
+    noise = upload(uniforms(seed, epoch, index, count), picture.device)
     if config.flip:
         # Alternating (Keller Jordan 2024, https://arxiv.org/abs/2404.00498): no picture is seen
         # the same way in two epochs on end.
-        first = uniforms(seed, 0, index, 1)[:, 0].to(picture.device) < 0.5
+        first = upload(uniforms(seed, 0, index, 1), picture.device)[:, 0] < 0.5
         picture = flip(picture, first if epoch % 2 == 0 else ~first)
     if config.crop_px:
         picture = crop(picture, config.crop_px, noise[:, 0:2])
@@ -118,7 +122,9 @@ def resample(
     if config.elastic_px:
         knots = noise[:, NUMBERS:].view(-1, 2, KNOTS, KNOTS) * 2 - 1
         bend = F.interpolate(knots, (height, width), mode="bicubic", align_corners=True)
-        sides = torch.tensor([width, height], device=picture.device)
+        # Made on the device: a list would be copied there, and waited for.
+        sides = torch.full((2,), width, device=picture.device)
+        sides[1:].fill_(height)
         grid = grid + bend.permute(0, 2, 3, 1) * config.elastic_px * 2 / sides
     return F.grid_sample(picture.float(), grid, align_corners=False)
 

@@ -214,13 +214,18 @@ class Classify(Task):
         return said
 
     def prepare(self, batch: Batch, epoch: int) -> Batch:
-        config, index = self.config, batch["index"]
-        picture = augment(batch["picture"], index, config.run.seed, epoch, config.augment)
-        if config.augment.mixup:
-            seeds = (config.run.seed, epoch, int(index[0]))
-            picture, own = mixed(picture, seeds, config.augment.mixup)
-            batch = {**batch, "own": torch.full((len(picture),), own, device=picture.device)}
+        config = self.config
+        picture = augment(batch["picture"], batch["index"], config.run.seed, epoch, config.augment)
         return {**batch, "picture": picture}
+
+    def blend(self, batch: Batch, epoch: int) -> Batch:
+        config = self.config
+        if not config.augment.mixup:
+            return batch
+        seeds = (config.run.seed, epoch, int(batch["index"][0]))
+        picture, own = mixed(batch["picture"], seeds, config.augment.mixup)
+        share = torch.full((len(picture),), own, device=picture.device)
+        return {**batch, "own": share, "picture": picture}
 
     def model(self) -> Classifier:
         config = self.config

@@ -10,19 +10,21 @@ import tyro
 from torch import nn
 
 from backbones.training.checkpoint import Checkpoint
-from backbones.training.config import from_dict
+from backbones.training.config import from_dict, require_not_negative
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
 from backbones.training.files import write_atomically
 from backbones.training.log import Board
+from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import load_weights
-from tasks.data.samples import Samples
+from tasks.data.samples import Samples, moved
 from tasks.metrics import Sums, add
 from tasks.task import Split, Task
 
 EVAL_BATCH = 256
+GPU_EVAL_BATCH = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,27 +39,37 @@ class Config:
     """Folder of another set of the same classes, or languages; default: the run's own."""
     beam: int = 0
     """Texts that a translator follows side by side; 0: as many as it was trained to."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda or cuda:N."""
+    threads: int = 0
+    """Threads of torch's arithmetic on a CPU; 0: as torch chooses."""
     json: bool = False
     """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        require_not_negative(self, "beam", "threads")
 
 
 @torch.no_grad()
 def evaluate(task: Task, model: nn.Module, samples: Samples, world: World = ALONE) -> Sums:
     """Return the sums of a model's scores on samples, in fp32; each process takes every W-th."""
     device = next(model.parameters()).device
+    batch_size = GPU_EVAL_BATCH if device.type == "cuda" else EVAL_BATCH
     model.eval()
     places = getattr(samples, "places", torch.zeros(len(samples)))
     # Like sizes together, for less padding.
     mine = places.argsort(stable=True)[world.rank :: world.size]
     parts = []
-    for index in mine.split(EVAL_BATCH):
-        batch = {name: column.to(device) for name, column in samples.batch(index).items()}
+    for index in mine.split(batch_size):
+        batch = moved(samples.batch(index), device)
         parts.append(task.score(task.predict(model, batch), batch))
     return add(parts, world)
 
 
-def load_model(run: Run, found: Checkpoint | None = None, **changes: Any) -> tuple[Task, nn.Module]:
-    """Return the task of a run, its config changed where asked, and its trained model.
+def load_model(
+    run: Run, found: Checkpoint | None = None, device: torch.device | None = None, **changes: Any
+) -> tuple[Task, nn.Module]:
+    """Return the task of a run, its config changed where asked, and its trained model on a device.
 
     `found` is the checkpoint to take, where somebody has read it already.
     """
@@ -67,7 +79,14 @@ def load_model(run: Run, found: Checkpoint | None = None, **changes: Any) -> tup
     task = job.task_type(config, found.info["about"])
     model = task.model()
     load_weights(model, found)
-    return task, model.eval()
+    return task, model.eval().to(device or torch.device("cpu"))
+
+
+def device_of(config: Any) -> torch.device:
+    """Return the device of a command's flags, and let torch use as many threads as they say."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return choose_device(config.device)
 
 
 def finish(
@@ -116,7 +135,7 @@ def main(config: Config) -> int:
         if "beam" not in run.config:
             raise UserError(f"--beam is for translators; {run.name} is a run of {run.job}")
         changes["beam"] = config.beam
-    task, model = load_model(run, **changes)
+    task, model = load_model(run, device=device_of(config), **changes)
     result = report(run.name, task, config.split, evaluate(task, model, task.data(config.split)))
     print(json.dumps(result) if config.json else "\n".join([run.name, *lines(result)]))
     return 0

@@ -28,11 +28,19 @@ from backbones.training.optim import (
     one_cycle,
     optimizer_tensors,
     require_finite,
+    set_rate,
+    with_rates,
 )  # fmt: skip
-from backbones.training.precision import Precision, choose_device, choose_precision
+from backbones.training.precision import (
+    Precision,
+    choose_device,
+    choose_precision,
+    seed_generators,
+)  # fmt: skip
 from backbones.training.run import Run
 from backbones.training.session import Session, Snapshot
-from tasks.data.samples import Batch, Feeder, InMemory, Samples
+from tasks.data.feeder import Feeder
+from tasks.data.samples import Batch, InMemory, Samples
 from tasks.evaluate import evaluate, finish
 from tasks.task import Task
 
@@ -105,7 +113,7 @@ class Fitting:
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.feeder = Feeder(
             self.samples, task.prepare, seed=config.run.seed, batch_size=config.fit.batch_size,
-            world=world, device=self.device,
+            world=world, device=self.device, blend=task.blend,
         )  # fmt: skip
         self.updates = 0
         self.total = config.fit.num_epochs * self.feeder.updates_an_epoch
@@ -138,13 +146,13 @@ class Fitting:
         fit, trunk = self.config.fit, getattr(self.config, "trunk", None)
         slow = trunk.lr_backbone if trunk is not None else 1.0
         groups = parameter_groups(self.model, slow, fit.weight_decay)
+        groups = with_rates(groups, fit.learning_rate, self.device)
         self.optimizer: torch.optim.Optimizer
         if fit.optimizer == "sgd":
-            self.optimizer = torch.optim.SGD(
-                groups, lr=fit.learning_rate, momentum=0.9, nesterov=True, fused=True
-            )
+            self.optimizer = torch.optim.SGD(groups, momentum=0.9, nesterov=True, fused=True)
         else:
-            self.optimizer = torch.optim.AdamW(groups, lr=fit.learning_rate, fused=True)
+            on_gpu = self.device.type == "cuda"
+            self.optimizer = torch.optim.AdamW(groups, fused=True, capturable=on_gpu)
         self.gradients = FlatGradients(p for group in groups for p in group["params"])
         self.average = Average(self.model, fit.ema)
 
@@ -161,11 +169,9 @@ class Fitting:
 
     def update(self, batch: Batch) -> Tensor:
         """Take one optimiser step; return this process's loss, and the gradient's norm."""
-        rate = self.config.fit.rate(self.updates, self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["scale"]
+        set_rate(self.optimizer, self.config.fit.rate(self.updates, self.total))
         # Dropout's numbers are a function of seed and update too.
-        torch.manual_seed(self.config.run.seed * 1_000_003 + self.updates)
+        seed_generators(self.config.run.seed * 1_000_003 + self.updates, self.device)
         self.gradients.zero()
         self.model.train()
         with self.precision.autocast():

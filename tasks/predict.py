@@ -11,11 +11,13 @@ import torch
 import tyro
 from torch import nn
 
+from backbones.training.config import require_not_negative
 from backbones.training.errors import UserError
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from tasks import lines
-from tasks.evaluate import load_model
+from tasks.data.samples import Batch, moved
+from tasks.evaluate import device_of, load_model
 from tasks.task import Task
 
 
@@ -34,6 +36,13 @@ class Config:
     """Write the answers to lines into this new file."""
     attention: bool = False
     """Draw where a model of texts looked for each piece of its answer."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda or cuda:N."""
+    threads: int = 0
+    """Threads of torch's arithmetic on a CPU; 0: as torch chooses."""
+
+    def __post_init__(self) -> None:
+        require_not_negative(self, "threads")
 
 
 @dataclass
@@ -62,9 +71,13 @@ class Predictor:
         alone = isinstance(inputs, str | bytes | Path) or not isinstance(inputs, Sequence)
         answers = []
         for given in [inputs] if alone else inputs:
-            batch = self.task.read_input(given)
-            answers += self.task.say(self.task.predict(self.model, batch))
+            answers += self.say(self.task.read_input(given))
         return answers
+
+    def say(self, batch: Batch) -> list[dict[str, Any]]:
+        """Return the answers to a batch of the CPU."""
+        device = next(self.model.parameters()).device
+        return self.task.say(self.task.predict(self.model, moved(batch, device)).cpu())
 
     def answer(self, lines: list[Any]) -> list[dict[str, Any]]:
         """Return the answers to lines."""
@@ -72,16 +85,15 @@ class Predictor:
         asked = [line for line, empty in zip(lines, blank, strict=True) if not empty]
         said: list[dict[str, Any]] = []
         if asked:
-            batch = self.task.read_input(asked)
-            said = self.task.say(self.task.predict(self.model, batch))
+            said = self.say(self.task.read_input(asked))
         answers = iter(said)
         return [{"text": ""} if empty else next(answers) for empty in blank]
 
 
-def load_predictor(run: Run) -> Predictor:
-    """Return the trained model of a run."""
+def load_predictor(run: Run, device: torch.device | None = None) -> Predictor:
+    """Return the trained model of a run, on the CPU unless another device is given."""
     found = newest_checkpoint(run)
-    return Predictor(*load_model(run, found), found.info, run)
+    return Predictor(*load_model(run, found, device), found.info, run)
 
 
 def sources(inputs: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -103,7 +115,7 @@ def sources(inputs: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 def main(config: Config) -> int:
     """The command `arcadia predict`: exit status 2 if any input could not be read."""
-    predictor, failed = load_predictor(find_run(config.run)), False
+    predictor, failed = load_predictor(find_run(config.run), device_of(config)), False
     if predictor.task.reads == "lines":
         return lines.main(config, predictor)
     if config.output or config.attention:

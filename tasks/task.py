@@ -65,7 +65,14 @@ class Task:
         """Fit what of an untrained model follows from the data alone."""
 
     def prepare(self, batch: Batch, epoch: int) -> Batch:
-        """Augment a training batch: a function of (seed, epoch, the samples' `index`)."""
+        """Augment training samples, each by itself: a function of (seed, epoch, its `index`).
+
+        On a GPU the samples of several batches come at once.
+        """
+        return batch
+
+    def blend(self, batch: Batch, epoch: int) -> Batch:
+        """Augment a training batch as a whole, after `prepare`: what samples do to each other."""
         return batch
 
     @property

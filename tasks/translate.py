@@ -25,11 +25,12 @@ from backbones.decoding import Decoded, State, beam_search
 from backbones.training.config import RunConfig, changed, require_fraction, require_positive
 from backbones.training.errors import UserError
 from backbones.training.log import Board
+from backbones.training.memory import upload
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import load_weights
 from tasks.data.find import found_folder
-from tasks.data.samples import Batch, Ragged, first_of
+from tasks.data.samples import Batch, Ragged, first_of, moved
 from tasks.data.text import Pairs, read_pairs
 from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN, Vocabulary, learn
 from tasks.fit import FitConfig
@@ -257,7 +258,7 @@ class Translate(Task):
             log_prob[:, [PAD, UNKNOWN, BEGIN]] = -torch.inf
             return log_prob, (*after, memory, inside)
 
-        longest = 2 * length + 10
+        longest = upload(2 * length + 10, source.device)
         return beam_search(
             step, (*state, memory, inside), begin=BEGIN, end=END, width=self.config.beam,
             longest=longest, alpha=self.config.alpha,
@@ -295,7 +296,7 @@ class Translate(Task):
     def show(self, board: Board, progress: int, model: Any, sums: Sums) -> None:
         batch = first_of(self.data("val"), SHOWN)
         device = next(model.parameters()).device
-        batch = {name: column.to(device) for name, column in batch.items()}
+        batch = moved(batch, device)
         with torch.no_grad():
             answers = self.predict(model, batch)
         texts = [self.decode(part) for part in (batch["source"], batch["target"], answers)]
@@ -313,7 +314,7 @@ class Translate(Task):
         """
         if model.attention is None:
             raise UserError("this model has no attention; train one with --attention")
-        batch = self.read_input(line)
+        batch = moved(self.read_input(line), next(model.parameters()).device)
         source, length = batch["source"], batch["source_length"]
         tokens = self.search(model, source, length)[0].tokens
         begin = torch.tensor([[BEGIN, *tokens]], device=source.device)

@@ -15,6 +15,7 @@ from backbones.attention import Attention
 from backbones.decoding import State
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
 from backbones.output import output_cross_entropy
+from backbones.training.memory import upload
 from tasks.data.vocabulary import PAD
 
 
@@ -41,11 +42,15 @@ class Translator(nn.Module):
     def read(
         self, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"]
     ) -> tuple[State, Float[Tensor, "S B D"], Bool[Tensor, "S B"]]:
-        """Return the writer's first state, what was read, and which places are inside."""
+        """Return the writer's first state, what was read, and which places are inside.
+
+        `length` is best given on the CPU: see `backbones/lstm.py`.
+        """
         place = torch.arange(source.shape[1], device=source.device)
-        inside = place < length[:, None]
+        there = upload(length, source.device)[:, None]
+        inside = place < there
         if self.attention is None:
-            source = source.gather(1, (length[:, None] - 1 - place).clamp(min=0)) * inside
+            source = source.gather(1, (there - 1 - place).clamp(min=0)) * inside
         embedded = self.dropout(self.embedding(source).transpose(0, 1))
         memory, state = self.encoder.read(embedded, length)
         if self.attention is not None:  # [2 L B D/2] to [L B D]: forward beside backward.

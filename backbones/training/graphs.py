@@ -25,13 +25,6 @@ WARM_UP = 3
 RECORDING = threading.Lock()
 
 
-def upload(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor of the host on a device; the host does not wait for the copy."""
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
-
-
 class Staging:
     """Copies arrays of one shape to a device by way of pinned memory, without waiting.
 

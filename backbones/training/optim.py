@@ -5,7 +5,7 @@ A schedule that depends on progress alone needs nothing else when a run is lengt
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -43,6 +43,8 @@ class Average:
         """`decay` 0 keeps no average: the model itself is scored."""
         self.decay, self.updates = decay, 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False) if decay else model
+        self.source: nn.Module | None = None
+        self.mine, self.new = list[Tensor](), list[Tensor]()
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
@@ -50,10 +52,17 @@ class Average:
         self.updates += 1
         if not self.decay:
             return
+        if self.source is not model:
+            self.source = model
+            self.mine, self.new = floating(self.model), floating(model)
         keep = min(self.decay, self.updates / (self.updates + 9))
-        pairs = zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
-        floating = [(mine, new) for mine, new in pairs if mine.is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in floating], [b for _, b in floating], 1 - keep)
+        torch._foreach_lerp_(self.mine, self.new, 1 - keep)
+
+
+def floating(model: nn.Module) -> list[Tensor]:
+    """Return the weights and statistics of a model themselves, those that are floating point."""
+    kept = model.state_dict(keep_vars=True).values()
+    return [tensor for tensor in kept if tensor.is_floating_point()]
 
 
 class FlatGradients:
@@ -84,23 +93,33 @@ class FlatGradients:
         return norm
 
 
-def adam(
-    groups: list[dict[str, Any]], rate: float, device: torch.device, *, eps: float = 1e-8
-) -> torch.optim.Adam:
-    """Return a fused Adam; on a GPU its rate is a tensor there, so that a graph can hold a step."""
-    on_gpu = device.type == "cuda"
-    if on_gpu:
-        groups = [{**group, "lr": torch.tensor(rate, device=device)} for group in groups]
-    return torch.optim.Adam(groups, lr=rate, eps=eps, fused=True, capturable=on_gpu)
+def with_rates(
+    groups: Sequence[Mapping[str, Any]], rate: float, device: torch.device
+) -> list[dict[str, Any]]:
+    """Return an optimiser's groups, each with a step size of its own for `set_rate`: `rate` times
+    the group's `scale`.
+
+    On a GPU they are tensors there: a captured update reads them anew each time.
+    """
+    rates = [rate * group["scale"] for group in groups]
+    if device.type != "cuda":
+        return [{**group, "lr": lr} for group, lr in zip(groups, rates, strict=True)]
+    return [
+        {**group, "lr": torch.tensor(lr, dtype=torch.float32, device=device)}
+        for group, lr in zip(groups, rates, strict=True)
+    ]
 
 
+@torch.no_grad()
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of every group: the rate times the group's own `scale`."""
+    """Set every group's step size to `rate` times its `scale`; one that is a tensor stays that
+    tensor."""
     for group in optimizer.param_groups:
+        value = rate * group["scale"]
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate * group["scale"])
+            group["lr"].fill_(value)
         else:
-            group["lr"] = rate * group["scale"]
+            group["lr"] = value
 
 
 def require_finite(figures: Float32[Tensor, "updates figures"], first_update: int) -> None:

@@ -1,6 +1,7 @@
 """Where a model computes and in which number format: the one place that decides.
 
-`auto` takes the GPU when there is one. On a GPU `auto` precision is bf16 autocast. On a CPU it is
+`auto` takes the GPU when there is one. On a GPU that has it `auto` precision is bf16 autocast.
+On a CPU it is
 fp32 unless the chip multiplies bf16 in hardware (AVX512-BF16 or AMX); then a short timing of the
 very model decides, since small networks do not always gain. Losses, softmax and densities stay in
 fp32.
@@ -24,8 +25,9 @@ PrecisionName = Literal["auto", "fp32", "bf16"]
 def choose_device(name: str, world: World = ALONE) -> torch.device:
     """Return the device for `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    Of several processes on one machine each gets a GPU of its own. UserError if the name is none of
-    these or this machine does not have it.
+    Of several processes on one machine each gets a GPU of its own, and what torch makes on "the"
+    GPU lies there. UserError if the name is none of these or this machine does not have it, or if
+    the GPU takes nobody in.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -37,11 +39,8 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
         raise UserError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:N") from None
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"device {name!r} is not supported; use auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(
-            f"device {name!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "
-            "devices; use --device cpu"
-        )
+    if device.type == "cuda":
+        open_gpu(device)
     return device
 
 
@@ -51,6 +50,47 @@ def use_graphs(wanted: bool, device: torch.device, world: World) -> bool:
     Shares of a minibatch differ in size, and a graph has one.
     """
     return wanted and device.type == "cuda" and world.size == 1
+
+
+def open_gpu(device: torch.device) -> None:
+    """Make a GPU the one that torch uses; UserError, with the reason, if that cannot be."""
+    count = torch.cuda.device_count()
+    if (device.index or 0) >= count:
+        if torch.version.cuda is None:
+            why = "this torch was built without CUDA"
+        elif not count:
+            why = "torch finds no NVIDIA driver or no card (`nvidia-smi` should list one)"
+        else:
+            why = f"there are {count} here, cuda:0 to cuda:{count - 1}"
+        raise UserError(f"device '{device}' was asked for, but {why}; use --device cpu")
+    try:
+        torch.cuda.set_device(device)
+        torch.zeros(1, device=device)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"device '{device}' cannot be used ({reason}); another process may hold it "
+            "(nvidia-smi lists them): wait, or use --device cpu"
+        ) from None
+
+
+def use_device(device: torch.device) -> None:
+    """Make a device that was chosen that of this thread too: each thread begins with the first."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Seed the random numbers of the CPU and of one device.
+
+    `torch.manual_seed` seeds every GPU and more, which before every update is slow.
+    """
+    if device.type != "cuda":
+        torch.manual_seed(seed)
+        return
+    torch.default_generator.manual_seed(seed)
+    index = torch.cuda.current_device() if device.index is None else device.index
+    torch.cuda.default_generators[index].manual_seed(seed)
 
 
 def compute_dtype(parameter_dtype: torch.dtype, device_type: str) -> torch.dtype:
@@ -111,7 +151,10 @@ def precision_here(
     if name != "auto":
         return Precision(name, device.type, "as asked")
     if device.type == "cuda":
-        return Precision("bf16", "cuda", "the default on a GPU")
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Precision("bf16", "cuda", "the default on a GPU")
+        card = torch.cuda.get_device_name(device)
+        return Precision("fp32", "cuda", f"{card} does not multiply bf16 in hardware")
     if not cpu_has_bf16():
         return Precision("fp32", "cpu", "this CPU does not multiply bf16 in hardware")
     seconds = {

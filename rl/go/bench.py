@@ -1,8 +1,9 @@
-"""The command `arcadia bench go`: what one core does, and beside it OpenSpiel's search.
+"""The command `arcadia bench go`: what one core does, and beside it OpenSpiel's search; what a
+network judges, on a GPU if there is one.
 
-All of ours run in one thread. Their bots and our search play one random playout a simulation, from
-the same position, in turn. OpenSpiel (`pip install open_spiel`) may be missing; the rows that need
-it are left out then, and a line says so.
+All of ours but the network run in one thread. Their bots and our search play one random playout a
+simulation, from the same position, in turn. OpenSpiel (`pip install open_spiel`) may be missing;
+the rows that need it are left out then, and a line says so.
 """
 
 import json
@@ -15,12 +16,15 @@ from typing import Any, no_type_check
 import numpy as np
 from numba import njit
 
-from backbones.training.config import require_positive
+from backbones.training.config import require_not_negative, require_positive
+from backbones.training.precision import choose_device
 from backbones.training.progress import say
 from rl.go import board, forest, playout
 from rl.go.board import POINTS
+from rl.go.evaluator import evaluations_per_s
 from rl.go.features import PLANES, see
 from rl.go.mcts import Search
+from rl.go.network import build_network
 from rl.go.player import PlayoutPlayer
 from rl.go.position import Position, check_size
 
@@ -37,11 +41,18 @@ class Config:
     """Seconds of one measurement."""
     rounds: int = 3
     """Measurements of each, in turn; the median counts."""
+    network: str = "b6c96"
+    """Network whose evaluations are counted."""
+    batch: int = 0
+    """Positions that it is asked about at once; 0: 2,048 on a GPU, 64 on a CPU."""
+    device: str = "auto"
+    """Where the network computes: auto (a GPU if there is one), cpu, cuda or cuda:N."""
     json: bool = False
     """Print a list of JSON objects instead of lines."""
 
     def __post_init__(self) -> None:
         require_positive(self, "seconds", "rounds")
+        require_not_negative(self, "batch")
         check_size(self.size)
 
 
@@ -138,6 +149,16 @@ def our_tree(config: Config) -> float:
     return rate(work, config.seconds)
 
 
+def our_evaluations(config: Config) -> float:
+    """Return positions per second that the network judges."""
+    on_gpu = choose_device(config.device).type == "cuda"
+    network = build_network(config.network, config.size, config.size)
+    return evaluations_per_s(
+        network, batch=config.batch or (2_048 if on_gpu else 64), device=config.device,
+        seconds=config.seconds,
+    )  # fmt: skip
+
+
 def spiel_bots(size: int) -> dict[str, Callable[[], float]]:
     """Return what measures OpenSpiel's searches, from C++ and from Python; empty without it."""
     try:
@@ -175,6 +196,7 @@ def main(config: Config) -> int:
         "leaf positions": lambda: our_leaves(config),
         "simulations without a network": lambda: our_searches(config),
         "simulations by playouts": lambda: our_tree(config),
+        f"evaluations of {config.network}": lambda: our_evaluations(config),
     }
     peers = spiel_bots(config.size)
     found: dict[str, list[float]] = {name: [] for name in [*ours, *peers]}

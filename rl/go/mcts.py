@@ -17,23 +17,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, UInt8
-from torch import nn
+from jaxtyping import Float, Int, UInt8
 
 from backbones.training.cores import available_threads
 from rl.go import board, forest
-from rl.go.features import PLANES, see, straight_moves, turned
+from rl.go.evaluator import Evaluator, network_evaluator
+from rl.go.features import PLANES, see
 from rl.go.network import GoNetwork
 from rl.go.player import LONGEST_LINE, Candidate, Thoughts, ahead, follows
 from rl.go.position import Position
 
 C_VISIT, C_SCALE = 50.0, 1.0  # of sigma, as in the paper for board games
-
-Evaluator = Callable[
-    [UInt8[np.ndarray, "B F M M"]],
-    tuple[Float32[np.ndarray, "B A"], Float32[np.ndarray, "B"]],
-]
-"""Planes in, logits of the moves and values out, of who is to play."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,23 +220,6 @@ def halving(considered: int, simulations: int) -> list[int]:
             visits += 1
         left = max(2, left // 2)
     return plan[:simulations]
-
-
-def network_evaluator(network: nn.Module, seed: int = 0) -> Evaluator:
-    """Return an evaluator that asks a GoNetwork, each time turned one of eight ways by chance."""
-    rng, device = np.random.default_rng(seed), next(network.parameters()).device
-
-    @torch.inference_mode()
-    def evaluate(
-        planes: UInt8[np.ndarray, "B F M M"],
-    ) -> tuple[Float32[np.ndarray, "B A"], Float32[np.ndarray, "B"]]:
-        way, size = int(rng.integers(8)), planes.shape[-1]
-        seen = torch.from_numpy(np.ascontiguousarray(turned(planes, way))).to(device)
-        judged = network(seen)
-        policy = judged.policy.cpu().numpy()[:, straight_moves(size, way)]
-        return policy.astype(np.float32), judged.value.float().cpu().numpy()
-
-    return evaluate
 
 
 class NetworkPlayer:

@@ -45,6 +45,8 @@ class Config:
     """Think in the other's time."""
     memory_mb: float = 256.0
     """Memory of the search tree."""
+    device: str = "auto"
+    """Where a network computes: auto (a GPU if there is one), cpu, cuda or cuda:N."""
     seed: int = 0
     """Of the playouts; -1: another each time."""
     name: str = "Arcadia"
@@ -73,28 +75,33 @@ def check_player(name: str) -> None:
         )
 
 
-def build_player(name: str, *, seed: int = 0, memory_mb: float = 256.0) -> Player:
-    """Return a player by its name, or of a network's file; UserError if that cannot be read."""
+def build_player(
+    name: str, *, seed: int = 0, memory_mb: float = 256.0, device: str = "auto"
+) -> Player:
+    """Return a player by its name, or of a network's file, which computes on a device; UserError if
+    that cannot be read."""
     check_player(name)
     if name == "random":
         return RandomPlayer(seed)
     if name not in PLAYERS:
         # Only who plays with a network waits for torch.
+        from backbones.training.precision import choose_device
         from rl.go.mcts import NetworkPlayer
         from rl.go.network import load_network
 
-        return NetworkPlayer(load_network(Path(name)), seed=seed, memory_mb=memory_mb)
+        network = load_network(Path(name)).to(choose_device(device))
+        return NetworkPlayer(network, seed=seed, memory_mb=memory_mb)
     return PlayoutPlayer(seed=seed, memory_mb=memory_mb, knowing=name == "playouts")
 
 
 def ready_engine(
     name: str, position: Position, limits: Limits, *, seed: int = 0, memory_mb: float = 256.0,
-    resign_below: float = 0.05,
+    resign_below: float = 0.05, device: str = "auto",
 ) -> Engine:  # fmt: skip
     """Return an engine with the player of a name at a position, compiled and ready."""
     if name == "random":
         limits = Limits(visits=1)  # it would wait for its time to be over
-    player = build_player(name, seed=seed, memory_mb=memory_mb)
+    player = build_player(name, seed=seed, memory_mb=memory_mb, device=device)
     engine = Engine(player, limits, position, resign_below=resign_below)
     engine.warm_up()
     engine.new_game(position)
@@ -108,6 +115,7 @@ def build_engine(config: Config) -> Engine:
         config.run, Position(config.size, config.komi, named_rules(config.rules)),
         Limits(visits=config.visits, seconds=config.seconds),
         seed=seed, memory_mb=config.memory_mb, resign_below=config.resign_below,
+        device=config.device,
     )  # fmt: skip
 
 

@@ -1,18 +1,15 @@
-"""What a task learns from: samples by number, and the batches of a run, made off its thread.
+"""What a task learns from: samples by number.
 
 Letters: B samples of a batch, K numbers a sample.
 
-The order of samples is a function of (seed, epoch), what augments a sample one of (seed, epoch,
-sample). So a run goes on anywhere without a saved generator, and any number of processes see the
-same samples.
+What augments a sample is a function of (seed, epoch, sample); `tasks/data/feeder.py` makes the
+batches of a run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,8 +17,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from backbones.training.distributed import World
-from backbones.training.errors import UserError
+from backbones.training.memory import upload
 
 Batch = dict[str, Tensor]
 # A set of up to this many bytes moves to the GPU as a whole.
@@ -56,7 +52,9 @@ class InMemory:
 
     def batch(self, index: Int64[Tensor, "B"]) -> Batch:
         """Return samples by number."""
-        return {name: column[index.to(column.device)] for name, column in self.columns.items()}
+        devices = {column.device for column in self.columns.values()}
+        there = {device: upload(index, device) for device in devices}
+        return {name: column[there[column.device]] for name, column in self.columns.items()}
 
     def near(self, device: torch.device) -> "InMemory":
         """Return the set on a device, if it is small enough to stay there."""
@@ -194,86 +192,13 @@ def uniforms(
     return torch.from_numpy((state >> np.uint64(40)).astype(np.float32) / np.float32(2**24))
 
 
-class Feeder:
-    """The batches of a run, in order; while one is learnt from, a thread makes the next.
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch on a device, without waiting for the device.
 
-    Use as a context manager. An epoch is as many whole batches as fit; what is left over differs
-    from epoch to epoch. Samples that have `sizes` and `places` are batched by them: neighbours by
-    place together, every batch of like size in all, and an epoch is all of them.
+    The samples' numbers and the lengths of rows stay on the CPU: random numbers are made, and
+    sequences packed, from there.
     """
-
-    def __init__(
-        self, samples: Samples, prepare: Callable[[Batch, int], Batch], *, seed: int,
-        batch_size: int, world: World, device: torch.device,
-    ) -> None:  # fmt: skip
-        """`prepare(batch, epoch)` augments; the batch has the samples' numbers as `index`."""
-        self.samples, self.prepare, self.seed = samples, prepare, seed
-        sizes = getattr(samples, "sizes", None)
-        self.sizes: np.ndarray | None = None if sizes is None else sizes.numpy()
-        self.places: np.ndarray | None = None if sizes is None else samples.places.numpy()  # type: ignore[attr-defined]
-        self.batch_size = min(batch_size, self.total)
-        if self.sizes is not None and self.sizes.max() * world.size > self.batch_size:
-            raise UserError(
-                f"a sample counts {self.sizes.max()} and {world.size} of them do not fit into a "
-                f"batch of {self.batch_size}; use a larger batch_size"
-            )
-        self.world, self.device = world, device
-        self.pool = ThreadPoolExecutor(1, "feeder")
-        self.upcoming: dict[int, Future[Batch]] = {}
-        self.epoch, self.batches = -1, list[Tensor]()
-
-    def __enter__(self) -> "Feeder":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.pool.shutdown(cancel_futures=True)
-
-    @property
-    def unit(self) -> str:
-        """What sizes count."""
-        return "samples" if self.sizes is None else "tokens"
-
-    @property
-    def total(self) -> int:
-        """The size of an epoch: the number of samples, where they have no sizes."""
-        return len(self.samples) if self.sizes is None else int(self.sizes.sum())
-
-    @property
-    def updates_an_epoch(self) -> int:
-        """Batches in an epoch."""
-        return self.total // self.batch_size
-
-    def indices(self, update: int) -> Int64[Tensor, "B"]:
-        """Return the numbers of this process's share of an update's samples."""
-        epoch, place = divmod(update, self.updates_an_epoch)
-        if self.epoch != epoch:
-            self.epoch, self.batches = epoch, self.plan(epoch)
-        return self.batches[place][self.world.rank :: self.world.size]
-
-    def plan(self, epoch: int) -> list[Tensor]:
-        """Return the numbers of the samples in each batch of an epoch."""
-        random, count = np.random.default_rng([self.seed, epoch]), self.updates_an_epoch
-        order = random.permutation(len(self.samples))
-        if self.sizes is None or self.places is None:
-            return list(torch.from_numpy(order[: count * self.batch_size]).split(self.batch_size))
-        order = order[np.argsort(self.places[order], kind="stable")]
-        # No sample is larger than a batch, so none of the batches stays empty.
-        batch = (np.cumsum(self.sizes[order]) - 1) * count // self.total
-        parts = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
-        return [torch.from_numpy(parts[place]) for place in random.permutation(count)]
-
-    def make(self, update: int) -> Batch:
-        """Return an update's batch, augmented, on the device."""
-        index = self.indices(update)
-        batch = {**self.samples.batch(index), "index": index}
-        batch = {name: column.to(self.device) for name, column in batch.items()}
-        return self.prepare(batch, update // self.updates_an_epoch)
-
-    def batch(self, update: int) -> Batch:
-        """Return an update's batch, made ahead if the updates come in order."""
-        waiting = self.upcoming.pop(update, None) or self.pool.submit(self.make, update)
-        self.upcoming = {update + 1: self.pool.submit(self.make, update + 1)}
-        return waiting.result()
+    return {
+        name: column if name == "index" or name.endswith("_length") else upload(column, device)
+        for name, column in batch.items()
+    }

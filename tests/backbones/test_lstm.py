@@ -4,8 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.testing import assert_close
 
+from backbones import lstm as lstm_module
+from backbones.attention import Attention
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
 from backbones.training.errors import UserError
 
@@ -134,3 +137,64 @@ def test_dropout_of_a_sequence_drops_the_same_numbers_at_every_step_and_keeps_th
     assert out.unique().tolist() == pytest.approx([0, 4 / 3])
     assert abs(out.mean() - 1) < 0.02
     assert torch.equal(dropout.eval()(inputs), inputs)
+
+
+@pytest.fixture
+def like_a_gpu(monkeypatch):
+    """The CPU's LSTM treats autocast as a GPU's does."""
+    monkeypatch.setattr(lstm_module, "FP32_DEVICES", ("cpu",))
+
+
+def test_where_autocast_would_be_fp16_the_lstm_computes_in_fp32(like_a_gpu):
+    lstm, inputs = make(), torch.randn(6, 3, 5)
+    state, reset = tuple(torch.randn(2, 1, 3, 7)), torch.rand(6, 3) < 0.3
+    length = torch.tensor([6, 2, 4])
+    calls = (
+        lambda x: lstm(x, state)[0], lambda x: lstm(x, state, reset)[0],
+        lambda x: lstm.read(x, length)[0], lambda x: lstm.read(x, torch.full((3,), 6))[0],
+    )  # fmt: skip
+    for call in calls:
+        expected = call(inputs)
+        with torch.autocast("cpu", torch.bfloat16):
+            # As they come out of a layer that autocast rounds.
+            rounded, whole = call(inputs.bfloat16()), call(inputs)
+        assert rounded.dtype == whole.dtype == torch.float32
+        assert torch.equal(whole, expected)
+        assert_close(rounded, call(inputs.bfloat16().float()), atol=0, rtol=0)
+
+
+def test_attention_joins_what_an_lstm_of_another_format_asks():
+    attention, inside = Attention(4, 6), torch.ones(5, 2, dtype=torch.bool)
+    query, memory = torch.randn(3, 2, 4), torch.randn(5, 2, 6)
+    expected, _ = attention(query, memory, inside)
+    for ours, theirs in ((torch.float32,) * 2, (torch.float16, torch.bfloat16)):
+        with torch.autocast("cpu", torch.bfloat16):
+            out, weights = attention(query.to(ours), memory.to(theirs), inside)
+        assert weights.dtype == torch.float32
+        assert_close(out.float(), expected, atol=0.05, rtol=0.05)
+
+
+def test_one_step_asks_nothing_of_its_resets():
+    class Silent(torch.Tensor):
+        """A tensor that a GPU would have to be waited for to read."""
+
+        def __bool__(self):
+            raise AssertionError("the reset was read")
+
+        any = cpu = tolist = item = __bool__
+
+    lstm, state = make(), tuple(torch.randn(2, 1, 2, 7))
+    reset = torch.tensor([[True, False]])
+    expected, _ = lstm(torch.ones(1, 2, 5), state, reset)
+    out, _ = lstm(torch.ones(1, 2, 5), state, reset.as_subclass(Silent))
+    assert_close(out.as_subclass(torch.Tensor), expected)
+
+
+def test_packing_gives_what_torch_gives_of_unsorted_sequences():
+    lstm, inputs = make(layers=2), torch.randn(6, 4, 5)
+    length = torch.tensor([3, 6, 1, 3])
+    packed = nn.utils.rnn.pack_padded_sequence(inputs, length, enforce_sorted=False)
+    theirs, their_state = lstm.lstm(packed)
+    out, state = lstm.read(inputs, length)
+    assert torch.equal(out, nn.utils.rnn.pad_packed_sequence(theirs, total_length=6)[0])
+    assert all(torch.equal(a, b) for a, b in zip(state, their_state, strict=True))

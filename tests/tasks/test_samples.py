@@ -6,14 +6,19 @@ import torch
 
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
-from tasks.data.samples import Feeder, Generated, InMemory, Ragged, uniforms
+from tasks.data.feeder import Feeder
+from tasks.data.samples import Generated, InMemory, Ragged, moved, uniforms
 
 CPU = torch.device("cpu")
 
 
-def feeder(count=10, batch_size=4, world=ALONE, seed=1, prepare=lambda batch, epoch: batch):
+def feeder(
+    count=10, batch_size=4, world=ALONE, seed=1, prepare=lambda batch, epoch: batch, **more
+):  # fmt: skip
     samples = InMemory({"value": torch.arange(count) * 10})
-    return Feeder(samples, prepare, seed=seed, batch_size=batch_size, world=world, device=CPU)
+    return Feeder(
+        samples, prepare, seed=seed, batch_size=batch_size, world=world, device=CPU, **more
+    )  # fmt: skip
 
 
 def test_chance_belongs_to_the_sample():
@@ -50,6 +55,39 @@ def test_a_batch_is_the_same_ahead_or_out_of_order():
     with feeder() as feed:
         assert feed.batch(4)["value"].tolist() == ahead[4]
         assert feed.batch(1)["value"].tolist() == ahead[1]
+
+
+@pytest.mark.parametrize("world", [ALONE, World(1, 3)])
+def test_batches_made_at_once_are_those_made_one_by_one(world):
+    """As on a GPU, in order, from the middle of an epoch, and back."""
+    calls = []
+
+    def prepare(batch, epoch):
+        calls.append(len(batch["index"]))
+        return {**batch, "chance": uniforms(1, epoch, batch["index"], 2)}
+
+    def blend(batch, epoch):
+        return {**batch, "mirror": batch["value"].flip(0) + epoch}
+
+    def batches(order, at_once):
+        with feeder(25, 4, world, prepare=prepare, blend=blend, at_once=at_once) as feed:
+            return [feed.batch(update) for update in order]
+
+    order = [*range(4, 14), 2]
+    alone = batches(order, 1)
+    calls.clear()
+    together = batches(order, 4)
+    assert max(calls) > 4 // world.size  # several batches in one call
+    for ours, theirs in zip(together, alone, strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_numbers_and_lengths_stay_on_the_cpu_when_a_batch_moves():
+    column = torch.zeros(2)
+    batch = {"index": column, "text_length": column, "text": column}
+    kinds = {name: c.device.type for name, c in moved(batch, torch.device("meta")).items()}
+    assert kinds == {"index": "cpu", "text_length": "cpu", "text": "meta"}
 
 
 def test_processes_share_a_batch_without_padding():

@@ -7,8 +7,9 @@ from torch.testing import assert_close
 
 from rl.go import forest, mcts
 from rl.go.board import BLACK, WHITE
+from rl.go.evaluator import network_evaluator
 from rl.go.features import PLANES, turned
-from rl.go.mcts import NetworkPlayer, Search, SearchConfig, network_evaluator
+from rl.go.mcts import NetworkPlayer, Search, SearchConfig
 from rl.go.network import PRESETS, GoNetwork, NetworkSpec, build_network, load_network, save_network
 from rl.go.position import Position, read_vertex, vertex
 

@@ -1,0 +1,155 @@
+"""The batches of a run, made ahead of it off its thread.
+
+Letters: B samples of a batch.
+
+The order of samples is a function of (seed, epoch). So a run goes on anywhere without a saved
+generator, and any number of processes see the same samples.
+
+On a GPU many batches are made at once: to order each by itself keeps a CPU as busy as the training
+does, and the two hinder each other. On a CPU, where the work itself counts, each is made alone.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from backbones.training.distributed import World
+from backbones.training.errors import UserError
+from backbones.training.precision import use_device
+from tasks.data.samples import Batch, Samples, moved
+
+# Batches of this many bytes together are made at once on a GPU, and no more than so many.
+AT_ONCE_BYTES, MOST_AT_ONCE = 2**24, 64
+Prepare = Callable[[Batch, int], Batch]
+
+
+def as_it_is(batch: Batch, epoch: int) -> Batch:
+    """Return a batch unchanged."""
+    return batch
+
+
+class Feeder:
+    """The batches of a run, in order; while one is learnt from, a thread makes the next.
+
+    Use as a context manager. An epoch is as many whole batches as fit; what is left over differs
+    from epoch to epoch. Samples that have `sizes` and `places` are batched by them: neighbours by
+    place together, every batch of like size in all, and an epoch is all of them.
+    """
+
+    def __init__(
+        self, samples: Samples, prepare: Prepare, *, seed: int, batch_size: int, world: World,
+        device: torch.device, blend: Prepare = as_it_is, at_once: int = 0,
+    ) -> None:  # fmt: skip
+        """`prepare(batch, epoch)` augments samples each by itself, `blend(batch, epoch)` then a
+        batch as a whole; both find the samples' numbers as `index`. So many batches are made
+        `at_once`; 0: as suits the device.
+        """
+        self.samples, self.prepare, self.blend, self.seed = samples, prepare, blend, seed
+        sizes = getattr(samples, "sizes", None)
+        self.sizes: np.ndarray | None = None if sizes is None else sizes.numpy()
+        self.places: np.ndarray | None = None if sizes is None else samples.places.numpy()  # type: ignore[attr-defined]
+        self.batch_size = min(batch_size, self.total)
+        if self.sizes is not None and self.sizes.max() * world.size > self.batch_size:
+            raise UserError(
+                f"a sample counts {self.sizes.max()} and {world.size} of them do not fit into a "
+                f"batch of {self.batch_size}; use a larger batch_size"
+            )
+        self.world, self.device = world, device
+        self.pool = ThreadPoolExecutor(1, "feeder", use_device, (device,))
+        self.at_once = at_once or self.fitting_at_once()
+        self.made, self.batches_made = range(0), list[Batch]()
+        self.upcoming: dict[range, Future[list[Batch]]] = {}
+        self.epoch, self.batches = -1, list[Tensor]()
+
+    def __enter__(self) -> "Feeder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.pool.shutdown(cancel_futures=True)
+
+    @property
+    def unit(self) -> str:
+        """What sizes count."""
+        return "samples" if self.sizes is None else "tokens"
+
+    @property
+    def total(self) -> int:
+        """The size of an epoch: the number of samples, where they have no sizes."""
+        return len(self.samples) if self.sizes is None else int(self.sizes.sum())
+
+    @property
+    def updates_an_epoch(self) -> int:
+        """Batches in an epoch."""
+        return self.total // self.batch_size
+
+    def indices(self, update: int) -> Int64[Tensor, "B"]:
+        """Return the numbers of this process's share of an update's samples."""
+        epoch, place = divmod(update, self.updates_an_epoch)
+        if self.epoch != epoch:
+            self.epoch, self.batches = epoch, self.plan(epoch)
+        return self.batches[place][self.world.rank :: self.world.size]
+
+    def plan(self, epoch: int) -> list[Tensor]:
+        """Return the numbers of the samples in each batch of an epoch."""
+        random, count = np.random.default_rng([self.seed, epoch]), self.updates_an_epoch
+        order = random.permutation(len(self.samples))
+        if self.sizes is None or self.places is None:
+            return list(torch.from_numpy(order[: count * self.batch_size]).split(self.batch_size))
+        order = order[np.argsort(self.places[order], kind="stable")]
+        # No sample is larger than a batch, so none of the batches stays empty.
+        batch = (np.cumsum(self.sizes[order]) - 1) * count // self.total
+        parts = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
+        return [torch.from_numpy(parts[place]) for place in random.permutation(count)]
+
+    def fitting_at_once(self) -> int:
+        """Return how many batches should be made together on this device."""
+        # Rows of several lengths would be padded to the longest of all batches.
+        if self.device.type == "cpu" or self.sizes is not None:
+            return 1
+        one = self.samples.batch(torch.zeros(1, dtype=torch.int64))
+        size = sum(column.nbytes for column in one.values()) * self.batch_size
+        return min(MOST_AT_ONCE, max(1, AT_ONCE_BYTES // size))
+
+    def together(self, update: int) -> range:
+        """Return the updates of an epoch whose batches are made with that of this one."""
+        epoch, place = divmod(update, self.updates_an_epoch)
+        first = place - place % self.at_once
+        last = min(first + self.at_once, self.updates_an_epoch)
+        return range(epoch * self.updates_an_epoch + first, epoch * self.updates_an_epoch + last)
+
+    def make_all(self, updates: range) -> list[Batch]:
+        """Return the batches of some updates of one epoch, augmented, on the device."""
+        epoch, indices = updates[0] // self.updates_an_epoch, [self.indices(n) for n in updates]
+        index = torch.cat(indices) if len(indices) > 1 else indices[0]
+        batch = moved({**self.samples.batch(index), "index": index}, self.device)
+        batch = self.prepare(batch, epoch)
+        if len(indices) == 1:
+            return [self.blend(batch, epoch)]
+        sizes = [len(each) for each in indices]
+        split = {name: column.split(sizes) for name, column in batch.items()}
+        return [
+            self.blend({name: parts[n] for name, parts in split.items()}, epoch)
+            for n in range(len(sizes))
+        ]
+
+    def make(self, update: int) -> Batch:
+        """Return an update's batch, augmented, on the device."""
+        return self.make_all(range(update, update + 1))[0]
+
+    def batch(self, update: int) -> Batch:
+        """Return an update's batch, made ahead if the updates come in order."""
+        if update not in self.made:
+            wanted = self.together(update)
+            waiting = self.upcoming.pop(wanted, None) or self.pool.submit(self.make_all, wanted)
+            following = self.together(wanted.stop)
+            self.upcoming = {following: self.pool.submit(self.make_all, following)}
+            self.made, self.batches_made = wanted, waiting.result()
+        return self.batches_made[update - self.made.start]

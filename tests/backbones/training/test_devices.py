@@ -1,0 +1,118 @@
+"""GPUs that are missing, busy, old or full; rates as tensors. All of it runs without a GPU."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+import arcadia
+from backbones.training.errors import UserError
+from backbones.training.optim import (
+    load_optimizer_tensors,
+    optimizer_tensors,
+    set_rate,
+    with_rates,
+)  # fmt: skip
+from backbones.training.precision import choose_device, choose_precision
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_the_reason(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    with pytest.raises(UserError, match=r"there are 2 here, cuda:0 to cuda:1; use --device cpu"):
+        choose_device("cuda:2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(UserError, match="no NVIDIA driver or no card"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.version, "cuda", None)
+    with pytest.raises(UserError, match="built without CUDA"):
+        choose_device("cuda")
+
+
+def test_a_gpu_that_another_process_holds_is_one_line(monkeypatch):
+    def busy(device):
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable\nmore")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", busy)
+    with pytest.raises(UserError, match=r"busy or unavailable\); another process") as trouble:
+        choose_device("cuda")
+    assert "\n" not in str(trouble.value)
+
+
+@pytest.mark.parametrize(("has", "name"), [(True, "bf16"), (False, "fp32")])
+def test_a_gpu_computes_in_bf16_only_if_it_can(monkeypatch, has, name):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: has)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    chosen = choose_precision(
+        "auto", torch.device("cuda"), lambda: torch.zeros(1), nn.Linear(1, 1)
+    )  # fmt: skip
+    assert chosen.name == name and ("Tesla T4" in chosen.reason) != has
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.19 "
+            "GiB of which 1.25 GiB is free. Process 7 has 60.00 GiB memory in use.",
+            ("20.00 GiB more were needed", "1.25 GiB of 79.19 GiB are free", "--batch-size"),
+        ),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", ("memory is full;", "nvidia-smi")),
+        ("CUDA error: out of memory\nCUDA kernel errors might be", ("memory is full;",)),
+    ],
+)
+def test_a_full_gpu_ends_a_command_in_one_line(monkeypatch, capsys, message, words):
+    def full(args):
+        raise torch.OutOfMemoryError(message)
+
+    monkeypatch.setitem(arcadia.OWN, "train", full)
+    assert arcadia.main(["train", "classify"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and all(word in said for word in words)
+
+
+def test_other_faults_of_a_command_stay_what_they_are(monkeypatch):
+    def wrong(args):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setitem(arcadia.OWN, "train", wrong)
+    with pytest.raises(RuntimeError, match="shapes"):
+        arcadia.main(["train"])
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_a_rate_that_is_a_tensor_steps_as_one_that_is_a_number(kind):
+    """As on a GPU; the state goes from one to the other, as when a run changes its device."""
+    more = {"momentum": 0.9} if kind is torch.optim.SGD else {}
+
+    def built(with_tensors, start):
+        ps = [nn.Parameter(p.clone()) for p in start]
+        groups = with_rates(
+            [{"params": [p], "scale": s} for p, s in zip(ps, (1.0, 0.5), strict=True)], 0.1,
+            torch.device("cpu"),
+        )  # fmt: skip
+        if with_tensors:
+            groups = [{**group, "lr": torch.tensor(group["lr"])} for group in groups]
+        return ps, kind(groups, fused=True, **more)
+
+    def steps(ps, optimizer, rates):
+        for rate in rates:
+            set_rate(optimizer, rate)
+            for p in ps:
+                p.grad = torch.cos(p.detach())
+            optimizer.step()
+
+    start = [torch.ones(3), torch.ones(2)]
+    numbers, plain = built(False, start)
+    steps(numbers, plain, (0.1, 0.05, 0.2))
+    first, tensors = built(True, start)
+    kept = [group["lr"] for group in tensors.param_groups]
+    steps(first, tensors, (0.1, 0.05))
+    assert kept == [group["lr"] for group in tensors.param_groups]  # still those tensors
+    assert [float(rate) for rate in kept] == pytest.approx([0.05, 0.025])
+    second, moved = built(False, first)
+    load_optimizer_tensors(moved, optimizer_tensors(tensors))
+    assert [type(group["lr"]) for group in moved.param_groups] == [float, float]
+    steps(second, moved, (0.2,))
+    assert_close(second, numbers)
