@@ -15,7 +15,6 @@ return but not the game; a game cut off by the clock is bootstrapped from its la
 """
 
 import math
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -178,12 +177,9 @@ CATCH = Config(
     env="Arcadia/Catch-v0", total_steps=60_000, anneal_from=0.7, hidden=64, eval_games=100,
     trunk=TrunkConfig(width=0.25, pool=2),
 )  # fmt: skip
-# Emulators bound it: many games keep 14 of 16 cores busy, 8 each so that none waits for a ninth;
-# at this speed a seeding every 4,096 env steps would cost a third.
-GPU = replace(
-    FAST, total_steps=2_400_000, num_envs=112, num_steps=32, minibatch_size=256, seed_every=65_536,
-    run=RunConfig(graphs=True),
-)  # fmt: skip
+# Emulators bound it: 8 games for each of 14 threads. At this speed seeding more often would cost.
+GPU = replace(FAST, total_steps=2_400_000, num_envs=112, num_steps=32, minibatch_size=256,
+              seed_every=65_536, run=RunConfig(graphs=True))  # fmt: skip
 PRESETS = {
     "default": FAST, "fast": FAST, "reference": REFERENCE, "smoke": SMOKE, "catch": CATCH,
     "gpu": GPU,
@@ -241,17 +237,16 @@ class Learner:
         transfer.freeze(self.network.cnn, config.trunk.freeze)
         self.network.to(device)
         groups = transfer.parameter_groups(self.network, self.network.cnn, config.trunk.lr_backbone)
+        groups = with_rates(groups, config.learning_rate, device)
+        on_gpu = device.type == "cuda"
         # 1e-5, not Adam's 1e-8: what baselines and all published PPO scores on Atari used.
-        self.optimizer = torch.optim.Adam(
-            with_rates(groups, config.learning_rate, device), eps=1e-5, fused=True,
-            capturable=device.type == "cuda",
-        )  # fmt: skip
+        self.optimizer = torch.optim.Adam(groups, eps=1e-5, fused=True, capturable=on_gpu)
         self.gradients = FlatGradients(p for group in groups for p in group["params"])
         self.rollouts = 0
         self.precision = Precision("fp32", device.type, "not chosen yet")
         self.entropy_coef = torch.zeros((), device=device)
-        # What the updates of a rollout read, by position, and the positions of one update: always
-        # the same tensors, so that an update can be a CUDA graph.
+        # What updates read of a rollout, by position, and the positions of one update: always the
+        # same tensors, so that an update can be a CUDA graph.
         self.data: dict[str, Tensor] = {}
         self.index = torch.zeros(config.minibatch_size, dtype=torch.int64, device=device)
         recorded = use_graphs(config.run.graphs, device, world) and config.memory == "none"
@@ -276,9 +271,9 @@ class Learner:
         The pool's thread helps whenever it is idle, which changes no bit of the result.
         """
         config = self.config
-        learning_rate = config.rate(self.rollouts)
-        set_rate(self.optimizer, learning_rate)
-        self.entropy_coef.fill_(config.entropy_weight(self.rollouts))
+        rate, entropy_coef = config.rate(self.rollouts), config.entropy_weight(self.rollouts)
+        set_rate(self.optimizer, rate)
+        self.entropy_coef.fill_(entropy_coef)
         advantage = self.take(rollout)
         table = []
         for parts in self.epochs():
@@ -286,15 +281,18 @@ class Learner:
                 values = normalise([advantage[index] for index in parts], self.world)
                 self.data["advantage"][torch.cat(parts)] = torch.cat(values)
             for index in parts:
-                figures, norm = self.update_on(index, rollout, pool)
+                if self.update_graph is None:
+                    figures, norm = self.update(index, rollout, pool)
+                else:
+                    self.index.copy_(index)
+                    figures, norm = self.update_graph()
                 table.append(torch.cat([figures, norm[None]]))
-        means = self.means(torch.stack(table))
-        means["train/learning_rate"] = learning_rate
-        means["train/entropy_coef"] = config.entropy_weight(self.rollouts)
+        returns = self.data["returns"].view_as(rollout.value)
+        means = self.means(torch.stack(table)) | {
+            "train/learning_rate": rate, "train/entropy_coef": entropy_coef,
+            "train/explained_variance": explained_variance(rollout.value, returns, self.world),
+        }  # fmt: skip
         self.rollouts += 1
-        means["train/explained_variance"] = explained_variance(
-            rollout.value, self.data["returns"].view_as(rollout.value), self.world
-        )
         return means
 
     def take(self, rollout: Rollout) -> Float32[Tensor, "TN"]:
@@ -318,8 +316,8 @@ class Learner:
             self.data[name].copy_(values)
         return raw
 
-    def epochs(self) -> Iterator[list[Int64[Tensor, "_"]]]:
-        """Yield the minibatches of every epoch, as positions; they go to the device at once."""
+    def epochs(self) -> list[list[Int64[Tensor, "_"]]]:
+        """Return the minibatches of every epoch, as positions; they go to the device at once."""
         config = self.config
         epochs = [
             minibatches(
@@ -330,18 +328,8 @@ class Learner:
             for epoch in range(config.num_epochs)
         ]  # fmt: skip
         parts = [part for epoch in epochs for part in epoch]
-        on_device = upload(torch.cat(parts), self.device).split([len(part) for part in parts])
-        for epoch in range(config.num_epochs):
-            yield list(on_device[epoch * len(epochs[0]) :][: len(epochs[0])])
-
-    def update_on(
-        self, index: Int64[Tensor, "B"], rollout: Rollout, pool: ThreadPoolExecutor | None
-    ) -> tuple[Float[Tensor, "figures"], Float[Tensor, ""]]:
-        """Update on some positions, by the graph where there is one."""
-        if self.update_graph is None:
-            return self.update(index, rollout, pool)
-        self.index.copy_(index)
-        return self.update_graph()
+        there = iter(upload(torch.cat(parts), self.device).split([len(part) for part in parts]))
+        return [[next(there) for _ in epoch] for epoch in epochs]
 
     def update(
         self, index: Int64[Tensor, "B"], rollout: Rollout | None = None,
@@ -354,9 +342,8 @@ class Learner:
         self.gradients.zero()
         rows = 1 if self.network.lstm is None else self.config.num_steps
         tasks = [partial(self.backward, part, rollout) for part in halves(index, rows)]
-        figures = torch.zeros(len(FIGURES), device=self.device)
-        for of_half in shared_work(tasks, pool):
-            figures += of_half
+        none = torch.zeros(len(FIGURES), device=self.device)
+        figures = sum(shared_work(tasks, pool), start=none)
         self.world.sum_(self.gradients.flat)
         norm = self.gradients.clip(self.config.max_grad_norm)
         self.optimizer.step()
@@ -369,9 +356,9 @@ class Learner:
         config = self.config
         with self.precision.autocast():
             logits, value = self.network.judge(self.data["prepared"], index, rollout)
-        names = ("action", "old_log_prob", "advantage", "returns")
+        of_loss = ("action", "old_log_prob", "advantage", "returns")
         loss, figures = ppo_loss(
-            logits, value, **{name: self.data[name][index] for name in names}, clip=config.clip,
+            logits, value, **{name: self.data[name][index] for name in of_loss}, clip=config.clip,
             value_coef=config.value_coef, entropy_coef=self.entropy_coef, of=config.minibatch_size,
         )  # fmt: skip
         loss.backward()
@@ -382,8 +369,7 @@ class Learner:
 
         UserError names the first update at which one is not finite.
         """
-        figures = self.world.sum_(table[:, :-1].contiguous())
-        table = torch.cat([figures, table[:, -1:]], dim=1).cpu()
+        table = torch.cat([self.world.sum_(table[:, :-1].clone()), table[:, -1:]], dim=1).cpu()
         require_finite(table, self.rollouts * len(table) + 1)
         names = [f"train/{name}" for name in (*FIGURES, "grad_norm")]
         return dict(zip(names, table.mean(0).tolist(), strict=True))
