@@ -5,6 +5,7 @@ for agents, `tasks` for what learns from examples. Mistakes come out as one line
 with exit status 2.
 """
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -218,6 +219,9 @@ def package_of_run(args: Sequence[str]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit status: 0 done, 2 a mistake, 130 interrupted."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name or text that the terminal's encoding lacks is shown with ?, and ends nothing.
+        sys.stdout.reconfigure(errors="replace")
     if not args or args[0] in ("-h", "--help", "help"):
         print(usage())
         return 0

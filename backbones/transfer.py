@@ -22,9 +22,13 @@ from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import require_not_negative, require_positive
 from backbones.training.errors import UserError
+from backbones.training.files import check_plain
 from backbones.training.run import commit, find_run
 from backbones.training.session import Snapshot
 from backbones.trunk import Trunk, TrunkName, TrunkSpec
+
+# RecursionError: JSON that is nested too deeply.
+UNREADABLE = (OSError, SafetensorError, json.JSONDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,8 @@ class TrunkConfig:
         require_positive(self, "width", "pool")
         require_not_negative(self, "lr_backbone")
         timm.refuse_pickle(self.init)
+        if self.init.endswith(".safetensors") and Path(self.init).exists():
+            check_plain(Path(self.init))  # before anything waits for it
         self.spec(in_channels=1)  # UserError for a norm that the trunk does not have.
 
     def spec(self, in_channels: int) -> TrunkSpec:
@@ -88,8 +94,8 @@ def read_backbone(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return (card, tensors) of a backbone's file; UserError if it is none."""
     try:
         card, tensors = read_file(path)
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is not a backbone with a card ({error!r})") from None
+    except UNREADABLE as error:
+        raise UserError(f"{path} is not a backbone with a card ({why(error)})") from None
     if card is None:
         raise UserError(f"{path} is not a backbone with a card (its header has none)")
     return card, tensors
@@ -97,10 +103,21 @@ def read_backbone(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def read_file(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
     """Return (card, tensors) of any .safetensors file; None for the card of a foreign one."""
+    check_plain(path)
     with safe_open(path, "pt") as file:
         text = (file.metadata() or {}).get("card")
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-    return None if text is None else json.loads(text), tensors
+    card = None if text is None else json.loads(text)
+    if not isinstance(card, dict | None):
+        raise UserError(f"{path} has a card that is no table; export the backbone again")
+    return card, tensors
+
+
+def why(error: Exception) -> str:
+    """Return why a file of weights could not be read, in our words."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "no safetensors" if isinstance(error, SafetensorError) else "its card is damaged"
 
 
 def load_backbone(path: Path) -> tuple[Trunk, dict[str, Any]]:
@@ -147,8 +164,8 @@ def init_trunk(trunk: Trunk, source: str) -> list[str]:
     path, said = find_backbone(source)
     try:
         card, tensors = read_file(path)
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is not a backbone, nor a file of weights ({error!r})") from None
+    except UNREADABLE as error:
+        raise UserError(f"{path} is not a backbone, nor a file of weights ({why(error)})") from None
     if card is None:
         tensors, origin = timm.translated(trunk, tensors, path)
     else:

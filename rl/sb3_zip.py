@@ -24,6 +24,7 @@ from backbones.cnn import build_trunk
 from backbones.lstm import LSTM, LSTMSpec
 from backbones.training.config import from_dict
 from backbones.training.errors import UserError
+from backbones.training.files import check_member, most_unpacked, open_plain
 from backbones.training.run import Run
 from backbones.trunk import TrunkSpec
 from rl.agent import Agent
@@ -95,14 +96,15 @@ def game_of(path: Path, card: dict[str, Any], env: str) -> tuple[str, EnvOptions
 
 def read_zip(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
     """Return the tensors, SB3's data, and our card if there is one, else an empty one."""
-    with zipfile.ZipFile(path) as archive:
-        policy = read_member(archive, "policy.pth")
-        data = json.loads(read_member(archive, "data"))
-        card = json.loads(read_member(archive, CARD)) if CARD in archive.namelist() else {}
+    with open_plain(path) as file, zipfile.ZipFile(file) as archive:
+        policy = read_member(archive, "policy.pth", path)
+        data = json.loads(read_member(archive, "data", path))
+        card = json.loads(read_member(archive, CARD, path)) if CARD in archive.namelist() else {}
     # torch unpacks this one, which is a .zip as well.
     with zipfile.ZipFile(io.BytesIO(policy)) as inner:
-        if sum(member.file_size for member in inner.infolist()) > LARGEST_BYTES:
-            raise UserError(f"policy.pth would unpack to more than {LARGEST_BYTES >> 20} MiB")
+        most = min(LARGEST_BYTES, most_unpacked(len(policy)))
+        if sum(member.file_size for member in inner.infolist()) > most:
+            raise UserError(f"policy.pth would unpack to more than {most >> 20} MiB")
     tensors = torch.load(io.BytesIO(policy), map_location="cpu", weights_only=True)
     if not all(isinstance(part, dict) for part in (tensors, data, card)):
         raise TypeError("its parts are no tables")
@@ -111,12 +113,14 @@ def read_zip(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, A
     return tensors, data, card
 
 
-def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+def read_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     """Return one file of an archive; UserError if it is missing or absurdly large."""
     if name not in archive.namelist():
-        raise UserError(f"{archive.filename} has no {name}: it is no model of SB3")
-    if archive.getinfo(name).file_size > LARGEST_BYTES:
-        raise UserError(f"{name} would unpack to more than {LARGEST_BYTES >> 20} MiB")
+        raise UserError(f"{path} has no {name}: it is no model of SB3")
+    check_member(archive, name, path)
+    most = min(LARGEST_BYTES, most_unpacked(path.stat().st_size))
+    if archive.getinfo(name).file_size > most:
+        raise UserError(f"{name} would unpack to more than {most >> 20} MiB")
     return archive.read(name)
 
 

@@ -28,7 +28,7 @@ from backbones.trunk import Trunk
 from tasks.augment import AugmentConfig, augment, mixed
 from tasks.data.find import folder_of, found_folder, read_set, splits_of
 from tasks.data.folders import read_picture
-from tasks.data.pictures import Pictures
+from tasks.data.pictures import Pictures, shown_names
 from tasks.data.samples import Batch, Generated, InMemory, Samples, first_of
 from tasks.fit import FitConfig
 from tasks.job import Job
@@ -127,7 +127,7 @@ class Classify(Task):
         self.offline = config.set in WORLDS and not config.data
         self.many = self.offline and config.set == "scenes"  # several labels a picture
         self.about = about or self.look()
-        self.classes = tuple(self.about["classes"])
+        self.classes = shown_names(self.about["classes"])
         self.channels, self.side_px = self.about["channels"], self.about["side_px"]
 
     def look(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ line stays empty; one that cannot be answered becomes an empty line and a messag
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from backbones.training.errors import UserError
-from tasks.data.text import decoded_line, raw_lines, read_bytes
+from backbones.training.files import open_input
+from backbones.training.progress import plain, say
+from tasks.data.text import DAMAGE, decoded_line, stream_lines, unpacked
 from tasks.task import Task
 
 if TYPE_CHECKING:
@@ -30,8 +32,7 @@ def main(config: "Config", predictor: "Predictor") -> int:
     if config.attention and (config.json or config.output):
         raise UserError("--attention draws for people; leave --json and --output away")
     for given in config.inputs:
-        if given != "-" and (not Path(given).exists() or Path(given).is_dir()):
-            raise UserError(f"{given} is not a file; give texts, or none for standard input")
+        check_input(given)
     if not config.output:
         return answer(config, predictor, sys.stdout)
     try:
@@ -45,7 +46,7 @@ def main(config: "Config", predictor: "Predictor") -> int:
 
 def answer(config: "Config", predictor: "Predictor", out: Any) -> int:
     """Write the answers of all lines in order."""
-    at_once = 1 if sys.stdin.isatty() and not config.inputs else AT_ONCE
+    at_once = 1 if not config.inputs and on_terminal() else AT_ONCE
     lines, failed = numbered(config.inputs), False
     while chunk := list(islice(lines, at_once)):
         read = [understood(predictor.task, where, line) for where, line in chunk]
@@ -71,8 +72,7 @@ def understood(task: Task, where: str, line: bytes) -> tuple[str, bool]:
         doubts, good = str(error).removeprefix(f"{where}: "), False
     if doubts:
         # What a text brings along must not steer the terminal.
-        said = "".join(c if c.isprintable() else "?" for c in doubts)
-        print(f"arcadia: {where}: {said}", file=sys.stderr)
+        say(f"arcadia: {where}: {plain(doubts)}", sys.stderr)
     return text, good
 
 
@@ -80,19 +80,49 @@ def numbered(inputs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Yield (where it stands, line) of files, or of standard input."""
     for given in inputs or ["-"]:
         name = "standard input" if given == "-" else given
-        lines = standard_input() if given == "-" else raw_lines(read_bytes(Path(given)))
+        lines = typed_lines() if given == "-" and on_terminal() else read(given, name)
         for number, line in enumerate(lines, 1):
             yield f"{name}, line {number}", line
 
 
-def standard_input() -> Iterable[bytes]:
-    """Return the lines that come in: typed ones as they are typed, others all at once."""
-    if not sys.stdin.isatty():
-        return raw_lines(sys.stdin.buffer.read())
+def check_input(given: str) -> None:
+    """UserError unless lines can be read from what was given."""
+    try:
+        with open_input(given):
+            return
+    except UserError as error:
+        raise UserError(f"{error}, or nothing for standard input") from None
+    except OSError as error:
+        raise UserError(
+            f"{given} is not a file that can be read ({error.strerror}); give texts, or none for "
+            "standard input"
+        ) from None
+
+
+def on_terminal() -> bool:
+    """Say whether standard input is typed on a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def read(given: str, name: str) -> Iterator[bytes]:
+    """Yield the lines of a file or stream as they come, so that it may be longer than memory."""
+    try:
+        with open_input(given) as file:
+            if given == "-":
+                yield from stream_lines(file, name)
+                return
+            with unpacked(file) as lines:
+                yield from stream_lines(lines, name)
+    except DAMAGE as error:
+        raise UserError(f"{name} cannot be read ({error})") from None
+
+
+def typed_lines() -> Iterator[bytes]:
+    """Yield the lines that are typed."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (makes `input` an editor with a history)
     print("One line each; ctrl-D ends.", file=sys.stderr)
-    return iter(typed, None)  # type: ignore[arg-type]
+    yield from iter(typed, None)  # type: ignore[misc]
 
 
 def typed() -> bytes | None:

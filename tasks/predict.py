@@ -13,9 +13,12 @@ from torch import nn
 
 from backbones.training.config import require_not_negative
 from backbones.training.errors import UserError
+from backbones.training.files import read_at_most, standard_input
+from backbones.training.progress import plain, say
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from tasks import lines
+from tasks.data.decode import LARGEST_BYTES
 from tasks.data.samples import Batch, moved
 from tasks.evaluate import device_of, load_model
 from tasks.task import Task
@@ -101,7 +104,7 @@ def sources(inputs: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for given in inputs:
         path = Path(given)
         if given == "-":
-            yield "standard input", sys.stdin.buffer.read()
+            yield "standard input", read_at_most(standard_input(), LARGEST_BYTES + 1)
         elif path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.is_file())
             if not inside:
@@ -126,9 +129,9 @@ def main(config: Config) -> int:
         try:
             answer = predictor.predict(source)[0]
         except UserError as error:
-            print(f"arcadia: {name}: {error}", file=sys.stderr)
+            say(f"arcadia: {name}: {error}", sys.stderr)
             failed = True
             continue
         text = json.dumps({"input": name, **answer}) if config.json else f"{name}: {answer['text']}"
-        print(text, flush=True)
+        print(plain(text), flush=True)
     return 2 if failed else 0

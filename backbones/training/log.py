@@ -25,7 +25,10 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from torch.utils.tensorboard import summary
 
-from backbones.training.files import Appender, write_atomically
+from backbones.training.files import Appender, read_bounded, write_atomically
+from backbones.training.progress import plain
+
+LARGEST_METRICS = 2**30  # three million lines
 
 
 class Board:
@@ -36,7 +39,7 @@ class Board:
         self.folder = folder
         metrics = folder / "metrics.jsonl"
         if resumed_at is not None and metrics.exists():
-            lines = metrics.read_text(errors="replace").splitlines(keepends=True)
+            lines = read_text(metrics).splitlines(keepends=True)
             kept = [line for line in lines if is_before(line, resumed_at)]
             if kept != lines:
                 write_atomically(metrics, "".join(kept))
@@ -100,11 +103,15 @@ class Board:
 
     def text(self, step: int, tag: str, markdown: str) -> None:
         """Write a text."""
-        self.event(step=step, summary=summary.text(tag, markdown))
+        lines = "\n".join(map(plain, markdown.split("\n")))
+        self.event(step=step, summary=summary.text(tag, lines))
 
     def hparams(self, config: Mapping[str, Any], scores: Mapping[str, float]) -> None:
         """Write the flat config beside the final scores, for TensorBoard's table of runs."""
-        simple = {k: v for k, v in config.items() if isinstance(v, bool | int | float | str)}
+        simple = {
+            k: plain(v) if isinstance(v, str) else v
+            for k, v in config.items() if isinstance(v, bool | int | float | str)
+        }  # fmt: skip
         for part in summary.hparams(simple, dict(scores)):
             self.event(summary=part)
 
@@ -127,10 +134,15 @@ def is_before(line: str, step: int) -> bool:
         return False  # The half line that a killed process left.
 
 
+def read_text(metrics: Path) -> str:
+    """Return a metrics.jsonl; UserError if it is no plain file, or larger than any run makes it."""
+    return read_bounded(metrics, LARGEST_METRICS).decode(errors="replace")
+
+
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl; a half-written last one is left out."""
     path = folder / "metrics.jsonl"
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    lines = read_text(path).splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if is_before(line, 2**62)]
 
 

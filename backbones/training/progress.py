@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 import time
+import unicodedata
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,23 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 LINE_EVERY_S = 15.0
 RATE_OVER_S = 30.0
+# Unicode's categories of what is not shown but does something: control, formatting (text from right
+# to left), surrogates, ends of lines and paragraphs.
+NOT_SHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+JOINERS = "\u200c\u200d"  # letters of Persian words and parts of pictures are joined by them
+
+
+def plain(text: str) -> str:
+    """Return a text of any origin, such as a file's name, as it can be shown on one line.
+
+    A ? stands for what would steer a terminal or cannot be written: control and formatting
+    characters, and bytes of file names that are no UTF-8, which Python keeps as surrogates.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        "?" if unicodedata.category(c) in NOT_SHOWN and c not in JOINERS else c for c in text
+    )
 
 
 def say(line: str, stream: Any = None) -> None:
@@ -20,10 +38,11 @@ def say(line: str, stream: Any = None) -> None:
 
     A run does not end because nobody can be told: where the reader of a pipe or the terminal has
     left, or the disk behind a redirected output is full, it goes on in silence.
+    What the line holds of names and texts of any origin is shown as `plain` does.
     """
     stream = stream or sys.stdout
     try:
-        print(line, file=stream, flush=True)
+        print("\n".join(map(plain, line.split("\n"))), file=stream, flush=True)
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.EIO):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

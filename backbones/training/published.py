@@ -20,9 +20,10 @@ from torch import Tensor
 from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.errors import UserError
-from backbones.training.files import make_folder, sync, write_atomically
+from backbones.training.files import make_folder, read_bounded, sync, write_atomically
 from backbones.training.run import Run
 
+LARGEST_CONFIG = 2**24
 # What belongs to the training, or is written anew.
 LEFT_OUT = ("sha256", "sha256_of_this", "format", "progress", "scores", "games")
 
@@ -128,10 +129,12 @@ def why_to_keep(folder: Path) -> str:
     if not any(folder.iterdir()):
         return ""
     try:
-        about = json.loads((folder / "config.json").read_text())
+        about = json.loads(read_bounded(folder / "config.json", LARGEST_CONFIG))
     except FileNotFoundError:
         return "has files in it and is no exported run"
-    except ValueError as error:
+    except UserError as error:
+        return f"may be anything: {error}"
+    except (ValueError, RecursionError) as error:
         return f"has a config.json that is broken ({error}), so that it may be anything"
     if not isinstance(about, dict) or "from" not in about:
         return "is a run that was trained there, not exported"

@@ -29,7 +29,7 @@ from backbones.training.cores import available_threads
 from backbones.training.distributed import World, launch, restarts
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import Appender, write_atomically
-from backbones.training.progress import say
+from backbones.training.progress import plain, say
 
 FORMAT = 1
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -139,7 +139,8 @@ class Run:
     def write_log(self, text: str) -> None:
         """Write a line to log.txt alone."""
         if not self.silent:
-            self.log_file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode())
+            line = "\n".join(map(plain, text.split("\n")))
+            self.log_file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())
 
     def reconfigured(self, config: Any) -> "Run":
         """Return the run with another config from here on; config.json keeps what was changed."""

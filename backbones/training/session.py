@@ -21,12 +21,14 @@ from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint, Chunks, Parts, prefixed
 from backbones.training.config import RunConfig
 from backbones.training.distributed import World, launch
+from backbones.training.files import read_bounded
 from backbones.training.log import Board
 from backbones.training.progress import ProgressReport
 from backbones.training.run import Run, commit, hardware, versions
 
 # Between two attempts to write the last checkpoint of a run.
 RETRY_S = 10.0
+LARGEST_RESULT = 2**24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +217,7 @@ def is_evaluated(run: Run, world: World, progress: int) -> bool:
 def evaluated_at(run: Run) -> int | None:
     """Return the progress of the agent that eval.json scores; None without one."""
     try:
-        result = json.loads((run.folder / "eval.json").read_text())
+        result = json.loads(read_bounded(run.folder / "eval.json", LARGEST_RESULT))
         return int(result["progress"] if "progress" in result else result["env_steps"])
     except (OSError, KeyError, TypeError, ValueError):
         return None

@@ -9,8 +9,9 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -25,7 +26,7 @@ from rl.go import sgf
 from rl.go.board import BLACK, WHITE
 from rl.go.clock import TimeSettings
 from rl.go.engine import Limits
-from rl.go.gtp_client import GtpEngine
+from rl.go.gtp_client import EngineFailed, GtpEngine
 from rl.go.position import (
     Position,
     check_komi,
@@ -187,14 +188,29 @@ def play_game(config: Config, number: int) -> Game:
             sides.append(build_side(name, config, config.seed + 2 * number + i))
             sides[-1].begin(position)
         first_is_black = number % 2 == 0
-        by_colour = dict(zip((BLACK, WHITE), sides if first_is_black else sides[::-1], strict=True))
-        said, longest_s = referee(config, position, by_colour)
+        colours = (BLACK, WHITE) if first_is_black else (WHITE, BLACK)
+        by_colour = dict(zip(colours, sides, strict=True))
+        with blamed(position, dict(zip(colours, names, strict=True))):
+            said, longest_s = referee(config, position, by_colour)
     finally:
         for side in sides:
             side.close()
     black = {"B": 1.0, "W": 0.0}.get(said[0], 0.5)
     return Game(number, first_is_black, position, said,
                 black if first_is_black else 1 - black, longest_s)  # fmt: skip
+
+
+@contextmanager
+def blamed(position: Position, names: dict[int, str]) -> Iterator[None]:
+    """Name the side that answers with a move that is illegal, or with none."""
+    try:
+        yield
+    except EngineFailed:  # which names the program
+        raise
+    except UserError as error:
+        # The move was not played, so who chose it is still to play.
+        who = f"{names[position.to_play]} as {colour_name(position.to_play)}"
+        raise UserError(f"{who} answered with a move that cannot be played: {error}") from None
 
 
 def referee(config: Config, position: Position, sides: dict[int, Side]) -> tuple[str, float]:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from backbones.cnn import build_trunk
 from backbones.tower import pool_board
 from backbones.training.errors import UserError
+from backbones.training.files import check_plain
 from backbones.trunk import TrunkSpec
 from rl.go.board import LARGEST, SMALLEST
 from rl.go.features import PLANES
@@ -132,13 +133,37 @@ def save_network(network: GoNetwork, path: Path, about: dict[str, Any] | None = 
 def load_network(path: Path) -> GoNetwork:
     """Read what `save_network` wrote; UserError if it is no such file."""
     try:
+        check_plain(path)
         with safe_open(path, "pt") as file:
             card = (file.metadata() or {}).get("arcadia_go", "")
             weights = {name: file.get_tensor(name) for name in file.keys()}
-        network = GoNetwork(NetworkSpec(**json.loads(card)["spec"]))
-        network.load_state_dict(weights)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: {error}") from None
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise UserError(f"{path} is not a Go network of Arcadia: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
+    except SafetensorError:
+        raise UserError(f"{path} is no file of weights (.safetensors), or is damaged") from None
+    if not card:
+        raise UserError(f"{path} is not a Go network of Arcadia: it has no spec of one")
+    try:
+        network = built(NetworkSpec(**json.loads(card)["spec"]), weights)
+    except UserError as error:
+        raise UserError(f"{path} is not a Go network that can be read: {error}") from None
+    except (ValueError, KeyError, TypeError, RuntimeError):
+        raise UserError(f"{path} is not a Go network of Arcadia: its spec is damaged") from None
     return network.eval()
+
+
+def built(spec: NetworkSpec, weights: dict[str, Tensor]) -> GoNetwork:
+    """Return a network with weights; UserError if they are not those of its spec."""
+    # Deeper than it has tensors it cannot be, and on this device tensors take no memory.
+    if spec.blocks > len(weights):
+        raise UserError(f"its spec has {spec.blocks} blocks, more than it has tensors")
+    with torch.device("meta"):
+        wanted = {name: tensor.shape for name, tensor in GoNetwork(spec).state_dict().items()}
+    for name in sorted(wanted.keys() | weights.keys()):
+        here, there = wanted.get(name), weights[name].shape if name in weights else None
+        if here != there:
+            words = ["is missing" if each is None else f"is {list(each)}" for each in (there, here)]
+            raise UserError(f"{name} {words[0]} in the file and {words[1]} in its spec")
+    network = GoNetwork(spec)
+    network.load_state_dict(weights)
+    return network

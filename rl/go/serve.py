@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -12,12 +13,14 @@ import tyro
 
 from backbones.training.config import require_positive
 from backbones.training.errors import UserError
+from backbones.training.files import check_plain, standard_input
 from rl.go.engine import Engine, Limits
 from rl.go.gtp import Session
 from rl.go.player import Player, PlayoutPlayer, RandomPlayer
 from rl.go.position import Position, check_komi, check_size, named_rules
 
 PLAYERS = ("playouts", "uct", "random")
+LONGEST_LINE = 2**16  # characters of a command
 MOST_MEMORY_MB = 65_536.0  # nodes are numbered with 32 bits
 
 
@@ -73,6 +76,8 @@ def check_player(name: str) -> None:
         raise UserError(
             f"{name!r} plays no Go; choose one of {', '.join(PLAYERS)}, or a network's .safetensors"
         )
+    if name not in PLAYERS and Path(name).exists():
+        check_plain(Path(name))
 
 
 def build_player(
@@ -128,6 +133,7 @@ def load_commands() -> None:
 def main(config: Config) -> int:
     """The command `arcadia gtp`."""
     load_commands()
+    standard_input()  # UserError for a device that never ends
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     if config.quiet_stderr:
@@ -136,8 +142,16 @@ def main(config: Config) -> int:
         build_engine(config), sys.stdout, name=config.name, ponder=config.ponder,
         version=config.override_version or installed_version(),
     )  # fmt: skip
-    session.serve(iter(sys.stdin.readline, ""))
+    session.serve(commands())
     return 0
+
+
+def commands() -> Iterator[str]:
+    """Yield the lines of standard input, of endless ones the beginning."""
+    while line := sys.stdin.readline(LONGEST_LINE):
+        yield line
+        while line and not line.endswith("\n"):
+            line = sys.stdin.readline(LONGEST_LINE)
 
 
 def installed_version() -> str:

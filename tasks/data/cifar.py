@@ -23,6 +23,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from backbones.training.errors import UserError
+from backbones.training.files import read_bounded
 from tasks.data.pictures import Pictures
 
 CLASSES = (
@@ -32,6 +33,8 @@ PIXELS = 3 * 32 * 32
 ROW = 1 + PIXELS
 # A batch has 10,000 rows, 31 MB.
 LARGEST_BYTES = 2**28
+# A batch has 10,000 labels and file names, some 60,000 steps. A byte can be an empty list of 56.
+MOST_VALUES = 1_000_000
 BATCHES = {
     "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
     "test": ("test_batch",),
@@ -99,11 +102,13 @@ class ArrayUnpickler(pickle.Unpickler):
 
 
 def check_memo(data: bytes) -> None:
-    """Refused if a pickle numbers its values beyond its length.
+    """Refused if a pickle numbers its values beyond its length, or has far too many.
 
     Python 3.11 to 3.13 allocate a table as long as the largest number: 30 bytes can take 30 GB.
     """
-    for opcode, number, _ in pickletools.genops(data):
+    for count, (opcode, number, _) in enumerate(pickletools.genops(data)):
+        if count > MOST_VALUES:
+            raise Refused(f"it has more than {MOST_VALUES:,} values")
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(number or 0) > len(data):
             raise Refused(f"it numbers a value {number:,}")
 
@@ -111,13 +116,9 @@ def check_memo(data: bytes) -> None:
 def read_bytes(path: Path) -> bytes:
     """Return a file's bytes; UserError if it cannot be read or is absurdly large."""
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_BYTES + 1)
+        return read_bounded(path, LARGEST_BYTES)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    if len(data) > LARGEST_BYTES:
-        raise UserError(f"{path} has more than {LARGEST_BYTES >> 20} MiB; a batch has 30")
-    return data
 
 
 def read_pickle(path: Path) -> Rows:

@@ -14,9 +14,10 @@ Letters: C channels (1 grey, 3 red-green-blue), H rows, W columns.
 """
 
 import io
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from backbones.training.errors import UserError
+from backbones.training.files import open_plain, read_at_most
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -33,6 +35,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 LARGEST_BYTES = 2**27
 # 201 megabytes decoded: room for a photo, not for a bomb.
 LARGEST_PX = 2**26
+# Of more pixels, only one picture is decoded at a time, whatever the threads: each of 2**26 with
+# transparency takes a gigabyte on its way.
+LARGE_PX = 2**24
+ONE_AT_A_TIME = threading.Lock()
 
 
 class Unreadable(ValueError):
@@ -102,11 +108,12 @@ def decode(data: bytes, *, size_px: int, channels: int) -> UInt8[np.ndarray, "C 
                     f"would decode to {width:,} x {height:,} pixels; at most "
                     f"{LARGEST_PX:,} pixels are read"
                 )
-            # A large JPEG decodes several times faster at 1/2, 1/4 or 1/8 of its size. Twice the
-            # size that is wanted leaves the antialiasing something to do.
-            image.draft(None, (2 * size_px, 2 * size_px))
-            ImageOps.exif_transpose(image, in_place=True)
-            return planes(image, size_px, channels)
+            with ONE_AT_A_TIME if width * height > LARGE_PX else nullcontext():
+                # A large JPEG decodes several times faster at 1/2, 1/4 or 1/8 of its size. Twice
+                # the size that is wanted leaves the antialiasing something to do.
+                image.draft(None, (2 * size_px, 2 * size_px))
+                ImageOps.exif_transpose(image, in_place=True)
+                return planes(image, size_px, channels)
     except Unreadable:
         raise
     except UnidentifiedImageError:
@@ -123,8 +130,8 @@ def contents(path: Path) -> bytes:
         if not path.is_file():
             # A pipe or a device would hang or never end.
             raise Unreadable("is not a plain file" if path.exists() else "does not exist")
-        with path.open("rb") as file:
-            return file.read(LARGEST_BYTES + 1)
+        with open_plain(path) as file:
+            return read_at_most(file, LARGEST_BYTES + 1)
     except OSError as error:
         raise Unreadable(f"cannot be read ({error.strerror})") from None
 

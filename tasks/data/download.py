@@ -24,6 +24,7 @@ import pooch
 import tyro
 
 from backbones.training.errors import UserError
+from backbones.training.files import check_plain
 from backbones.training.progress import say
 
 # Starts of a transfer in one command: cut connections continue by themselves so often.
@@ -168,6 +169,8 @@ def fetch_file(url: str, known_hash: str, folder: Path) -> None:
     """Fetch one file of a set, unless it is there; UserError if its checksum is wrong."""
     name = url.rpartition("/")[2]
     part = folder / f"{name}.part"
+    if (folder / name).exists():
+        check_plain(folder / name)
 
     def download(source: str, output_file: str, _: Any) -> None:
         """What pooch calls; it then compares the checksum and gives the file its name."""

@@ -27,6 +27,7 @@ from jaxtyping import UInt8
 
 from backbones.training.cores import available_threads
 from backbones.training.errors import UserError
+from backbones.training.progress import plain
 from tasks.data.decode import (
     Unreadable,
     check_shape,
@@ -45,6 +46,8 @@ Split = Literal["train", "val", "test"]
 TAR = r"([-_.]?\d+)?\.(tar|tgz|txz|tar\.(gz|xz|bz2|zst))"
 # Pictures per task of a thread: one small JPEG decodes in less time than handing it over takes.
 CHUNK = 64
+# Of a tar, whose pictures wait in memory. Photos of 10 MB by 64 would be gigabytes.
+CHUNK_BYTES = 2**24
 # More threads than this only wait for each other: half of the work holds Python's lock.
 MAX_THREADS = 4
 # Loose files may be this share of a set, but see the first lines.
@@ -71,8 +74,9 @@ class Decoded:
 
     def why(self) -> str:
         """Return name and reason on one line, whatever characters the name has."""
-        line = f"{self.entry.tar}{'/' if self.entry.tar else ''}{self.entry.name}: {self.reason}"
-        return "".join(letter if letter.isprintable() else "?" for letter in line)
+        return plain(
+            f"{self.entry.tar}{'/' if self.entry.tar else ''}{self.entry.name}: {self.reason}"
+        )
 
 
 def loose(folder: Path, split: str) -> Iterator[Entry]:
@@ -125,15 +129,16 @@ def decode_chunk(chunk: list[Entry], size_px: int, channels: int) -> list[Decode
 
 def chunks(entries: Iterable[Entry], folders: set[str]) -> Iterator[list[Entry]]:
     """Yield the pictures in lists of CHUNK; put the names of the class folders into `folders`."""
-    chunk = []
+    chunk, size_bytes = [], 0
     for entry in entries:
         if entry.source is None:
             folders.add(entry.kind)
             continue
         chunk.append(entry)
-        if len(chunk) == CHUNK:
+        size_bytes += len(entry.source) if isinstance(entry.source, bytes) else 0
+        if len(chunk) == CHUNK or size_bytes >= CHUNK_BYTES:
             yield chunk
-            chunk = []
+            chunk, size_bytes = [], 0
     yield chunk
 
 
@@ -188,7 +193,9 @@ def check_classes(
 
 def listed(names: list[str]) -> str:
     """Return names of classes for a message, the first few if they are many."""
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    shown = ", ".join(map(plain, names[:5])) + (
+        f" and {len(names) - 5} more" if len(names) > 5 else ""
+    )
     return f"class {shown}" if len(names) == 1 else f"classes {shown}"
 
 

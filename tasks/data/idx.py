@@ -11,10 +11,13 @@ Letters: N pictures, H rows, W columns.
 """
 
 import gzip
+import os
 import re
 import string
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +26,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from backbones.training.errors import UserError
+from backbones.training.files import most_unpacked, open_plain, read_at_most
 from tasks.data.pictures import Pictures
 
 DIMENSIONS = {0x801: 1, 0x803: 3}
@@ -46,11 +50,18 @@ EMNIST = {
 }
 
 
-def open_idx(path: Path) -> Any:
-    """Open an IDX file, through gzip if its first bytes say so."""
-    with path.open("rb") as file:
+@contextmanager
+def open_idx(path: Path) -> Iterator[tuple[Any, int]]:
+    """Open an IDX file, through gzip if its first bytes say so; give it with its most bytes."""
+    with open_plain(path) as file:
         compressed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if compressed else path.open("rb")
+        file.seek(0)
+        if not compressed:
+            yield file, LARGEST_BYTES
+            return
+        most = min(LARGEST_BYTES, most_unpacked(os.fstat(file.fileno()).st_size))
+        with gzip.open(file) as unpacked:
+            yield unpacked, most
 
 
 def read_shape(path: Path, file: Any) -> tuple[int, ...]:
@@ -75,17 +86,17 @@ def read_idx(path: Path) -> UInt8[Tensor, "..."]:
     What is read is bounded by the header, and the header by LARGEST_BYTES.
     """
     try:
-        with open_idx(path) as file:
+        with open_idx(path) as (file, most):
             shape = read_shape(path, file)
             size = 1
             for length in shape:
                 size *= length
-            if not 0 < size <= LARGEST_BYTES:
+            if not 0 < size <= most:
                 raise UserError(
                     f"{path} claims {' x '.join(f'{n:,}' for n in shape)} values; expected between "
-                    f"1 and {LARGEST_BYTES:,}"
+                    f"1 and {most:,} of a file of its size"
                 )
-            data = file.read(size + 1)
+            data = read_at_most(file, size + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UserError(f"{path} cannot be read ({reason}); fetch it again") from None

@@ -3,12 +3,15 @@
 Letters: N pictures, C channels (1 grey, 3 red-green-blue), H rows, W columns.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from backbones.training.errors import UserError
+from backbones.training.progress import plain
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,16 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.label)
+
+
+def shown_names(classes: Sequence[str]) -> tuple[str, ...]:
+    r"""Return the names of classes, which are those of folders, as they can be shown and written.
+
+    Where two would then look alike, as k\xe4se and k\xf6se in Latin-1 do, their bytes are shown.
+    """
+    shown = [plain(name) for name in classes]
+    often = Counter(shown)
+    return tuple(
+        each if often[each] == 1 else ascii(name)[1:-1]
+        for name, each in zip(classes, shown, strict=True)
+    )

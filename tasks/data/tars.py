@@ -13,60 +13,83 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from backbones.training.errors import UserError
+from backbones.training.files import most_unpacked, open_plain, read_at_most
 from tasks.data.decode import LARGEST_BYTES, SUFFIXES
 
-OPENERS: dict[bytes, Callable[[Path], Any]] = {
+OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"\xfd7zXZ\x00": lzma.open,
     b"BZh": bz2.open,
 }
 DRAIN_BYTES = 2**20
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
-DAMAGE = (tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error, RecursionError)
+# MemoryError: an xz file may ask for a dictionary of 4 GiB.
+DAMAGE = (
+    tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error, RecursionError, MemoryError,
+)  # fmt: skip
 
 
 class Forward(io.RawIOBase):
     """A decompressed file that goes forward only, in bounded reads, and remembers the last one."""
 
-    def __init__(self, file: Any) -> None:
-        self.file, self.last = file, b""
+    def __init__(self, file: Any, most: int) -> None:
+        self.file, self.most, self.last = file, most, b""
+
+    def check(self, offset: int) -> None:
+        """ReadError where a file as small as this one is packed cannot have an end."""
+        if offset > self.most:
+            raise tarfile.ReadError("it unpacks to far more than its size")
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= LARGEST_BYTES + 1:
             raise tarfile.ReadError(f"a header claims {size:,} bytes")
-        self.last = self.file.read(size)
+        self.check(self.file.tell() + size)
+        self.last = read_at_most(self.file, size)
         return self.last
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         # Old versions of tarfile walk in circles if a header claims a negative size.
         if whence != io.SEEK_SET or offset < self.file.tell():
             raise tarfile.ReadError("a header points backwards")
+        self.check(offset)
         return int(self.file.seek(offset))
 
     def tell(self) -> int:
         return int(self.file.tell())
 
 
-def opened(path: Path) -> Any:
+@contextmanager
+def opened(path: Path) -> Iterator[Forward]:
     """Open a tar for reading through its compression; UserError for one that we have not."""
-    with path.open("rb") as file:
-        start = file.read(6)
+    with open_plain(path) as file:
+        start, size = file.read(6), os.fstat(file.fileno()).st_size
+        file.seek(0)
+        check_compression(path, start)
+        for magic, opener in OPENERS.items():
+            if start.startswith(magic):
+                with opener(file) as unpacked:
+                    yield Forward(unpacked, most_unpacked(size))
+                return
+        # A header may point behind the end by some blocks.
+        yield Forward(file, size + LARGEST_BYTES)
+
+
+def check_compression(path: Path, start: bytes) -> None:
+    """UserError if a file begins as those of a compression that is not read."""
     if start.startswith(ZSTANDARD):
         raise UserError(
             f"{path} is compressed with Zstandard, which is not read; run `zstd -d {path.name}` "
             "and leave the .tar in its place"
         )
-    for magic, opener in OPENERS.items():
-        if start.startswith(magic):
-            return opener(path)
-    return path.open("rb")
 
 
 def is_picture(name: PurePosixPath) -> bool:
@@ -94,7 +117,7 @@ def stream(path: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
     """
     try:
         with opened(path) as file:
-            yield from members(path, Forward(file))
+            yield from members(path, file)
     except DAMAGE as error:
         reason = str(error) or type(error).__name__
         raise UserError(

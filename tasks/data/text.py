@@ -13,19 +13,41 @@ translations of one sentence, so its splits are made by sentence, not by pair.
 import codecs
 import gzip
 import hashlib
+import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from backbones.training.errors import UserError
+from backbones.training.files import (
+    check_member,
+    most_unpacked,
+    open_plain,
+    read_at_most,
+    written_size,
+)
 from tasks.data.folders import Split
 
 LARGEST_BYTES = 2**32  # of a file, unpacked
-DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
+# Of a line: no sentence has more, and the pieces of more would take a hundred times the memory.
+LARGEST_LINE = 2**20
+MOST_SKIPPED = 2**26  # of a line that is longer, to find the next one
+# The longer mark first: that of UTF-32 begins as that of UTF-16.
+WIDE = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+PACKED = {
+    b"PK\x03\x04": ("a zip file", "unzip"), b"\xfd7zXZ\0": ("packed by xz", "unxz"),
+    b"BZh": ("packed by bzip2", "bunzip2"), b"\x28\xb5\x2f\xfd": ("packed by zstd", "unzstd"),
+    b"\x1f\x8b": ("packed by gzip once more", "gunzip"),
+}  # fmt: skip
+DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 # Of a thousand sentences of a file without splits, so many validate and so many test.
 PER_MILLE = {"val": 10, "test": 10}
@@ -66,19 +88,59 @@ def read_lines(path: Path) -> list[str]:
 def read_bytes(path: Path) -> bytes:
     """Return what a file holds, unpacked if it is gzip; UserError if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
-            data: bytes = file.read(LARGEST_BYTES + 1)
+        with open_plain(path) as file:
+            with unpacked(file) as whole:
+                packed = whole is not file
+                size = os.fstat(file.fileno()).st_size
+                most = min(LARGEST_BYTES, most_unpacked(size)) if packed else LARGEST_BYTES
+                return bounded(whole, most, path)
     except DAMAGE as error:
         raise UserError(f"{path} cannot be read ({error})") from None
-    return bounded(data, path)
 
 
-def bounded(data: bytes, name: Any) -> bytes:
-    """Return some bytes; UserError if they are more than a text may have."""
-    if len(data) > LARGEST_BYTES:
-        raise UserError(f"{name} has more than {LARGEST_BYTES:,} bytes of text")
+@contextmanager
+def unpacked(file: Any) -> Iterator[Any]:
+    """Give an open file, or what unpacks it if it is gzip."""
+    # Nothing is taken from it: pipes cannot go back.
+    if file.peek(2)[:2] != b"\x1f\x8b":
+        yield file
+        return
+    with gzip.open(file) as whole:
+        yield whole
+
+
+def stream_lines(file: Any, name: str) -> Iterator[bytes]:
+    """Yield the lines of an open file as `raw_lines` does, at most one in memory; of a line that is
+    longer than LARGEST_LINE so much that `decoded_line` refuses it.
+
+    UserError for a line that never seems to end.
+    """
+    number = 0
+    while line := file.readline(LARGEST_LINE + 1):
+        number += 1
+        if len(line) > LARGEST_LINE and not line.endswith(b"\n"):
+            skip_line(file, f"{name}, line {number}")
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        yield line.removesuffix(b"\n").rstrip(b"\r")
+
+
+def skip_line(file: Any, where: str) -> None:
+    """Read to the end of a line; UserError if it has none within MOST_SKIPPED bytes."""
+    for _ in range(MOST_SKIPPED // LARGEST_LINE):
+        rest = file.readline(LARGEST_LINE)
+        if not rest or rest.endswith(b"\n"):
+            return
+    raise UserError(
+        f"{where} does not end within {written_size(MOST_SKIPPED)}; give one sentence a line"
+    )
+
+
+def bounded(file: Any, most: int, name: Any) -> bytes:
+    """Return what is left of an open file; UserError if that is more than so many bytes."""
+    data = read_at_most(file, most + 1)
+    if len(data) > most:
+        raise UserError(f"{name} has more than {written_size(most)} of text, the most that is read")
     return data
 
 
@@ -89,18 +151,37 @@ def raw_lines(data: bytes) -> list[bytes]:
 
 
 def decoded(data: bytes, name: Any) -> list[str]:
-    """Return the lines of some bytes; UserError for the first that is no UTF-8."""
+    """Return the lines of some bytes; UserError for the first that is no UTF-8, or if they are no
+    text but a file that is packed."""
+    for magic, (what, command) in PACKED.items():
+        if data.startswith(magic):
+            raise UserError(f"{name} is {what}, no text; unpack it first, with `{command}`")
     return [decoded_line(line, f"{name}, line {n}") for n, line in enumerate(raw_lines(data), 1)]
 
 
 def decoded_line(line: bytes, where: str) -> str:
-    """Return a line as text; UserError if it is no UTF-8."""
+    """Return a line as text; UserError if it is no UTF-8, or longer than LARGEST_LINE."""
+    if len(line) > LARGEST_LINE:
+        raise UserError(
+            f"{where}: more than {written_size(LARGEST_LINE)}; give one sentence a line"
+        )
+    for mark, encoding in WIDE.items():
+        if line.startswith(mark):
+            raise UserError(
+                f"{where}: begins as {encoding.upper()} does, and UTF-8 is read; convert the file "
+                f"with `iconv -f {encoding} -t utf-8`"
+            )
+    if b"\0" in line:
+        raise UserError(
+            f"{where}: has zero bytes, as UTF-16 has and UTF-8 not; convert the file, for example "
+            "with `iconv -f utf-16le -t utf-8`"
+        )
     try:
         return line.decode()
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{where}: byte {line[error.start]:#04x} is no UTF-8; convert the file, for example "
-            "with `iconv -f latin1 -t utf-8`"
+            f"{where}: byte {line[error.start]:#04x} is no UTF-8; convert the file from what it "
+            "was written in, for example with `iconv -f latin1 -t utf-8`"
         ) from None
 
 
@@ -213,12 +294,14 @@ def split_of(sentence: str) -> Split:
 def read_archive(archive: Path) -> list[str]:
     """Return the lines of the one text in a zip; those that begin with _ are about it."""
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with open_plain(archive) as packed, zipfile.ZipFile(packed) as opened:
             names = [n for n in opened.namelist() if n.endswith(".txt") and not n.startswith("_")]
             if len(names) != 1:
                 raise UserError(f"{archive} holds {len(names)} texts; expected one")
+            check_member(opened, names[0], archive)
+            most = min(LARGEST_BYTES, most_unpacked(archive.stat().st_size))
             with opened.open(names[0]) as file:
-                data = file.read(LARGEST_BYTES + 1)
+                data = bounded(file, most, archive)
     except DAMAGE as error:
         raise UserError(f"{archive} cannot be read ({error})") from None
-    return decoded(bounded(data, archive), f"{archive.name}, {names[0]}")
+    return decoded(data, f"{archive.name}, {names[0]}")

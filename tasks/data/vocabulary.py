@@ -7,6 +7,7 @@ character that training never had becomes `unknown`, and who asks is told so.
 
 import base64
 import io
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ import sentencepiece
 from backbones.training.errors import UserError
 
 PAD, UNKNOWN, BEGIN, END = range(4)
+LONGEST_BYTES = 100_000  # of a line to learn from
 
 
 def learn(lines: Iterable[str], size: int) -> str:
@@ -25,12 +27,26 @@ def learn(lines: Iterable[str], size: int) -> str:
             sentence_iterator=iter(lines), model_writer=written, vocab_size=size, model_type="bpe",
             character_coverage=1.0, normalization_rule_name="identity", hard_vocab_limit=False,
             pad_id=PAD, unk_id=UNKNOWN, bos_id=BEGIN, eos_id=END, minloglevel=2, num_threads=1,
-            max_sentence_length=100_000,
+            max_sentence_length=LONGEST_BYTES,
         )  # fmt: skip
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = why_not(str(error).strip().splitlines()[-1], size)
         raise UserError(f"no vocabulary of {size} pieces could be learnt: {reason}") from None
     return base64.b64encode(written.getvalue()).decode()
+
+
+def why_not(reason: str, size: int) -> str:
+    """Return in our words why SentencePiece, whose `reason` names flags of its own, learnt none."""
+    if numbers := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", reason):
+        return (
+            "every different character of the texts needs one; give --pieces "
+            f"{numbers[2]} or more, or texts without rare characters"
+        )
+    if size <= END:
+        return "padding, unknown, begin and end are four already; give more --pieces"
+    if "sentences_.empty()" in reason or "all_chars_count" in reason:
+        return f"all lines are blank, or longer than {LONGEST_BYTES:,} bytes; give other texts"
+    return f"SentencePiece says {reason}"
 
 
 class Vocabulary:

@@ -253,3 +253,32 @@ def test_mnist_is_learnt_a_little(runs):
     )  # fmt: skip
     run = classify.train(config)
     assert json.loads((run.folder / "eval.json").read_text())["score"] < 10
+
+
+def test_names_that_are_no_utf8_are_learnt_asked_and_shown(tmp_path, runs, capsysbinary):
+    pictures, _ = digits(9, np.arange(40), 28)
+    kinds = [b"cat", b"k\xf6ter", "katt\u00e9".encode()]
+    for n, picture in enumerate(pictures):
+        kind = os.fsdecode(kinds[n % 3])
+        folder = tmp_path / "set" / ("train" if n < 30 else "test") / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture[0]).save(folder / f"{n}.png")
+    words = ["train", "classify", "--preset", "smoke", "--name", "latin"]
+    assert arcadia.main([*words, "--data", str(tmp_path / "set"), "--grey"]) == 0
+    run = find_run("latin")
+    names = (run.folder / "embedding" / "names.tsv").read_text(encoding="utf-8").split()
+    assert {"k?ter", "katt\u00e9"} <= set(names)
+    asked = tmp_path / os.fsdecode(b"\xe9t\xe9\x1b[31m\n.png")
+    Image.fromarray(pictures[0][0]).save(asked)
+    capsysbinary.readouterr()
+    for words in ([], ["--json"]):
+        assert arcadia.main(["predict", "latin", str(asked), *words]) == 0
+    plain, as_json = capsysbinary.readouterr().out.splitlines()
+    assert b"?t??[31m?.png: " in plain
+    answer = json.loads(as_json)
+    assert answer["input"] == str(asked) and set(answer["chances"]) == {
+        "cat",
+        "k?ter",
+        "katt\u00e9",
+    }
+    assert arcadia.main(["eval", "latin"]) == 0

@@ -1,7 +1,9 @@
 """Translation: padding, batches and steps change nothing; learnt, resumed, asked line by line."""
 
+import gzip
 import io
 import json
+import os
 import shutil
 import sys
 
@@ -166,6 +168,25 @@ def test_predict_says_which_line_it_cannot_answer_and_keeps_its_place(trained, m
     assert ask(monkeypatch, b"1\n\xff\n2\n") == 2
     out, err = capsys.readouterr()
     assert "standard input, line 2: byte 0xff is no UTF-8" in err and out == "one\n\ntwo\n"
+
+
+def test_predict_reads_what_a_shell_has_opened_and_nothing_endless(trained, monkeypatch, capsys):
+    reading, writing = os.pipe()
+    os.write(writing, gzip.compress(b"1\n2 7\n"))
+    os.close(writing)
+    assert arcadia.main(["predict", "toy", f"/dev/fd/{reading}"]) == 0  # as <(command) is named
+    os.close(reading)
+    assert capsys.readouterr().out == "one\ntwo seven\n"
+    assert ask(monkeypatch, b"1\n" + b"7 " * 2**20 + b"\n2\n") == 2
+    out, err = capsys.readouterr()
+    assert out == "one\n\ntwo\n" and "line 2: more than 1 MiB; give one sentence a line" in err
+    for name in ("/dev/zero", "/dev/random"):
+        assert arcadia.main(["predict", "toy", name]) == 2
+        assert f"{name} is a device; give a plain file" in capsys.readouterr().err
+    with open("/dev/zero", "rb") as zeros:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(zeros))
+        assert arcadia.main(["predict", "toy"]) == 2
+        assert "standard input is a device" in capsys.readouterr().err
 
 
 def test_python_gets_what_the_command_prints(trained):

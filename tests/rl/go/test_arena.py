@@ -220,3 +220,20 @@ def test_a_network_of_another_size_sits_down_at_its_own(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["games"] == 1
     assert arcadia.main([*words, "--size", "9"]) == 2
     assert "knows boards of 5, not of 9" in capsys.readouterr().err
+
+
+ILLEGAL = """
+import sys
+for line in sys.stdin:
+    print("=", sys.argv[1] if line.startswith("genmove") else "", end="\\n\\n", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("move", "said"), [("Z99", "not a point"), ("E5", "a stone stands there")])
+def test_who_answers_with_an_impossible_move_is_named(move, said, tmp_path, capsys):
+    program = tmp_path / "program.py"
+    program.write_text(ILLEGAL)
+    words = ["arena", "random", "--opponent", f"{sys.executable} {program} {move}", "--games", "2"]
+    assert arcadia.main(words) == 2
+    error = capsys.readouterr().err
+    assert f"{program} {move} as " in error and said in error and error.count("\n") == 1

@@ -1,5 +1,7 @@
 """Search with a network: networks that know nothing, or everything, and what must come of it."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -351,3 +353,23 @@ def test_trees_refuse_other_sizes_and_gumbel_several_leaves():
     search.begin(0, Position(5))
     with pytest.raises(ValueError, match="leaves = 1"):
         search.run_gumbel(8, considered=4)
+
+
+def test_a_network_is_held_against_its_tensors_before_it_is_built(tmp_path):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "n.safetensors"
+    weights = build_network("b2c32").state_dict()
+    for spec, said in (
+        ({"blocks": 10**9, "channels": 32}, "1000000000 blocks, more than it has tensors"),
+        ({"blocks": 2, "channels": 10**8}, "in the file and is"),
+        ({"blocks": 1, "channels": 32}, "is missing in its spec"),
+        ({"blocks": "2", "channels": 32}, "its spec is damaged"),
+        ([], "its spec is damaged"),
+    ):
+        save_file(weights, path, {"arcadia_go": json.dumps({"spec": spec})})
+        with pytest.raises(ValueError, match=said):
+            load_network(path)
+    save_file(weights, path, {"arcadia_go": "[" * 100_000})
+    with pytest.raises(ValueError, match="its spec is damaged"):
+        load_network(path)

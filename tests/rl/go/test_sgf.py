@@ -1,5 +1,7 @@
 """Games as files: what is written is read, and what is wrong is refused with its place."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -146,3 +148,75 @@ def test_rules_and_who_begins_are_written():
     assert sgf.record(given).one("HA") == "2"
     with pytest.raises(UserError, match="SZ"):
         sgf.follow(sgf.parse(f"(;SZ[{'9' * 5000}])")[0])
+
+
+def peak_of(action):
+    """Return the most memory in bytes that an action took at a time."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("inside", ["x", r"\a", r"a\]", "\\\\", "\n", "\x07"])
+def test_a_long_comment_costs_a_few_times_its_size(inside, tmp_path):
+    count = 2_000_000 // len(inside)
+    path = tmp_path / "long.sgf"
+    path.write_text(f"(;GM[1]SZ[9]C[{inside * count}];B[ee])")
+    roots = []
+    assert peak_of(lambda: roots.extend(sgf.read(path))) < 12 * 2_000_000
+    kept = {"x": "x", r"\a": "a", r"a\]": "a]", "\\\\": "\\", "\n": "\n", "\x07": ""}[inside]
+    assert roots[0].one("C") == kept * count and len(sgf.follow(roots[0]).moves) == 1
+
+
+@pytest.mark.parametrize("piece", ["(;B[aa]", ";", "(", "AA[]", "[aa]"])
+def test_what_a_file_is_made_of_is_counted(piece, monkeypatch):
+    monkeypatch.setattr(sgf, "MOST_TOKENS", 1_000)
+    with pytest.raises(UserError, match="more than 1,000 nodes, properties and parentheses"):
+        sgf.parse("(;AB[bb]" + piece * 2_000 + ")" * 2_001)
+
+
+def test_a_list_of_whole_boards_is_not_multiplied_out():
+    (root,) = sgf.parse("(;SZ[19]AB" + "[aa:ss]" * 20_000 + ")")
+
+    def refused():
+        with pytest.raises(UserError, match="different points"):
+            sgf.follow(root)
+
+    assert peak_of(refused) < 2**20
+
+
+def test_only_encodings_of_games_are_taken_from_a_file(tmp_path):
+    path = tmp_path / "game.sgf"
+    # Decoded as punycode, this takes the square of its length; what it holds is plain ASCII.
+    path.write_bytes(b"(;CA[punycode]SZ[9]C[" + b"a" * 100 + b"-" + b"z9" * 200_000 + b"];B[aa])")
+    for name in (b"punycode", b"idna___", b"utf_7__", b"rot13__", b"unicode_escape", b"no\xff\xff"):
+        path.write_bytes(path.read_bytes().replace(b"punycode", name))
+        assert sgf.read(path)[0].one("C").endswith("z9z9")
+    for name, encoding in (("Shift_JIS", "cp932"), ("EUC-KR", "cp949"), ("Big5", "big5hkscs")):
+        path.write_bytes(f"(;CA[{name}]SZ[9]PB[本])".encode(encoding))
+        assert sgf.read(path)[0].one("PB") == "本"
+
+
+def test_a_message_shows_the_beginning_of_a_value_only():
+    for text in ("(;SZ[9];B[{}])", "(;SZ[{}])", "(;KM[{}])", "(;[{}])", "(;GM[{}])"):
+        with pytest.raises(UserError) as error:
+            sgf.follow(sgf.parse(text.format("9" * 100_000))[0])
+        assert len(str(error.value)) < 120
+    with pytest.raises(UserError, match="column 4: ends inside a value: ']' is missing"):
+        sgf.parse(r"(;C[open\])")
+
+
+def test_a_larger_file_is_refused_unread(tmp_path):
+    path = tmp_path / "large.sgf"
+    with path.open("wb") as file:
+        file.truncate(sgf.LARGEST_FILE + 1)
+    with pytest.raises(UserError, match="larger than 16 MiB"):
+        sgf.read(path)
+
+
+def test_names_that_are_no_utf8_are_written_with_a_question_mark():
+    text = sgf.write(sgf.record(Position(9), black="k\udcf6ter", white="k\xf6ter"))
+    assert "PB[k?ter]" in text and "PW[köter]" in text and text.encode()

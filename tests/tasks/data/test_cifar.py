@@ -200,3 +200,9 @@ def test_a_pickle_with_fewer_labels_than_pictures_is_said(tmp_path: Path):
 def test_a_folder_without_the_files_is_said(tmp_path: Path):
     with pytest.raises(UserError, match=r"neither data_batch_1\.bin nor data_batch_1;"):
         read_cifar10(tmp_path, "train")
+
+
+def test_a_pickle_of_a_million_values_is_refused_unread(tmp_path: Path):
+    (tmp_path / "x").write_bytes(b"]" * 1_100_000 + b".")
+    with pytest.raises(UserError, match="has more than 1,000,000 values"):
+        read_pickle(tmp_path / "x")

@@ -14,6 +14,7 @@ from PIL import Image
 from backbones.training.errors import UserError
 from tasks.data.find import read_set, splits_of
 from tasks.data.folders import read_classes, read_folder, read_picture, read_tars
+from tasks.data.pictures import shown_names
 
 
 def encoded(pixels: object, kind: str = "PNG", **options: object) -> bytes:
@@ -356,3 +357,29 @@ def test_the_test_tar_of_cifar_reads_whole():
     means = test.picture.float().mean((0, 2, 3)) / 255
     # The published means of CIFAR-10's training pictures; JPEG and the split move them little.
     assert abs(means.numpy() - [0.4914, 0.4822, 0.4465]).max() < 0.01
+
+
+def test_a_tar_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("backbones.training.files.ALWAYS_UNPACKED_BYTES", 2**16)
+    for mode in ("w:gz", "w:xz", "w:bz2"):
+        # Not a picture: what is only passed over takes its time, too.
+        pack(tmp_path / "train.tar", {"cat/1.png": one(1), "cat/x": bytes(2**24)}, mode)
+        with pytest.raises(UserError, match="unpacks to far more than its size"):
+            read_tars(tmp_path, "train", size_px=2, channels=1)
+    pack(tmp_path / "train.tar", {"cat/1.png": one(1), "cat/x": bytes(2**24)})
+    assert values(read_tars(tmp_path, "train", size_px=2, channels=1)) == [1]
+
+
+def test_large_pictures_are_decoded_one_at_a_time_and_as_before(tmp_path, monkeypatch):
+    write(tmp_path, {f"train/cat/{n}.png": one(n, 32) for n in range(8)})
+    expected = values(read_folder(tmp_path, "train", size_px=8))
+    monkeypatch.setattr("tasks.data.decode.LARGE_PX", 16)
+    monkeypatch.setattr("tasks.data.folders.CHUNK", 1)
+    assert values(read_folder(tmp_path, "train", size_px=8)) == expected == list(range(8))
+
+
+def test_names_of_classes_that_are_no_utf8_are_told_apart():
+    names = [os.fsdecode(name) for name in (b"cat", b"k\xf6ter", b"\x1b[31m")]
+    assert shown_names(names) == ("cat", "k?ter", "?[31m")
+    names = [os.fsdecode(name) for name in (b"k\xe4se", b"k\xf6se", "k\xf6se".encode())]
+    assert shown_names(names) == (r"k\udce4se", r"k\udcf6se", "k\xf6se")

@@ -3,6 +3,7 @@
 import gzip
 import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,15 @@ def test_mnist_itself_is_whole():
     assert [round(float(x), 4) for x in (values.mean(), values.std())] == [0.1307, 0.3081]
     assert train.label[:5].tolist() == [5, 0, 4, 1, 9] and test.label[0] == 7
     assert splits_of(folder) == ("train", "test")
+
+
+def test_a_header_alone_takes_no_memory_for_what_it_claims(tmp_path, monkeypatch):
+    claim = struct.pack(">4I", 0x803, 2**20, 32, 32)
+    (tmp_path / "x").write_bytes(claim)
+    tracemalloc.start()
+    refused(tmp_path / "x", "has only 0 where its header says 1,073,741,824 bytes follow")
+    assert tracemalloc.get_traced_memory()[1] < 2**21
+    tracemalloc.stop()
+    # Packed, so few bytes cannot be so many.
+    (tmp_path / "x.gz").write_bytes(gzip.compress(claim))
+    refused(tmp_path / "x.gz", "claims 1,048,576 x 32 x 32", "1 and 67,108,864 of a file of")

@@ -1,14 +1,20 @@
 """Readers of texts on hand-made files: aligned, gzip, tab-separated; what is wrong is named."""
 
+import codecs
 import gzip
+import io
+import lzma
 import os
+import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from backbones.training.errors import UserError
-from tasks.data.text import read_lines, read_pairs, split_of
+from tasks.data.text import raw_lines, read_lines, read_pairs, split_of, stream_lines
 from tasks.data.vocabulary import END, UNKNOWN, Vocabulary, learn
 
 
@@ -90,6 +96,12 @@ def test_a_zip_of_tab_separated_pairs_is_split_by_sentence(tmp_path):
     (dict(other="x"), "has no train.en"),
     (dict(train__en="a\n", train__lc__en="b\n", train__de="x\n"), "more than one train text in en"),
     (dict(train__en=gzip.compress(b"a\n" * 99)[:-9], train__de="x\n"), "cannot be read"),
+    (dict(train__en="a\n".encode("utf-16"), train__de="x\n"), "line 1: begins as UTF-16 does"),
+    (dict(train__en="a\n".encode("utf-32"), train__de="x\n"), "iconv -f utf-32 -t utf-8"),
+    (dict(train__en="a\n".encode("utf-16le"), train__de="x\n"), "line 1: has zero bytes"),
+    (dict(train__en=lzma.compress(b"a\n"), train__de="x\n"), "packed by xz, no text; unpack"),
+    (dict(train__en=b"PK\x03\x04", train__de="x\n"), "is a zip file, no text"),
+    (dict(train__en="a" * (2**20 + 1), train__de="x\n"), "line 1: more than 1 MiB; give one"),
 ])  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path, files, words):
     with pytest.raises(UserError, match=words.replace("(", r"\(")):
@@ -124,8 +136,21 @@ def test_a_vocabulary_that_is_damaged_or_cannot_be_learnt_is_refused():
         Vocabulary("bm90IG9uZQ==")
     with pytest.raises(UserError, match="damaged"):
         Vocabulary("not base64!")
-    with pytest.raises(UserError, match="could be learnt"):
+    with pytest.raises(
+        UserError, match=r"2 pieces could be learnt: padding, .* give more --pieces"
+    ):
         learn(["a few letters"], 2)
+    with pytest.raises(UserError, match="all lines are blank, or longer than 100,000 bytes"):
+        learn(["", "a" * 100_001], 300)
+
+
+def test_a_vocabulary_that_is_too_small_says_how_many_pieces_are_enough():
+    lines = ["".join(chr(0x4E00 + n) for n in range(start, start + 20)) for start in range(400)]
+    with pytest.raises(UserError, match=r"needs one; give --pieces (\d+) or more") as error:
+        learn(lines, 300)
+    assert "vocab_size" not in str(error.value) and "character_coverage" not in str(error.value)
+    enough = int(re.findall(r"--pieces (\d+)", str(error.value))[0])
+    assert len(Vocabulary(learn(lines, enough))) == enough
 
 
 def test_multi30k_and_tatoeba_read_whole():
@@ -138,3 +163,39 @@ def test_multi30k_and_tatoeba_read_whole():
     assert len(read_pairs(home / "multi30k" / "raw", "val", "en", "fr")) == 1_014
     counts = [len(read_pairs(home / "tatoeba", split, "fr", "en")) for split in ("train", "test")]
     assert counts[0] > 130_000 and 1_000 < counts[1] < 2_000
+
+
+def test_what_unpacks_to_far_more_than_its_size_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("backbones.training.files.ALWAYS_UNPACKED_BYTES", 2**16)
+    bomb = b"a\n" * 2**20
+    write(tmp_path, train__en__gz=gzip.compress(bomb), train__de="x\n")
+    with pytest.raises(UserError, match=r"train.en.gz has more than .* of text, the most that is"):
+        read_pairs(tmp_path, "train", "en", "de")
+    (tmp_path / "zip").mkdir()
+    for kind, words in ((zipfile.ZIP_DEFLATED, "of text, the most"), (zipfile.ZIP_LZMA, "LZMA")):
+        with zipfile.ZipFile(tmp_path / "zip" / "fra-eng.zip", "w", kind) as archive:
+            archive.writestr("fra.txt", bomb)
+        with pytest.raises(UserError, match=words):
+            read_pairs(tmp_path / "zip", "train", "fr", "eng")
+
+
+def test_lines_of_a_stream_are_those_of_a_file():
+    data = codecs.BOM_UTF8 + b"one\r\n\ntwo\xe2\x80\xa8halves\nlast"
+    assert list(stream_lines(io.BytesIO(data), "x")) == raw_lines(data)
+    long = list(stream_lines(io.BytesIO(b"a" * 2**22 + b"\nb\n"), "x"))
+    assert len(long[0]) == 2**20 + 1 and long[1:] == [b"b"]
+    with pytest.raises(UserError, match="x, line 2 does not end within 64 MiB; give one"):
+        list(stream_lines(io.BytesIO(b"a\n" + bytes(2**26 + 2**21)), "x"))
+
+
+def test_a_short_text_asks_for_little_memory(tmp_path):
+    (tmp_path / "t.txt").write_text("two dogs play in the snow .\n")
+    script = (
+        "import resource, sys; from pathlib import Path; from tasks.data.text import read_lines\n"
+        "now = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (now + 2**26, now + 2**26))\n"
+        "print(read_lines(Path(sys.argv[1])))"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path / "t.txt")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.stdout == "['two dogs play in the snow .']\n", done.stderr
