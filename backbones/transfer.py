@@ -22,7 +22,9 @@ from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import require_not_negative, require_positive
 from backbones.training.errors import UserError
+from backbones.training.received import parse_json, regular
 from backbones.training.run import commit, find_run
+from backbones.training.saved import SLACK_BYTES, Room
 from backbones.training.session import Snapshot
 from backbones.trunk import Trunk, TrunkName, TrunkSpec
 
@@ -88,8 +90,8 @@ def read_backbone(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return (card, tensors) of a backbone's file; UserError if it is none."""
     try:
         card, tensors = read_file(path)
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is not a backbone with a card ({error!r})") from None
+    except (OSError, SafetensorError, UserError) as error:
+        raise UserError(f"{path} is not a backbone with a card ({error})") from None
     if card is None:
         raise UserError(f"{path} is not a backbone with a card (its header has none)")
     return card, tensors
@@ -97,16 +99,18 @@ def read_backbone(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def read_file(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
     """Return (card, tensors) of any .safetensors file; None for the card of a foreign one."""
-    with safe_open(path, "pt") as file:
+    with safe_open(regular(path), "pt") as file:
         text = (file.metadata() or {}).get("card")
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-    return None if text is None else json.loads(text), tensors
+    return None if text is None else parse_json(text, "its card"), tensors
 
 
 def load_backbone(path: Path) -> tuple[Trunk, dict[str, Any]]:
     """Return the trunk in a backbone's file, and its card."""
     card, tensors = read_backbone(path)
-    trunk = build_trunk(TrunkSpec.from_dict(card["spec"]))
+    most = 2 * sum(tensor.nbytes for tensor in tensors.values()) + SLACK_BYTES
+    with Room(most, f"{path}: the trunk of its card is far larger than its weights"):
+        trunk = build_trunk(TrunkSpec.from_dict(card.get("spec", {})))
     copy_weights(trunk, tensors)
     return trunk, card
 
@@ -119,7 +123,8 @@ def find_backbone(text: str) -> tuple[Path, list[str]]:
     name, _, part = text.partition(":")
     if part not in ("", "cnn"):
         raise UserError(f"{text} asks for the part {part!r}; a run has the part cnn")
-    found, passed_over = checkpoint.load_newest(find_run(name).checkpoints)
+    run = find_run(name)
+    found, passed_over = checkpoint.load_newest(run.checkpoints, run.about)
     return found.folder / "cnn.safetensors", passed_over
 
 
@@ -147,8 +152,8 @@ def init_trunk(trunk: Trunk, source: str) -> list[str]:
     path, said = find_backbone(source)
     try:
         card, tensors = read_file(path)
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is not a backbone, nor a file of weights ({error!r})") from None
+    except (OSError, SafetensorError, UserError) as error:
+        raise UserError(f"{path} is not a backbone, nor a file of weights ({error})") from None
     if card is None:
         tensors, origin = timm.translated(trunk, tensors, path)
     else:

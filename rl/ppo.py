@@ -27,6 +27,7 @@ from torch import Tensor
 
 from backbones import transfer
 from backbones.lstm import LSTM, LSTMSpec
+from backbones.training import trust
 from backbones.training.config import ResumeConfig, RunConfig, require_fraction, require_positive
 from backbones.training.distributed import World, join, leave
 from backbones.training.errors import Stopped
@@ -338,6 +339,7 @@ class Learner:
 def train(config: Config, preset: str = "default") -> Run:
     """Train an agent from nothing; return its run. UserError comes before a folder is made."""
     world = join()
+    trust.allow(config.env)
     begun = begun_before(world, config.run.name)
     if begun:
         return resume(begun)

@@ -8,7 +8,6 @@ does.
 """
 
 import io
-import json
 import pickle
 import zipfile
 import zlib
@@ -22,9 +21,11 @@ from torch import Tensor
 
 from backbones.cnn import build_trunk
 from backbones.lstm import LSTM, LSTMSpec
-from backbones.training.config import from_dict
+from backbones.training import trust
 from backbones.training.errors import UserError
+from backbones.training.received import parse_json, regular
 from backbones.training.run import Run
+from backbones.training.values import checked, from_dict
 from backbones.trunk import TrunkSpec
 from rl.agent import Agent
 from rl.contract import STACK
@@ -37,6 +38,8 @@ STOCK = "features_extractor.cnn.0.weight"
 
 # A policy is some megabytes; a file that unpacks to more than this is none.
 LARGEST_BYTES = 2**30
+# SB3's data holds the last observations of all environments, as text.
+LARGEST_JSON_BYTES = 2**26
 # What reading a file that is no model of SB3, or only half of one, ends in.
 MALFORMED = (
     ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
@@ -88,35 +91,40 @@ def game_of(path: Path, card: dict[str, Any], env: str) -> tuple[str, EnvOptions
     if env not in ("", card.get("env")):
         return env, EnvOptions()
     try:
-        return card["env"], from_dict(EnvOptions, card["env_options"])
+        theirs = checked(str, card["env"], "env")
+        options = from_dict(EnvOptions, card["env_options"], "env_options.")
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    trust.allow(env)
+    trust.require_typed(theirs, str(path))
+    return theirs, options
 
 
 def read_zip(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
     """Return the tensors, SB3's data, and our card if there is one, else an empty one."""
-    with zipfile.ZipFile(path) as archive:
-        policy = read_member(archive, "policy.pth")
-        data = json.loads(read_member(archive, "data"))
-        card = json.loads(read_member(archive, CARD)) if CARD in archive.namelist() else {}
+    with zipfile.ZipFile(regular(path)) as archive:
+        policy = read_member(archive, "policy.pth", LARGEST_BYTES)
+        data = parse_json(read_member(archive, "data", LARGEST_JSON_BYTES), "data")
+        known = CARD in archive.namelist()
+        card = parse_json(read_member(archive, CARD, LARGEST_JSON_BYTES), CARD) if known else {}
     # torch unpacks this one, which is a .zip as well.
     with zipfile.ZipFile(io.BytesIO(policy)) as inner:
         if sum(member.file_size for member in inner.infolist()) > LARGEST_BYTES:
             raise UserError(f"policy.pth would unpack to more than {LARGEST_BYTES >> 20} MiB")
     tensors = torch.load(io.BytesIO(policy), map_location="cpu", weights_only=True)
-    if not all(isinstance(part, dict) for part in (tensors, data, card)):
-        raise TypeError("its parts are no tables")
+    if not isinstance(tensors, dict):
+        raise TypeError("policy.pth is no table")
     if not all(isinstance(t, Tensor) and t.layout == torch.strided for t in tensors.values()):
         raise UserError(f"{path}: policy.pth holds more than tensors, which is not read")
     return tensors, data, card
 
 
-def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+def read_member(archive: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
     """Return one file of an archive; UserError if it is missing or absurdly large."""
     if name not in archive.namelist():
         raise UserError(f"{archive.filename} has no {name}: it is no model of SB3")
-    if archive.getinfo(name).file_size > LARGEST_BYTES:
-        raise UserError(f"{name} would unpack to more than {LARGEST_BYTES >> 20} MiB")
+    if archive.getinfo(name).file_size > most_bytes:
+        raise UserError(f"{name} would unpack to more than {most_bytes >> 20} MiB")
     return archive.read(name)
 
 

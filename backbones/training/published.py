@@ -21,6 +21,7 @@ from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.errors import UserError
 from backbones.training.files import make_folder, sync, write_atomically
+from backbones.training.received import parse_json, regular, sealed
 from backbones.training.run import Run
 
 # What belongs to the training, or is written anew.
@@ -128,10 +129,10 @@ def why_to_keep(folder: Path) -> str:
     if not any(folder.iterdir()):
         return ""
     try:
-        about = json.loads((folder / "config.json").read_text())
+        about = json.loads(regular(folder / "config.json").read_bytes())
     except FileNotFoundError:
         return "has files in it and is no exported run"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"has a config.json that is broken ({error}), so that it may be anything"
     if not isinstance(about, dict) or "from" not in about:
         return "is a run that was trained there, not exported"
@@ -191,12 +192,12 @@ def publish(
         parts["cnn"] = found.tensors("cnn")
         with safe_open(backbone, "pt") as file:
             header = file.metadata() or {}
-        card = json.loads(header["card"])
-        card["score"] = result["score"] if card["score"] is None else card["score"]
+        card = parse_json(header.get("card", ""), f"{backbone}: its card")
+        card["score"] = result["score"] if card.get("score") is None else card["score"]
         metadata = {"cnn": {**header, "card": json.dumps(card)}}
     if half:
         parts = {part: rounded(tensors) for part, tensors in parts.items()}
-    about = {**run.about, "launch": "", "from": run.name}
+    about = sealed({**run.about, "launch": "", "from": run.name})
     write_atomically(folder / "config.json", json.dumps(about, indent=2) + "\n")
     checkpoint.save(folder / "checkpoints", found.info["progress"], parts, info, metadata)
     write_atomically(folder / "eval.json", json.dumps(result, indent=2) + "\n")

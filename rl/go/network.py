@@ -23,6 +23,9 @@ from torch import Tensor, nn
 from backbones.cnn import build_trunk
 from backbones.tower import pool_board
 from backbones.training.errors import UserError
+from backbones.training.received import parse_json, regular
+from backbones.training.saved import SLACK_BYTES, Room
+from backbones.training.values import from_dict
 from backbones.trunk import TrunkSpec
 from rl.go.board import LARGEST, SMALLEST
 from rl.go.features import PLANES
@@ -132,10 +135,13 @@ def save_network(network: GoNetwork, path: Path, about: dict[str, Any] | None = 
 def load_network(path: Path) -> GoNetwork:
     """Read what `save_network` wrote; UserError if it is no such file."""
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(regular(path), "pt") as file:
             card = (file.metadata() or {}).get("arcadia_go", "")
             weights = {name: file.get_tensor(name) for name in file.keys()}
-        network = GoNetwork(NetworkSpec(**json.loads(card)["spec"]))
+        spec = from_dict(NetworkSpec, parse_json(card, "its card")["spec"], "spec.")
+        most = 2 * sum(tensor.nbytes for tensor in weights.values()) + SLACK_BYTES
+        with Room(most, "the network of its card is far larger than its weights"):
+            network = GoNetwork(spec)
         network.load_state_dict(weights)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: {error}") from None
