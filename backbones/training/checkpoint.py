@@ -271,8 +271,8 @@ def load_newest(
             raise
         except UserError as error:
             passed_over.append(f"{error}; taking the one before")
-    reasons = "".join(f"\n  {line.removesuffix('; taking the one before')}" for line in passed_over)
-    raise UserError(f"there is no usable checkpoint in {folder}{reasons}")
+    reasons = [line.removesuffix("; taking the one before") for line in passed_over]
+    raise UserError("; ".join([f"there is no usable checkpoint in {folder}", *reasons]))
 
 
 def set_aside_newer(folder: Path, progress: int) -> None:

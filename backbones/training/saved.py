@@ -112,8 +112,11 @@ def restoring(run: Run) -> Iterator[None]:
     """Turn what reading a malformed checkpoint ends in into a UserError with the run's name."""
     try:
         yield
-    except (UserError, PeerLost):
+    except PeerLost:
         raise
+    except UserError as error:
+        known = str(error).startswith(run.name)
+        raise UserError(str(error) if known else f"{run.name}: {error}") from None
     except MALFORMED as error:
         lines = [line.strip() for line in str(error).splitlines()] or [""]
         # torch says in the first line only that something did not fit.

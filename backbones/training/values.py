@@ -38,7 +38,9 @@ def from_dict(kind: type[T], values: Any, place: str = "") -> T:
     try:
         return kind(**{k: checked(hints[k], value, place + k) for k, value in values.items()})
     except TypeError as error:  # A field that has no default is missing.
-        raise UserError(f"{place.rstrip('.') or 'the config'} is not whole ({error})") from None
+        raise UserError(
+            f"{place.rstrip('.') or 'the config'} is not whole ({str(error).splitlines()[0]})"
+        ) from None
 
 
 def checked(hint: Any, value: Any, name: str) -> Any:
@@ -59,7 +61,8 @@ def checked(hint: Any, value: Any, name: str) -> Any:
     if is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, f"{name}.")
     fits, wanted = PLAIN[hint]
-    return accepted(fits(value), value, name, wanted)
+    accepted(fits(value), value, name, wanted)
+    return float(value) if hint is float else value
 
 
 def is_whole(value: Any) -> bool:
