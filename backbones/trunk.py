@@ -101,7 +101,7 @@ class TrunkSpec:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "TrunkSpec":
+    def from_dict(cls, values: Any) -> "TrunkSpec":
         """Read what `to_dict` wrote, after a trip through JSON; UserError if it cannot be."""
         return from_dict(cls, values, "spec.")
 

@@ -73,8 +73,9 @@ def said_of(path: Path) -> Iterator[None]:
     """Raise a UserError about the file where reading it fails."""
     try:
         yield
-    except UserError:
-        raise
+    except UserError as error:
+        known = str(path) in str(error)
+        raise UserError(str(error) if known else f"{path}: {error}") from None
     except MALFORMED as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
@@ -90,11 +91,8 @@ def game_of(path: Path, card: dict[str, Any], env: str) -> tuple[str, EnvOptions
         )
     if env not in ("", card.get("env")):
         return env, EnvOptions()
-    try:
-        theirs = checked(str, card["env"], "env")
-        options = from_dict(EnvOptions, card["env_options"], "env_options.")
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    theirs = checked(str, card["env"], "env")
+    options = from_dict(EnvOptions, card["env_options"], "env_options.")
     trust.allow(env)
     trust.require_typed(theirs, str(path))
     return theirs, options

@@ -71,8 +71,8 @@ def is_whole(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is a number; what is not a number (NaN) is none."""
-    return is_whole(value) or (isinstance(value, float) and not math.isnan(value))
+    """Say whether a value is a finite number."""
+    return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def is_text(value: Any) -> bool:
@@ -89,7 +89,7 @@ def is_text(value: Any) -> bool:
 PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
     bool: (lambda value: isinstance(value, bool), "true or false"),
     int: (is_whole, "a whole number"),
-    float: (is_number, "a number"),
+    float: (is_number, "a finite number"),
     str: (is_text, f"a text of at most {LONGEST:,} characters, none of them NUL"),
     list: (lambda value: isinstance(value, list), "a list"),
     dict: (lambda value: isinstance(value, dict), "a table"),

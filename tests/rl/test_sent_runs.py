@@ -60,10 +60,10 @@ def said(capsys, *words):
         ({"gamma": 5}, "gamma = 5.0 must lie between 0 and 1"),
         ({"hidden": 10**12}, "hidden = 1000000000000 in config.json was 8"),
         ({"hidden": 9}, "hidden = 9 in config.json was 8"),
-        ({"trunk__width": None}, "trunk.width = None must be a number"),
+        ({"trunk__width": None}, "trunk.width = None must be a finite number"),
         ({"trunk": 3}, "trunk = 3 must be a table"), ({"env": None}, "env = None must be a text"),
         ({"learning_rate": 0.003}, "learning_rate = 0.003 in config.json was 0.001"),
-        ({"gamma": float("nan")}, "gamma = nan must be a number"),
+        ({"gamma": float("nan")}, "gamma = nan must be a finite number"),
         ({"normalise_over": "game"}, "one of rollout, minibatch"), ({"more": 1}, "more"),
     ],
 )  # fmt: skip
