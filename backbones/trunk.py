@@ -200,7 +200,8 @@ class Trunk(nn.Module):
         # Not in training mode: the blank picture would enter the statistics of BatchNorm.
         if self.spec.pool > min(height, width):
             raise UserError(
-                f"pictures of {height} x {width} are too small for pool {self.spec.pool}"
+                f"pictures of {height} x {width} are too small for this {self.spec.name} trunk "
+                f"with pool {self.spec.pool}"
             )
         before = self.training
         self.eval()

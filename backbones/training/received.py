@@ -25,8 +25,7 @@ def regular(path: Path, within: Path | None = None) -> Path:
 
     UserError for anything else; FileNotFoundError if nothing is there.
     """
-    real = path.resolve()
-    if within is not None and not real.is_relative_to(within.resolve()):
+    if within is not None and not is_inside(path, os.path.realpath(within)):
         raise UserError(
             f"{path} is a link that leads out of {within}, which is not followed; put the file "
             "itself there"
@@ -34,6 +33,11 @@ def regular(path: Path, within: Path | None = None) -> Path:
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise UserError(f"{path} is no regular file, so nothing is read from it")
     return path
+
+
+def is_inside(path: str | Path, home: str) -> bool:
+    """Say whether a path, once all links are followed, lies in a folder whose path has none."""
+    return os.path.realpath(path).startswith(home + os.sep)
 
 
 def read_json(path: Path, most_bytes: int, within: Path | None = None) -> dict[str, Any]:
@@ -78,7 +82,7 @@ def refuse_strange(folder: Path) -> None:
             except FileNotFoundError:
                 continue  # A training in this folder has dropped it just now.
             if stat.S_ISLNK(mode):
-                if not os.path.realpath(path).startswith(home + os.sep):
+                if not is_inside(path, home):
                     raise UserError(
                         f"{path} is a link that leads out of {folder}, which is not followed; put "
                         "what it leads to there"
