@@ -13,22 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from backbones.training.errors import PeerLost, Stopped, UserError
+from backbones.training.jobs import JOBS, package_of
 
 if TYPE_CHECKING:
     from rl.agent import Agent
     from tasks.predict import Predictor
 
 __version__ = "0.1.0"
-
-# job: (module, what it is)
-JOBS = {
-    "ppo": ("rl.ppo", "PPO agents on Atari, or any game seen as pixels"),
-    "sb3-ppo": ("rl.sb3_ppo", "stock PPO of stable-baselines3 on our environments and trunks"),
-    "sb3-a2c": ("rl.sb3_a2c", "stock A2C of stable-baselines3"),
-    "sb3-dqn": ("rl.sb3_dqn", "stock DQN of stable-baselines3"),
-    "classify": ("tasks.classify", "image classification: MNIST, CIFAR-10, folders of pictures"),
-    "translate": ("tasks.translate", "translation of text, line by line"),
-}
 
 # verb: (module with Config and main, arguments, what it does)
 VERBS = {
@@ -209,10 +200,9 @@ def package_of_run(args: Sequence[str]) -> str:
     # A .zip is an agent of stable-baselines3, whatever the last run is.
     for word in [] if any(word.lower().endswith(".zip") for word in words) else words:
         try:
-            job = find_run(word).job
+            return package_of(find_run(word).job)
         except UserError:
             continue
-        return str(JOBS[job][0]).split(".")[0] if job in JOBS else ""
     return ""
 
 
@@ -270,11 +260,14 @@ def complain(what: object, in_all: bool = False) -> None:
         say(f"arcadia: {what}" + (f" (process {rank})" if joined else ""), sys.stderr)
 
 
-def load(run: str, device: str = "cpu", *, best: bool = False) -> "Agent | Predictor":
+def load(
+    run: str, device: str = "cpu", *, best: bool = False, env: str = ""
+) -> "Agent | Predictor":
     """Return what a run has trained: `load("last").act(obs)`, `load("zoo/mnist").predict(path)`.
 
     `run` is a name, a path, zoo/NAME or last; `best` takes an agent's checkpoint of the highest
-    score while training rather than the newest. Raises UserError, a ValueError, if there is none.
+    score while training rather than the newest; `env` repeats the game of a run that was not
+    trained here, if it is a module. Raises UserError, a ValueError, if there is no such run.
     """
     if package_of_run([run]) == "tasks":
         from backbones.training.precision import choose_device
@@ -284,7 +277,7 @@ def load(run: str, device: str = "cpu", *, best: bool = False) -> "Agent | Predi
         return load_predictor(find_run(run), choose_device(device))
     from rl.agent import load_agent
 
-    return load_agent(run, device, best=best)
+    return load_agent(run, device, best=best, env=env)
 
 
 if __name__ == "__main__":

@@ -23,12 +23,14 @@ from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import require_not_negative, require_positive
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain
+from backbones.training.received import parse_json
 from backbones.training.run import commit, find_run
+from backbones.training.saved import SLACK_BYTES, Room
 from backbones.training.session import Snapshot
 from backbones.trunk import Trunk, TrunkName, TrunkSpec
 
 # RecursionError: JSON that is nested too deeply.
-UNREADABLE = (OSError, SafetensorError, json.JSONDecodeError, RecursionError)
+UNREADABLE = (OSError, SafetensorError, UserError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,23 +109,22 @@ def read_file(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
     with safe_open(path, "pt") as file:
         text = (file.metadata() or {}).get("card")
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-    card = None if text is None else json.loads(text)
-    if not isinstance(card, dict | None):
-        raise UserError(f"{path} has a card that is no table; export the backbone again")
-    return card, tensors
+    return None if text is None else parse_json(text, "its card"), tensors
 
 
 def why(error: Exception) -> str:
     """Return why a file of weights could not be read, in our words."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return "no safetensors" if isinstance(error, SafetensorError) else "its card is damaged"
+    return "no safetensors" if isinstance(error, SafetensorError) else str(error)
 
 
 def load_backbone(path: Path) -> tuple[Trunk, dict[str, Any]]:
     """Return the trunk in a backbone's file, and its card."""
     card, tensors = read_backbone(path)
-    trunk = build_trunk(TrunkSpec.from_dict(card["spec"]))
+    most = 2 * sum(tensor.nbytes for tensor in tensors.values()) + SLACK_BYTES
+    with Room(most, f"{path}: the trunk of its card is far larger than its weights"):
+        trunk = build_trunk(TrunkSpec.from_dict(card.get("spec", {})))
     copy_weights(trunk, tensors)
     return trunk, card
 
@@ -136,7 +137,8 @@ def find_backbone(text: str) -> tuple[Path, list[str]]:
     name, _, part = text.partition(":")
     if part not in ("", "cnn"):
         raise UserError(f"{text} asks for the part {part!r}; a run has the part cnn")
-    found, passed_over = checkpoint.load_newest(find_run(name).checkpoints)
+    run = find_run(name)
+    found, passed_over = checkpoint.load_newest(run.checkpoints, run.about)
     return found.folder / "cnn.safetensors", passed_over
 
 

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from backbones.training.errors import UserError
 from backbones.training.precision import compute_dtype
+from backbones.training.values import from_dict
 
 TrunkName = Literal[
     "nature", "impala", "plain", "resnet", "alexnet", "vgg11", "vgg16", "googlenet", "resnet18",
@@ -100,12 +101,9 @@ class TrunkSpec:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "TrunkSpec":
-        """Read what `to_dict` wrote, after a trip through JSON."""
-        plain: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return cls(**plain)
+    def from_dict(cls, values: Any) -> "TrunkSpec":
+        """Read what `to_dict` wrote, after a trip through JSON; UserError if it cannot be."""
+        return from_dict(cls, values, "spec.")
 
 
 class Trunk(nn.Module):
@@ -200,6 +198,11 @@ class Trunk(nn.Module):
             1, self.spec.in_channels, height, width, dtype=torch.uint8, device=self.std.device
         )
         # Not in training mode: the blank picture would enter the statistics of BatchNorm.
+        if self.spec.pool > min(height, width):
+            raise UserError(
+                f"pictures of {height} x {width} are too small for this {self.spec.name} trunk "
+                f"with pool {self.spec.pool}"
+            )
         before = self.training
         self.eval()
         try:

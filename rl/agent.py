@@ -17,10 +17,11 @@ from torch import Tensor
 from backbones import transfer
 from backbones.lstm import State
 from backbones.training import checkpoint
-from backbones.training.config import from_dict
 from backbones.training.errors import UserError
+from backbones.training.jobs import module_of_agent
 from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
+from backbones.training.saved import config_of, restoring, room_for
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import TrunkConfig, heads_of, load_weights
 from rl.environments import EnvOptions
@@ -173,12 +174,11 @@ def sb3_needed() -> Iterator[None]:
 def agent_of(text: str, env: str = "", *, best: bool = False) -> Agent:
     """Return the agent that a command means: that of a run, or of a .zip of stable-baselines3.
 
-    `env` is the game of a .zip that does not say it. UserError if there is none.
+    `env` is the game, as a person typed it, of a .zip that does not say it, or of either if it is a
+    module. UserError if there is none.
     """
     if not text.lower().endswith(".zip"):
-        if env:
-            raise UserError("--env is for a .zip of stable-baselines3; a run knows its game")
-        return load_agent(text, best=best)
+        return load_agent(text, best=best, env=env)
     if best:
         raise UserError(f"{text} holds one checkpoint: leave --best out")
     with sb3_needed():
@@ -186,25 +186,30 @@ def agent_of(text: str, env: str = "", *, best: bool = False) -> Agent:
     return import_sb3(Path(text), env)
 
 
-def load_agent(run: Run | str | Path, device: str = "cpu", *, best: bool = False) -> Agent:
+def load_agent(
+    run: Run | str | Path, device: str = "cpu", *, best: bool = False, env: str = ""
+) -> Agent:
     """Return the agent of a run with its newest whole checkpoint; UserError if there is none.
 
-    With `best`, that of the highest score while training, the mean of the last 20 games. Works for
-    every job in `rl` whose module has `Config` and `build_network`.
+    With `best`, that of the highest score while training, the mean of the last 20 games. `env`
+    repeats the game of a run of somebody else's, if it is a module. Works for every job in `rl`
+    whose module has `Config` and `build_network`.
     """
     if not isinstance(run, Run):
         run = find_run(str(run))
+    module = module_of_agent(run.name, run.job)
     try:
-        job = import_module(f"rl.{run.job.replace('-', '_')}")
+        job = import_module(module)
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("stable_baselines3"):
-            raise UserError(
-                f"{run.name} needs stable-baselines3; `pip install -e .[sb3]` brings it"
-            ) from None
-        raise UserError(f"{run.name} is of the job {run.job!r}, which plays no games") from None
-    config = from_dict(job.Config, run.config)
-    found = checkpoint.load_best(run.checkpoints) if best else newest_checkpoint(run)
-    network = job.build_network(config, found.info["num_actions"]).eval()
-    load_weights(network, found)
+        if not (error.name or "").startswith("stable_baselines3"):
+            raise
+        raise UserError(
+            f"{run.name} needs stable-baselines3; `pip install -e .[sb3]` brings it"
+        ) from None
+    found = checkpoint.load_best(run.checkpoints, run.about) if best else newest_checkpoint(run)
+    config = config_of(run, job.Config, found, env=env)
+    with restoring(run), room_for(run, found):
+        network = job.build_network(config, found.info["num_actions"]).eval()
+        load_weights(network, found)
     network.to(choose_device(device))
     return Agent(network, config.env, config.env_options, config, found.info, run)

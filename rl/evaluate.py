@@ -46,7 +46,8 @@ class Config:
     run: tyro.conf.Positional[str] = "last"
     """A run: its name, a path, zoo/NAME or last; or a .zip of stable-baselines3."""
     env: str = ""
-    """The game of a .zip of stable-baselines3 that Arcadia did not write."""
+    """The game of a .zip of stable-baselines3 that Arcadia did not write; or, once more, that of a
+    run or .zip from somebody else whose game is a module."""
     best: bool = False
     """Take the checkpoint of the highest score while training, not the newest."""
     games: int = 20

@@ -39,6 +39,8 @@ class Config:
     """Write this .onnx file, for any ONNX runtime."""
     folder: Path | None = None
     """Write this folder: the agent alone, with its card and the score of 20 games."""
+    env: str = ""
+    """The game, once more, of a run that was not trained here and whose game is a module."""
     best: bool = False
     """Take the checkpoint of the highest score while training, not the newest."""
     force: bool = False
@@ -121,7 +123,7 @@ def export_folder(agent: Agent, path: Path, force: bool) -> str:
 
 def main(config: Config) -> int:
     """The command `arcadia export`."""
-    agent = load_agent(config.run, best=config.best)
+    agent = load_agent(config.run, best=config.best, env=config.env)
     if config.folder is not None:
         print(f"{config.folder}: {export_folder(agent, config.folder, config.force)}")
         return 0

@@ -34,6 +34,8 @@ class Config:
     """Play in a window."""
     terminal: bool = False
     """Play in the terminal."""
+    env: str = ""
+    """The game, once more, of a run that was not trained here and whose game is a module."""
     games: int = 1
     """Games to play."""
     speed: float = 1.0
@@ -72,8 +74,11 @@ def action_for(held: set[str], names: Sequence[str]) -> int:
     return max(range(len(names)), key=lambda i: fit(names[i]))
 
 
-def find_game(text: str) -> tuple[str, EnvOptions, Agent | None]:
-    """Return (environment, options, agent or None) for an id or a run; UserError for neither."""
+def find_game(text: str, env: str = "") -> tuple[str, EnvOptions, Agent | None]:
+    """Return (environment, options, agent or None) for an id or a run; UserError for neither.
+
+    `env` repeats the game of a run from somebody else.
+    """
     try:
         run = find_run(text)
     except UserError as no_run:
@@ -82,7 +87,7 @@ def find_game(text: str) -> tuple[str, EnvOptions, Agent | None]:
         except UserError as no_env:
             raise UserError(f"{text} is neither a run nor a game: {no_env}") from no_run
         return text, EnvOptions(), None
-    agent = load_agent(run)
+    agent = load_agent(run, env=env)
     return agent.env, agent.options, agent
 
 
@@ -105,7 +110,7 @@ def play_game(
 def main(config: Config) -> int:
     """The command `arcadia play`."""
     torch.set_num_threads(1)
-    env, options, agent = find_game(config.game)
+    env, options, agent = find_game(config.game, config.env)
     if is_atari(env):
         options = changed(options, sticky=config.sticky)
     windowed = config.window or (not config.terminal and has_display())

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from backbones import transfer
 from backbones.lstm import LSTM, LSTMSpec
+from backbones.training import trust
 from backbones.training.config import (
     ResumeConfig,
     RunConfig,
@@ -378,6 +379,7 @@ class Learner:
 def train(config: Config, preset: str = "default") -> Run:
     """Train an agent from nothing; return its run. UserError comes before a folder is made."""
     world = join()
+    trust.allow(config.env)
     begun = begun_before(world, config.run.name)
     if begun:
         return resume(begun)

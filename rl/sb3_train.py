@@ -19,11 +19,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
 
 from backbones import transfer
+from backbones.training import trust
 from backbones.training.config import (
     ResumeConfig,
     RunConfig,
     changed,
-    from_dict,
     require_fraction,
     require_not_negative,
     require_positive,
@@ -32,6 +32,7 @@ from backbones.training.distributed import ALONE, join
 from backbones.training.errors import Stopped, UserError
 from backbones.training.precision import choose_device
 from backbones.training.run import Run
+from backbones.training.saved import config_of, restoring, room_for
 from backbones.training.session import Session, Snapshot, finished, is_evaluated, resume_point
 from backbones.transfer import TrunkConfig
 from rl.agent import start_from
@@ -156,6 +157,7 @@ class Job:
 
     def train(self, config: Any, preset: str = "default") -> Run:
         """Train an agent from nothing; return its run. UserError comes before a folder is made."""
+        trust.allow(config.env)
         # By its own name: `last` will be this run soon.
         trunk = changed(config.trunk, init=transfer.full_name(config.trunk.init))
         config = changed(config, trunk=trunk)
@@ -174,9 +176,10 @@ class Job:
 
     def resume(self, run: Run, flags: ResumeConfig | None = None) -> Run:
         """Continue from the weights of the newest checkpoint: not exact, and the log says so."""
-        flags, before = flags or ResumeConfig(), from_dict(self.config_type, run.config)
+        flags = flags or ResumeConfig()
         with run.lock():
             found = resume_point(run, ALONE)
+            before = config_of(run, self.config_type, found, env=flags.env)
             done = found.info["progress"] if found else 0
             ended = done >= before.total_steps and is_evaluated(run, ALONE, done)
             if ended and not flags.extend:
@@ -187,10 +190,12 @@ class Job:
                 run=flags.applied_to(before.run),
             )  # fmt: skip
             model, envs = build(config, self.make_model)
-            network = self.build_network(config, len(envs.envs.action_names))
             run = run.reconfigured(config)
+            with restoring(run), room_for(run, found):
+                network = self.build_network(config, len(envs.envs.action_names))
+                if found:
+                    transfer.load_weights(network, found)
             if found:
-                transfer.load_weights(network, found)
                 give_weights(network, model.policy)
                 model.num_timesteps = done
                 run.warn(

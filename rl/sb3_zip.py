@@ -8,7 +8,6 @@ does.
 """
 
 import io
-import json
 import pickle
 import zipfile
 import zlib
@@ -22,10 +21,12 @@ from torch import Tensor
 
 from backbones.cnn import build_trunk
 from backbones.lstm import LSTM, LSTMSpec
-from backbones.training.config import from_dict
+from backbones.training import trust
 from backbones.training.errors import UserError
 from backbones.training.files import check_member, most_unpacked, open_plain
+from backbones.training.received import parse_json
 from backbones.training.run import Run
+from backbones.training.values import checked, from_dict
 from backbones.trunk import TrunkSpec
 from rl.agent import Agent
 from rl.contract import STACK
@@ -38,6 +39,8 @@ STOCK = "features_extractor.cnn.0.weight"
 
 # A policy is some megabytes; a file that unpacks to more than this is none.
 LARGEST_BYTES = 2**30
+# SB3's data holds the last observations of all environments, as text.
+LARGEST_JSON_BYTES = 2**26
 # What reading a file that is no model of SB3, or only half of one, ends in.
 MALFORMED = (
     ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
@@ -71,8 +74,9 @@ def said_of(path: Path) -> Iterator[None]:
     """Raise a UserError about the file where reading it fails."""
     try:
         yield
-    except UserError:
-        raise
+    except UserError as error:
+        known = str(path) in str(error)
+        raise UserError(str(error) if known else f"{path}: {error}") from None
     except MALFORMED as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
@@ -88,37 +92,40 @@ def game_of(path: Path, card: dict[str, Any], env: str) -> tuple[str, EnvOptions
         )
     if env not in ("", card.get("env")):
         return env, EnvOptions()
-    try:
-        return card["env"], from_dict(EnvOptions, card["env_options"])
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    theirs = checked(str, card["env"], "env")
+    options = from_dict(EnvOptions, card["env_options"], "env_options.")
+    trust.allow(env)
+    trust.require_typed(theirs, str(path))
+    return theirs, options
 
 
 def read_zip(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
     """Return the tensors, SB3's data, and our card if there is one, else an empty one."""
     with open_plain(path) as file, zipfile.ZipFile(file) as archive:
-        policy = read_member(archive, "policy.pth", path)
-        data = json.loads(read_member(archive, "data", path))
-        card = json.loads(read_member(archive, CARD, path)) if CARD in archive.namelist() else {}
+        policy = read_member(archive, "policy.pth", path, LARGEST_BYTES)
+        data = parse_json(read_member(archive, "data", path, LARGEST_JSON_BYTES), "data")
+        known = CARD in archive.namelist()
+        text = read_member(archive, CARD, path, LARGEST_JSON_BYTES) if known else "{}"
+        card = parse_json(text, CARD)
     # torch unpacks this one, which is a .zip as well.
     with zipfile.ZipFile(io.BytesIO(policy)) as inner:
         most = min(LARGEST_BYTES, most_unpacked(len(policy)))
         if sum(member.file_size for member in inner.infolist()) > most:
             raise UserError(f"policy.pth would unpack to more than {most >> 20} MiB")
     tensors = torch.load(io.BytesIO(policy), map_location="cpu", weights_only=True)
-    if not all(isinstance(part, dict) for part in (tensors, data, card)):
-        raise TypeError("its parts are no tables")
+    if not isinstance(tensors, dict):
+        raise TypeError("policy.pth is no table")
     if not all(isinstance(t, Tensor) and t.layout == torch.strided for t in tensors.values()):
         raise UserError(f"{path}: policy.pth holds more than tensors, which is not read")
     return tensors, data, card
 
 
-def read_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
+def read_member(archive: zipfile.ZipFile, name: str, path: Path, most_bytes: int) -> bytes:
     """Return one file of an archive; UserError if it is missing or absurdly large."""
     if name not in archive.namelist():
         raise UserError(f"{path} has no {name}: it is no model of SB3")
     check_member(archive, name, path)
-    most = min(LARGEST_BYTES, most_unpacked(path.stat().st_size))
+    most = min(most_bytes, most_unpacked(path.stat().st_size))
     if archive.getinfo(name).file_size > most:
         raise UserError(f"{name} would unpack to more than {most >> 20} MiB")
     return archive.read(name)

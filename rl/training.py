@@ -7,13 +7,14 @@ from typing import Any
 import torch
 
 from backbones.training.checkpoint import Checkpoint, prefixed, under
-from backbones.training.config import ResumeConfig, changed, from_dict
+from backbones.training.config import ResumeConfig, changed
 from backbones.training.cores import spare_cores
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped, UserError
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
 from backbones.training.precision import Precision, choose_device
 from backbones.training.run import Run, shared_run
+from backbones.training.saved import config_of, restoring, room_for
 from backbones.training.session import (
     Session,
     Snapshot,
@@ -125,7 +126,8 @@ def go_on(
 
     The info is empty where there is no checkpoint yet and the run begins anew.
     """
-    before, found = from_dict(config_type, run.config), resume_point(run, world)
+    found = resume_point(run, world)
+    before = config_of(run, config_type, found, env=flags.env)
     extend = 0 if run.was_changed_before_restart() else flags.extend
     rollouts, done = (found.info["rollouts"], found.info["progress"]) if found else (0, 0)
     if not extend and rollouts >= before.num_rollouts and is_evaluated(run, world, done):
@@ -134,7 +136,12 @@ def go_on(
     config = changed(
         before, total_steps=before.total_steps + extend, run=flags.applied_to(before.run)
     )
-    training = Training(run.job, config, make_learner, world)
+
+    def make_known(*args: Any) -> Any:
+        with room_for(run, found):
+            return make_learner(*args)
+
+    training = Training(run.job, config, make_known, world)
     run = run.reconfigured(config)
     if extend:
         rates = before.rate(rollouts), config.rate(rollouts)
@@ -143,9 +150,12 @@ def go_on(
         run.log(f"{run.name} has no checkpoint yet: it begins anew")
         for line in training.begin():
             run.log(line)
-    elif not training.restore(found):
+        return training, run, {}
+    with restoring(run):
+        exact = training.restore(found)
+    if not exact:
         run.warn(f"{config.env} does not repeat its games: this resume is not exact")
-    return training, run, found.info if found else {}
+    return training, run, found.info
 
 
 def run_to_end(training: Training, run: Run, resumed: dict[str, Any] | None) -> None:

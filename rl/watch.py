@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import tyro
 
+from backbones.training.checkpoint import numbered
 from backbones.training.config import require_fraction, require_not_negative, require_positive
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
@@ -44,7 +45,8 @@ class Config:
     force: bool = False
     """Overwrite the film if it exists."""
     env: str = ""
-    """The game of a .zip of stable-baselines3 that Arcadia did not write."""
+    """The game of a .zip of stable-baselines3 that Arcadia did not write; or, once more, that of a
+    run or .zip from somebody else whose game is a module."""
     best: bool = False
     """Take the checkpoint of the highest score while training, not the newest."""
     follow: bool = False
@@ -160,7 +162,7 @@ def wait_for_agent(config: Config) -> Agent:
             if not config.follow:
                 raise
             run = find_run(config.run)
-            if not run.is_running():
+            if not run.is_running() or numbered(run.checkpoints):
                 raise
             print(f"waiting for the first checkpoint of {run.name}", flush=True)
             time.sleep(2)

@@ -10,13 +10,15 @@ import tyro
 from torch import nn
 
 from backbones.training.checkpoint import Checkpoint
-from backbones.training.config import from_dict, require_not_negative
+from backbones.training.config import require_not_negative
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
 from backbones.training.files import write_atomically
+from backbones.training.jobs import module_of_task
 from backbones.training.log import Board
 from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
+from backbones.training.saved import config_of, restoring, room_for
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import load_weights
 from tasks.data.samples import Samples, moved
@@ -73,12 +75,14 @@ def load_model(
 
     `found` is the checkpoint to take, where somebody has read it already.
     """
-    job = import_module(f"tasks.{run.job}").JOB
-    config = from_dict(job.config_type, {**run.config, **changes})
+    job = import_module(module_of_task(run.name, run.job)).JOB
     found = found or newest_checkpoint(run)
-    task = job.task_type(config, found.info["about"])
-    model = task.model()
-    load_weights(model, found)
+    config = config_of(run, job.config_type, found, changes=changes)
+    with restoring(run):
+        task = job.task_type(config, found.info["about"])
+        with room_for(run, found):
+            model = task.model()
+        load_weights(model, found)
     return task, model.eval().to(device or torch.device("cpu"))
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backbones.training.config import ResumeConfig, changed, from_dict
+from backbones.training.config import ResumeConfig, changed
 from backbones.training.distributed import join, leave
 from backbones.training.memory import keep_freed_memory
 from backbones.training.run import Run, begun_before, shared_run
+from backbones.training.saved import config_of, restoring, room_for
 from backbones.training.session import finished, is_evaluated, lengthened, resume_point
 from backbones.transfer import full_name
 from tasks.fit import Fitting, fit
@@ -57,7 +58,8 @@ class Job:
         world, flags = join(), flags or ResumeConfig()
         keep_freed_memory()
         with run.lock():
-            before, found = from_dict(self.config_type, run.config), resume_point(run, world)
+            found = resume_point(run, world)
+            before = config_of(run, self.config_type, found, env=flags.env)
             extend = 0 if run.was_changed_before_restart() else flags.extend
             epochs = before.fit.num_epochs + extend
             config = changed(
@@ -66,9 +68,10 @@ class Job:
             )  # fmt: skip
             # What was learnt of the data then, so that it means the same now.
             about = found.info["about"] if found else None
-            fitting = Fitting(self.name, self.task_type(config, about), world)
-            if found:
-                fitting.restore(found)
+            with restoring(run), room_for(run, found):
+                fitting = Fitting(self.name, self.task_type(config, about), world)
+                if found:
+                    fitting.restore(found)
             done = fitting.updates >= fitting.total
             if done and not extend and is_evaluated(run, world, fitting.progress):
                 run.log(finished(run.name))

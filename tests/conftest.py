@@ -14,6 +14,14 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory):
+    """Which runs were trained here is noted beside the tests, not in somebody's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCADIA_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty runs folder that commands use instead of the real one."""

@@ -14,21 +14,34 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as save_to_bytes
 from torch import Tensor
 
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import sync
+from backbones.training.received import INFO_BYTES, file_digest, read_json, regular, sealed
+from backbones.training.values import checked, shown
 
 FORMAT = 1
 KEEP = 2
+
+PART = re.compile(r"\w[\w.-]*\.safetensors", re.ASCII)
+# What a checkpoint may say of itself, and the types of it.
+KNOWN: dict[str, Any] = {
+    "sha256": dict, "format": int, "progress": int, "job": str, "data": str, "num_actions": int,
+    "rollouts": int, "updates": int, "averaged": int, "precision": Literal["fp32", "bf16"],
+    "about": dict, "total": int, "unit": str, "trained_s": float, "saving_s": float,
+    "commit": str, "made_on": dict, "started_s": float, "config": dict,
+}  # fmt: skip
 
 # Part name -> tensors by name; chunk name -> function that gives them if they are not on disk yet.
 Parts = Mapping[str, Mapping[str, Tensor]]
@@ -51,7 +64,17 @@ class Checkpoint:
         path = self.folder / f"{part}.safetensors"
         if not path.exists():
             raise UserError(f"{self.folder} has no {part}.safetensors, which this needs")
-        return load_file(path)
+        try:
+            return load_file(regular(path, self.folder.parents[1]))
+        except SafetensorError as error:
+            raise UserError(f"{path} holds no tensors that can be read ({error})") from None
+
+    def size_bytes(self, *parts: str) -> int:
+        """Return how much some parts take, of those that this checkpoint has."""
+        if self.held is not None:
+            return sum(t.nbytes for part in parts for t in under(part, self.held).values())
+        paths = [self.folder / f"{part}.safetensors" for part in parts]
+        return sum(path.stat().st_size for path in paths if path.exists())
 
 
 def digest(data: bytes) -> str:
@@ -61,8 +84,7 @@ def digest(data: bytes) -> str:
 
 def info_digest(info: Mapping[str, Any]) -> str:
     """Return the SHA-256 of checkpoint.json without its own digest."""
-    rest = {key: value for key, value in info.items() if key != "sha256_of_this"}
-    return digest(json.dumps(rest, sort_keys=True).encode())
+    return str(sealed(info)["sha256_of_this"])
 
 
 def save(
@@ -87,8 +109,7 @@ def save(
             digests[path.name] = write_part(path, tensors, (metadata or {}).get(part, {}))
         digests |= write_chunks(temporary, numbered(folder), chunks or {})
         full = {"format": FORMAT, "progress": progress, "sha256": digests, **info}
-        full = json.loads(json.dumps(full))
-        full["sha256_of_this"] = info_digest(full)
+        full = sealed(json.loads(json.dumps(full)))
         write_bytes(temporary / "checkpoint.json", (json.dumps(full, indent=1) + "\n").encode())
         sync(temporary)
         if final.exists():
@@ -147,10 +168,9 @@ def write_chunks(temporary: Path, earlier: list[Path], chunks: Chunks) -> dict[s
 def read_info(path: Path) -> dict[str, Any]:
     """Return checkpoint.json unchecked, {} if it cannot be read: for retention and tables."""
     try:
-        info = json.loads((path / "checkpoint.json").read_text())
-    except (OSError, ValueError):
+        return read_json(path / "checkpoint.json", INFO_BYTES, path.parents[1])
+    except (OSError, UserError):
         return {}
-    return info if isinstance(info, dict) else {}
 
 
 def best(folder: Path) -> Path | None:
@@ -182,25 +202,40 @@ def numbered(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[0-9]" * 12) if path.is_dir())
 
 
-def check(path: Path) -> Checkpoint:
-    """Return the checkpoint at a path if it is whole; UserError with the reason if not."""
+def check(path: Path, owner: Mapping[str, Any] | None = None) -> Checkpoint:
+    """Return the checkpoint at a path if it is whole; UserError with the reason if not.
+
+    `owner` is what the config.json of its run says: a checkpoint of another run is none of it.
+    """
     try:
-        info = json.loads((path / "checkpoint.json").read_text())
+        info = read_json(path / "checkpoint.json", INFO_BYTES, path.parents[1])
         if info["sha256_of_this"] != info_digest(info):
             raise UserError(f"{path}/checkpoint.json is damaged: its SHA-256 does not fit")
+        for name in KNOWN.keys() & info.keys():
+            checked(KNOWN[name], info[name], f"{path}/checkpoint.json: {name}")
         if info["format"] > FORMAT:
             raise NewerFormat(
                 f"{path} has checkpoint format {info['format']}, this version reads up to "
                 f"{FORMAT}; update Arcadia"
             )
         for name, expected in info["sha256"].items():
-            if digest((path / name).read_bytes()) != expected:
+            if PART.fullmatch(name) is None:
+                raise UserError(f"{path}/checkpoint.json names {shown(name)}, no file of its own")
+            if file_digest(regular(path / name, path.parents[1])) != expected:
                 raise UserError(f"{path / name} is damaged: its SHA-256 does not fit")
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+        require_at_home(path, info, owner or {})
+    except (OSError, KeyError) as error:
         raise UserError(f"{path} is not a whole checkpoint ({error!r})") from None
     return Checkpoint(path, info)
+
+
+def require_at_home(path: Path, info: Mapping[str, Any], owner: Mapping[str, Any]) -> None:
+    """UserError if a checkpoint was put where it was not saved: of another progress, or run."""
+    if path.name != f"{info['progress']:012d}":
+        raise UserError(f"{path} was saved at {info['progress']:,} and then put in its place")
+    for name in ("job", "started_s"):
+        if name in info and name in owner and info[name] != owner[name]:
+            raise UserError(f"{path} was saved by another run and then put there")
 
 
 def summary(folder: Path) -> str:
@@ -212,15 +247,17 @@ def summary(folder: Path) -> str:
     return f"{words}; {size_bytes(folder) / 2**20:.1f} MiB"
 
 
-def load_best(folder: Path) -> Checkpoint:
+def load_best(folder: Path, owner: Mapping[str, Any] | None = None) -> Checkpoint:
     """Return the checkpoint of the highest score; UserError if none has one or it is damaged."""
     path = best(folder)
     if path is None:
         raise UserError(f"no checkpoint in {folder} has a score yet; take the last one")
-    return check(path)
+    return check(path, owner)
 
 
-def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
+def load_newest(
+    folder: Path, owner: Mapping[str, Any] | None = None
+) -> tuple[Checkpoint, list[str]]:
     """Return the newest whole checkpoint and a line for each newer one that was passed over.
 
     UserError if there is none, or if the newest was written by a newer version: its format is not
@@ -229,13 +266,13 @@ def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
     passed_over: list[str] = []
     for path in reversed(numbered(folder)):
         try:
-            return check(path), passed_over
+            return check(path, owner), passed_over
         except NewerFormat:
             raise
         except UserError as error:
             passed_over.append(f"{error}; taking the one before")
-    reasons = "".join(f"\n  {line.removesuffix('; taking the one before')}" for line in passed_over)
-    raise UserError(f"there is no usable checkpoint in {folder}{reasons}")
+    reasons = [line.removesuffix("; taking the one before") for line in passed_over]
+    raise UserError("; ".join([f"there is no usable checkpoint in {folder}", *reasons]))
 
 
 def set_aside_newer(folder: Path, progress: int) -> None:

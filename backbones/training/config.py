@@ -6,9 +6,8 @@ import io
 import re
 import shlex
 import sys
-import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import tyro
@@ -57,6 +56,8 @@ class ResumeConfig:
     """Go on on another device: cpu, cuda, cuda:N or auto; default: as before."""
     threads: int = 0
     """Go on with so many threads of torch's arithmetic; 0: as before."""
+    env: str = ""
+    """The game, once more, of a run that was not trained here and whose game is a module."""
 
     def __post_init__(self) -> None:
         if self.extend < 0 or self.threads < 0:
@@ -144,24 +145,6 @@ def parse_job(
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a config as what JSON can hold."""
     return asdict(config)
-
-
-def from_dict(kind: type[T], values: dict[str, Any]) -> T:
-    """Read what `to_dict` wrote, after a trip through JSON; UserError on an unknown field."""
-    hints = typing.get_type_hints(kind)
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise UserError(
-            f"the config has fields that this version does not know: {', '.join(unknown)}; "
-            "it was written by another version of Arcadia"
-        )
-    arguments = {}
-    for name, value in values.items():
-        if is_dataclass(hints[name]):
-            value = from_dict(typing.cast(type, hints[name]), value)
-        arguments[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**arguments)
 
 
 def changed(config: Any, **values: Any) -> Any:

@@ -21,9 +21,9 @@ from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.errors import UserError
 from backbones.training.files import make_folder, read_bounded, sync, write_atomically
+from backbones.training.received import CONFIG_BYTES, parse_json, sealed
 from backbones.training.run import Run
 
-LARGEST_CONFIG = 2**24
 # What belongs to the training, or is written anew.
 LEFT_OUT = ("sha256", "sha256_of_this", "format", "progress", "scores", "games")
 
@@ -129,7 +129,7 @@ def why_to_keep(folder: Path) -> str:
     if not any(folder.iterdir()):
         return ""
     try:
-        about = json.loads(read_bounded(folder / "config.json", LARGEST_CONFIG))
+        about = json.loads(read_bounded(folder / "config.json", CONFIG_BYTES))
     except FileNotFoundError:
         return "has files in it and is no exported run"
     except UserError as error:
@@ -194,12 +194,12 @@ def publish(
         parts["cnn"] = found.tensors("cnn")
         with safe_open(backbone, "pt") as file:
             header = file.metadata() or {}
-        card = json.loads(header["card"])
-        card["score"] = result["score"] if card["score"] is None else card["score"]
+        card = parse_json(header.get("card", ""), f"{backbone}: its card")
+        card["score"] = result["score"] if card.get("score") is None else card["score"]
         metadata = {"cnn": {**header, "card": json.dumps(card)}}
     if half:
         parts = {part: rounded(tensors) for part, tensors in parts.items()}
-    about = {**run.about, "launch": "", "from": run.name}
+    about = sealed({**run.about, "launch": "", "from": run.name})
     write_atomically(folder / "config.json", json.dumps(about, indent=2) + "\n")
     checkpoint.save(folder / "checkpoints", found.info["progress"], parts, info, metadata)
     write_atomically(folder / "eval.json", json.dumps(result, indent=2) + "\n")

@@ -24,15 +24,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from backbones.training import trust
 from backbones.training.config import command_line, to_dict
 from backbones.training.cores import available_threads
 from backbones.training.distributed import World, launch, restarts
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import Appender, write_atomically
 from backbones.training.progress import plain, say
+from backbones.training.received import CONFIG_BYTES, read_json, refuse_strange, sealed
+from backbones.training.values import checked
 
 FORMAT = 1
 CHECKOUT = Path(__file__).resolve().parents[2]
+# What a run must say of itself, and the types of it.
+KNOWN: dict[str, Any] = {"format": int, "job": str, "config": dict, "started_s": float}
 PACKAGES = ("arcadia", "torch", "numpy", "gymnasium", "ale-py", "safetensors")
 
 
@@ -86,6 +91,7 @@ class Run:
             "started_s": max([now, *(start_s(path) + 1e-3 for path in config_files())]),
             "launch": launch(), "commit": commit(), "versions": versions(), "hardware": hardware(),
         }  # fmt: skip
+        about = sealed(json.loads(json.dumps(about)))
         try:
             parent.mkdir(parents=True, exist_ok=True)
             folder = new_folder(parent, name, base, about)
@@ -94,30 +100,36 @@ class Run:
                 f"no run can be made in {parent}: {error.strerror}; set $ARCADIA_RUNS to a folder "
                 "that can be written to"
             ) from None
-        return cls(folder, about)
+        return cls(folder, about).remembered()
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
         """Read a run's folder; UserError if it is none."""
         folder = folder.resolve()
         try:
-            about = json.loads((folder / "config.json").read_text())
-            if about["format"] > FORMAT:
-                raise NewerFormat(
-                    f"{folder} has run format {about['format']}, this version reads up to "
-                    f"{FORMAT}; update Arcadia"
-                )
-            missing = {"job", "config", "started_s"} - set(about)
-            if missing:
-                raise KeyError(", ".join(sorted(missing)))
-            return cls(folder, about)
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
+            about = read_json(folder / "config.json", CONFIG_BYTES, folder)
+            for name, kind in KNOWN.items():
+                checked(kind, about[name], name)
+            for change in checked(list, about.get("changes", []), "changes"):
+                checked(dict, change, "a change of the config")
+        except (OSError, KeyError, UserError) as error:
             raise UserError(
                 f"{folder} is not a run: config.json is missing or broken ({error}); "
                 "`arcadia runs` lists the runs"
             ) from None
+        if about["format"] > FORMAT:
+            raise NewerFormat(
+                f"{folder} has run format {about['format']}, this version reads up to "
+                f"{FORMAT}; update Arcadia"
+            )
+        return cls(folder, about)
+
+    def remembered(self) -> "Run":
+        """Note, outside the folder, that this person trains the run; return it."""
+        trouble = trust.remember(self.folder, self.about)
+        if trouble:
+            self.warn(trouble)
+        return self
 
     @cached_property
     def log_file(self) -> Appender:
@@ -146,18 +158,20 @@ class Run:
         """Return the run with another config from here on; config.json keeps what was changed."""
         new = json.loads(json.dumps(to_dict(config)))
         if new == json.loads(json.dumps(self.config)):
-            return self
+            return self if self.silent else self.remembered()
         change = {
             "command": command_line(), "launch": launch(), "time": time.time(),
             "from": self.config,
         }  # fmt: skip
-        about = {**self.about, "config": new, "changes": [*self.about.get("changes", []), change]}
+        changes = [*self.about.get("changes", []), change]
+        about = sealed({**self.about, "config": new, "changes": changes})
         if not self.silent:
             try:
                 write_atomically(self.folder / "config.json", json.dumps(about, indent=2) + "\n")
             except OSError as error:
                 raise UserError(f"{self.folder} takes no writing ({error.strerror})") from None
-        return Run(self.folder, about, self.silent)
+        run = Run(self.folder, about, self.silent)
+        return run if run.silent else run.remembered()
 
     def was_changed_before_restart(self) -> bool:
         """Say whether this start had changed the config before torchrun restarted its processes."""
@@ -290,8 +304,16 @@ def begun_before(world: World, name: str) -> Run | None:
 def find_run(text: str) -> Run:
     """Return the run meant by a path, `job/name`, `name`, `zoo/name` or `last`.
 
-    UserError if there is none, or if a bare name fits several.
+    UserError if there is none, if a bare name fits several, or if something in its folder leads out
+    of it: whoever sent it may have put it there.
     """
+    run = named_run(text)
+    refuse_strange(run.folder)
+    return run
+
+
+def named_run(text: str) -> Run:
+    """Return the same, however its folder is."""
     if text == "last":
         runs = [run for run in all_runs() if run.folder.parent.name != "zoo"]
         if not runs:

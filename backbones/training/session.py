@@ -154,6 +154,8 @@ class Session:
         about = {
             "trained_s": self.trained_s, "saving_s": self.saving_s, "commit": self.commit,
             "made_on": made_on(self.world), "total": self.total, "unit": self.unit,
+            # What it belongs to: a config.json that was changed since is noticed.
+            "started_s": self.run.about["started_s"], "config": self.run.config,
         }  # fmt: skip
         try:
             checkpoint.save(
@@ -181,7 +183,7 @@ class Session:
 
 def newest_checkpoint(run: Run) -> Checkpoint:
     """Return the newest whole checkpoint; the run's log says which damaged ones it passed over."""
-    found, passed_over = checkpoint.load_newest(run.checkpoints)
+    found, passed_over = checkpoint.load_newest(run.checkpoints, run.about)
     for line in passed_over:
         run.warn(line)
     return found

@@ -24,6 +24,8 @@ from backbones.cnn import build_trunk
 from backbones.tower import pool_board
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain
+from backbones.training.received import parse_json
+from backbones.training.values import from_dict
 from backbones.trunk import TrunkSpec
 from rl.go.board import LARGEST, SMALLEST
 from rl.go.features import PLANES
@@ -144,7 +146,8 @@ def load_network(path: Path) -> GoNetwork:
     if not card:
         raise UserError(f"{path} is not a Go network of Arcadia: it has no spec of one")
     try:
-        network = built(NetworkSpec(**json.loads(card)["spec"]), weights)
+        spec = from_dict(NetworkSpec, parse_json(card, "its card")["spec"], "spec.")
+        network = built(spec, weights)
     except UserError as error:
         raise UserError(f"{path} is not a Go network that can be read: {error}") from None
     except (ValueError, KeyError, TypeError, RuntimeError):

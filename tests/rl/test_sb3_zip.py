@@ -157,6 +157,8 @@ def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path):
         {"data": b'{"num_timesteps": 1e999}'},
         {"data": b'{"policy_kwargs": [1]}'},
         {CARD: b"[1]"},
+        {CARD: b'{"env":' * 100 + b"1" + b"}" * 100},
+        {CARD: b'{"env": "Arcadia/Catch-v0", "env_options": {"sticky": "x"}}'},
         {CARD: b'{"env": 3}'},
         {CARD: b'{"env": "Arcadia/Catch-v0", "env_options": {"size": 3}}'},
     ],
