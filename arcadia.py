@@ -7,11 +7,18 @@ with exit status 2.
 
 import os
 import sys
+
+if __name__ == "__main__" and sys.path[0] != os.path.dirname(os.path.abspath(__file__)):
+    # `python -m` looks in the working folder first, where a `rl` or a `numpy` of the user's may
+    # lie. Whoever names a module of their own has it imported from there, behind all others.
+    sys.path[:] = [place for place in sys.path if os.path.abspath(place) != os.path.abspath("")]
+
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from backbones.training.errors import PeerLost, Stopped, UserError
+from backbones.training.streams import LOST, open_streams, printable, silence, takes_writing
 
 if TYPE_CHECKING:
     from rl.agent import Agent
@@ -55,6 +62,9 @@ BENCHES = {
     "ppo": "rl.bench", "ppo-lstm": "rl.bench_lstm", "classify": "tasks.bench",
     "translate": "tasks.bench_translate", "go": "rl.go.bench",
 }  # fmt: skip
+
+# How torch says that memory is full, on a CPU and on a GPU.
+NO_MEMORY = ("t allocate memory", "not enough memory", "out of memory")
 
 ABOUT = """Train agents, watch them play, monitor runs in TensorBoard.
 
@@ -216,8 +226,31 @@ def package_of_run(args: Sequence[str]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; return the exit status: 0 done, 2 a mistake, 130 interrupted."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    """Run a command line; return its exit status: 0 done, 1 failed, 2 a mistake, 130 stopped."""
+    open_streams()
+    try:
+        try:
+            status = answer(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+        if LOST:
+            raise LOST[0]
+        return status
+    except BrokenPipeError:
+        # The reader of a pipe has left, as `arcadia runs | head` does.
+        silence(sys.stdout)
+        return 0
+    except OSError as error:
+        place = printable(error.filename) if error.filename else "standard output or a file"
+        if LOST or not takes_writing(sys.stdout):
+            place = "standard output"
+            silence(sys.stdout)
+        complain(f"{place}: {error.strerror or error}; what was to be written there is not whole")
+        return 0 if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def answer(args: list[str]) -> int:
+    """Run a command line whose mistakes come out as one line; return the exit status."""
     if not args or args[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -232,14 +265,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PeerLost as error:
         complain(f"{error}; `arcadia resume` goes on from the last checkpoint")
         return 1
+    except (MemoryError, RuntimeError) as error:
+        said = str(error)
+        if isinstance(error, RuntimeError) and not any(words in said for words in NO_MEMORY):
+            raise
+        complain(f"out of memory ({first_line(error)}); use smaller sizes")
+        return 1
     except KeyboardInterrupt as stop:
         complain("interrupted")
         # torchrun would take anything else for a death and start the run again.
         return 0 if isinstance(stop, Stopped) and "TORCHELASTIC_RUN_ID" in os.environ else 130
-    except BrokenPipeError:
-        # The reader of a pipe has left, as `arcadia runs | head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its name."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def complain(what: object, in_all: bool = False) -> None:

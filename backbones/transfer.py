@@ -22,9 +22,12 @@ from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import require_not_negative, require_positive
 from backbones.training.errors import UserError
+from backbones.training.limits import require_at_most
 from backbones.training.run import commit, find_run
 from backbones.training.session import Snapshot
 from backbones.trunk import Trunk, TrunkName, TrunkSpec
+
+MOST_WIDTH, MOST_POOL = 64.0, 1_024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class TrunkConfig:
     def __post_init__(self) -> None:
         require_positive(self, "width", "pool")
         require_not_negative(self, "lr_backbone")
+        require_at_most(self, width=MOST_WIDTH, pool=MOST_POOL)
         timm.refuse_pickle(self.init)
         self.spec(in_channels=1)  # UserError for a norm that the trunk does not have.
 

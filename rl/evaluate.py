@@ -23,8 +23,10 @@ from backbones.training.config import (
     require_positive,
 )
 from backbones.training.files import write_atomically
+from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.log import Board
 from backbones.training.run import Run
+from backbones.training.streams import printable
 from rl.agent import Agent, Choice, agent_of, load_agent
 from rl.atari import atari_ids, available_threads
 from rl.contract import FrameStack, GameProtocol, ScoreKeeper
@@ -69,6 +71,7 @@ class Config:
         require_positive(self, "games")
         require_fraction(self, "epsilon")
         require_not_negative(self, "seed")
+        require_at_most(self, games=MOST_GAMES, seed=MOST_SEED)
 
 
 @dataclass(frozen=True)
@@ -219,5 +222,6 @@ def main(config: Config) -> int:
     if config.json:
         print(json.dumps(result))
     else:
-        print(f"{agent.name} after {agent.card['progress']:,} env steps", *lines(result), sep="\n")
+        first = f"{agent.name} after {agent.card['progress']:,} env steps"
+        print(*map(printable, [first, *lines(result)]), sep="\n")
     return 0

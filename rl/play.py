@@ -13,12 +13,13 @@ import tyro
 
 from backbones.training.config import changed, require_positive
 from backbones.training.errors import UserError
+from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.run import find_run
 from rl import watch
 from rl.agent import Agent, load_agent
 from rl.environments import EnvOptions, is_atari
 from rl.screen import make_screen
-from rl.show import Blind, Closed, Pace, Show, Terminal, Window, has_display
+from rl.show import MOST_SPEED, Blind, Closed, Pace, Show, Terminal, Window, has_display
 
 DIRECTIONS = {"up": "UP", "down": "DOWN", "left": "LEFT", "right": "RIGHT",
               "w": "UP", "s": "DOWN", "a": "LEFT", "d": "RIGHT"}  # fmt: skip
@@ -49,6 +50,7 @@ class Config:
             raise ValueError(
                 f"seed = {self.seed} must be 0 or above, sticky = {self.sticky} in [0, 1)"
             )
+        require_at_most(self, games=MOST_GAMES, seed=MOST_SEED, speed=MOST_SPEED)
         if self.window and self.terminal:
             raise ValueError("choose one of --window and --terminal")
 

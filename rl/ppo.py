@@ -30,15 +30,16 @@ from backbones.lstm import LSTM, LSTMSpec
 from backbones.training.config import ResumeConfig, RunConfig, require_fraction, require_positive
 from backbones.training.distributed import World, join, leave
 from backbones.training.errors import Stopped
+from backbones.training.limits import MOST_GAMES, MOST_THREADS, require_at_most
 from backbones.training.optim import FlatGradients, anneal, require_finite
 from backbones.training.precision import Precision, choose_precision
 from backbones.training.run import Run, begun_before
 from backbones.training.session import Session
 from backbones.transfer import TrunkConfig
 from rl.advantage import explained_variance, gae, normalise, refuse_single
-from rl.environments import EnvOptions, is_atari
+from rl.environments import MOST_ENVS, EnvOptions, is_atari
 from rl.evaluate import finish
-from rl.network import ActorCritic, blank_obs, build_cnn
+from rl.network import MOST_UNITS, ActorCritic, blank_obs, build_cnn
 from rl.pipeline import halves, shared_work
 from rl.report import Reel
 from rl.rollout import Rollout, minibatches
@@ -109,6 +110,10 @@ class Config:
             self, "total_steps", "num_envs", "num_steps", "num_epochs", "minibatch_size",
             "learning_rate", "clip", "max_grad_norm", "hidden", "lstm_units", "env_threads",
             "video_every_s",
+        )  # fmt: skip
+        require_at_most(
+            self, num_envs=MOST_ENVS, hidden=MOST_UNITS, lstm_units=MOST_UNITS,
+            env_threads=MOST_THREADS, eval_games=MOST_GAMES,
         )  # fmt: skip
         require_fraction(self, "anneal_from", "anneal_entropy_from", "gamma", "gae_lambda")
         if self.normalise_over == "minibatch" and self.minibatch_size == 1:

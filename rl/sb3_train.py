@@ -30,6 +30,8 @@ from backbones.training.config import (
 )
 from backbones.training.distributed import ALONE, join
 from backbones.training.errors import Stopped, UserError
+from backbones.training.limits import MOST_GAMES, require_at_most
+from backbones.training.memory import model_bytes, require_memory
 from backbones.training.precision import choose_device
 from backbones.training.run import Run
 from backbones.training.session import Session, Snapshot, finished, is_evaluated, resume_point
@@ -38,7 +40,7 @@ from rl.agent import start_from
 from rl.contract import STACK, Game, mean_score
 from rl.environments import EnvOptions, is_atari, make_environments, short_name
 from rl.evaluate import finish
-from rl.network import build_cnn
+from rl.network import MOST_UNITS, build_cnn
 from rl.report import SCORE_OVER_GAMES
 from rl.sb3 import SB3Environments, TrunkExtractor
 
@@ -68,6 +70,7 @@ class Config:
         require_positive(self, "total_steps", "hidden")
         require_fraction(self, "gamma")
         require_not_negative(self, "eval_games")
+        require_at_most(self, hidden=MOST_UNITS, eval_games=MOST_GAMES)
 
     @property
     def storage(self) -> tuple[int, str]:
@@ -154,11 +157,21 @@ class Job:
         cnn = build_cnn(config.trunk, config.env_options.colour)
         return self.network_type(cnn, config.env_options.size_px, num_actions, config.hidden)
 
+    def refuse_too_large(self, config: Any) -> None:
+        """UserError, before it is allocated, if the network needs more memory than is free; of a
+        network on a GPU, torch itself says so."""
+        if choose_device(config.run.device).type == "cpu":
+            side = config.env_options.size_px
+            obs = (STACK * (3 if config.env_options.colour else 1), side, side)
+            size = model_bytes(lambda: self.build_network(config, 1), obs, 2)
+            require_memory(size, "the network", "--hidden, --width or --size-px")
+
     def train(self, config: Any, preset: str = "default") -> Run:
         """Train an agent from nothing; return its run. UserError comes before a folder is made."""
         # By its own name: `last` will be this run soon.
         trunk = changed(config.trunk, init=transfer.full_name(config.trunk.init))
         config = changed(config, trunk=trunk)
+        self.refuse_too_large(config)
         model, envs = build(config, self.make_model)
         network = self.build_network(config, len(envs.envs.action_names))
         said = begin(model, network, config)
@@ -186,6 +199,7 @@ class Job:
                 before, total_steps=before.total_steps + flags.extend,
                 run=flags.applied_to(before.run),
             )  # fmt: skip
+            self.refuse_too_large(config)
             model, envs = build(config, self.make_model)
             network = self.build_network(config, len(envs.envs.action_names))
             run = run.reconfigured(config)

@@ -18,8 +18,12 @@ import numpy as np
 from PIL import Image
 
 from backbones.training.errors import UserError
+from backbones.training.streams import printable
 from rl.overlay import Thought, compose
 from rl.screen import best_size
+
+# A picture is shown for an hour at most.
+LONGEST_S, MOST_SPEED = 3600.0, 1e6
 
 
 class Closed(Exception):
@@ -58,7 +62,8 @@ class Pace:
         if self.speed is None:
             return
         late = time.monotonic() - 0.2
-        self.next_s = max(self.next_s + 1 / (pictures_per_s * self.speed), late)
+        shown_s = min(1 / (pictures_per_s * self.speed), LONGEST_S)
+        self.next_s = max(self.next_s + shown_s, late)
         time.sleep(max(0.0, self.next_s - time.monotonic()))
 
 
@@ -219,11 +224,12 @@ def half_blocks(picture: np.ndarray, aspect: float, columns: int, lines: int) ->
 
 def thought_lines(thought: Thought, width: int) -> list[str]:
     """Return a thought as lines of text of this width; the chosen action stands out."""
-    label = min(14, max(len(name) for name in thought.action_names))
-    lines = [thought.title, thought.note, "", f"score {thought.score:g}"]
+    names = [printable(name) for name in thought.action_names]
+    label = min(14, max(len(name) for name in names))
+    lines = [printable(thought.title), printable(thought.note), "", f"score {thought.score:g}"]
     lines += [f"value {thought.value:+.2f}", ""]
     lines = [f"{line[:width]:{width}}" for line in lines]
-    for i, name in enumerate(thought.action_names):
+    for i, name in enumerate(names):
         bar = "█" * round((width - label - 6) * float(thought.probabilities[i]))
         percent = f"{100 * float(thought.probabilities[i]):3.0f}%"
         line = f"{f'{name[:label]:{label}} {percent} {bar}':{width}}"

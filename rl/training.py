@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -10,17 +11,20 @@ from backbones.training.checkpoint import Checkpoint, prefixed, under
 from backbones.training.config import ResumeConfig, changed, from_dict
 from backbones.training.distributed import World
 from backbones.training.errors import UserError
+from backbones.training.memory import model_bytes, require_memory
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
 from backbones.training.precision import Precision, choose_device
 from backbones.training.run import Run, shared_run
 from backbones.training.session import Snapshot, finished, is_evaluated, lengthened, resume_point
 from backbones.transfer import full_name, load_weights, snapshot
 from rl.agent import start_from
-from rl.contract import mean_score
+from rl.contract import STACK, mean_score
 from rl.environments import make_environments, settle_end_of_games, short_name
 from rl.pipeline import Pipeline
 from rl.report import SCORE_OVER_GAMES
 from rl.rollout import Rollout
+
+EMULATOR_BYTES = 2**20  # of one game, at least
 
 
 class Training:
@@ -36,6 +40,7 @@ class Training:
         share = world.share(config.num_envs)
         if not share:
             raise UserError(f"{world.size} processes cannot share num_envs = {config.num_envs}")
+        refuse_too_large(job, config, self.device)
         self.envs = make_environments(
             config.env, share, seed=config.run.seed, options=config.env_options,
             threads=config.env_threads, end_games_every=config.end_games_every or 0,
@@ -81,6 +86,21 @@ class Training:
         learner.rollouts = info["rollouts"]
         learner.precision = Precision(info["precision"], self.device.type, "as in the checkpoint")
         return self.pipeline.load_state(state, info, learner.network, learner.precision.dtype)
+
+
+def refuse_too_large(job: str, config: Any, device: torch.device) -> None:
+    """UserError, before anything is allocated, if network and rollouts need more memory than is
+    free; of a network on a GPU, torch itself says so."""
+    options, rows = config.env_options, config.num_envs * config.num_steps
+    channels = 3 if options.colour else 1
+    frame = channels * options.size_px**2
+    # Frames of the rollout that is learnt from and of the next; the first also as stacks.
+    size = (2.0 + STACK) * rows * frame + config.num_envs * EMULATOR_BYTES
+    if device.type == "cpu":
+        build = import_module(f"rl.{job.replace('-', '_')}").build_network
+        obs = (STACK * channels, options.size_px, options.size_px)
+        size += model_bytes(lambda: build(config, 1), obs, min(rows, config.minibatch_size))
+    require_memory(size, "this run", "--hidden, --width, --size-px, --num-envs or --num-steps")
 
 
 def begin(

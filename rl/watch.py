@@ -17,13 +17,14 @@ import tyro
 
 from backbones.training.config import require_fraction, require_not_negative, require_positive
 from backbones.training.errors import UserError
+from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.run import find_run
 from rl.agent import Agent, Choice, agent_of
 from rl.contract import FrameStack, game_seed
 from rl.environments import EnvOptions
 from rl.overlay import Thought
 from rl.screen import make_screen
-from rl.show import Closed, Film, Pace, Show, Terminal, Window, has_display
+from rl.show import MOST_SPEED, Closed, Film, Pace, Show, Terminal, Window, has_display
 
 FILM_LIMIT_S = 120.0
 WATCH_SEED = 2_000_000
@@ -74,6 +75,7 @@ class Config:
         if self.games is not None and self.games < 1:
             raise ValueError(f"games = {self.games} must be at least 1")
         require_not_negative(self, "seed")
+        require_at_most(self, games=MOST_GAMES, seed=MOST_SEED, speed=MOST_SPEED)
         if self.limit_s is not None and self.limit_s <= 0:
             raise ValueError(f"limit_s = {self.limit_s} must be above 0")
 

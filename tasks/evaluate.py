@@ -10,13 +10,14 @@ import tyro
 from torch import nn
 
 from backbones.training.checkpoint import Checkpoint
-from backbones.training.config import from_dict
+from backbones.training.config import from_dict, require_not_negative
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
 from backbones.training.files import write_atomically
 from backbones.training.log import Board
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
+from backbones.training.streams import printable
 from backbones.transfer import load_weights
 from tasks.data.samples import Samples
 from tasks.metrics import Sums, add
@@ -39,6 +40,9 @@ class Config:
     """Texts that a translator follows side by side; 0: as many as it was trained to."""
     json: bool = False
     """Print one JSON object instead of lines."""
+
+    def __post_init__(self) -> None:
+        require_not_negative(self, "beam")
 
 
 @torch.no_grad()
@@ -118,5 +122,6 @@ def main(config: Config) -> int:
         changes["beam"] = config.beam
     task, model = load_model(run, **changes)
     result = report(run.name, task, config.split, evaluate(task, model, task.data(config.split)))
-    print(json.dumps(result) if config.json else "\n".join([run.name, *lines(result)]))
+    told = [json.dumps(result)] if config.json else [run.name, *lines(result)]
+    print(*map(printable, told), sep="\n")
     return 0

@@ -6,15 +6,18 @@ line stays empty; one that cannot be answered becomes an empty line and a messag
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from torch import Tensor
 
 from backbones.training.errors import UserError
+from backbones.training.limits import shortened
+from backbones.training.streams import printable
 from tasks.data.text import decoded_line, raw_lines, read_bytes
 from tasks.task import Task
 
@@ -30,17 +33,32 @@ def main(config: "Config", predictor: "Predictor") -> int:
     if config.attention and (config.json or config.output):
         raise UserError("--attention draws for people; leave --json and --output away")
     for given in config.inputs:
-        if given != "-" and (not Path(given).exists() or Path(given).is_dir()):
-            raise UserError(f"{given} is not a file; give texts, or none for standard input")
+        if given != "-" and (not os.path.exists(given) or os.path.isdir(given)):
+            raise UserError(
+                f"{shortened(given)} is not a file; give texts, or none for standard input"
+            )
     if not config.output:
         return answer(config, predictor, sys.stdout)
     try:
-        with Path(config.output).open("x", encoding="utf-8") as file:
+        with new_file(Path(config.output)) as file:
             return answer(config, predictor, file)
     except FileExistsError:
         raise UserError(f"{config.output} exists; give another name, or delete it") from None
     except OSError as error:
         raise UserError(f"{config.output} cannot be written ({error.strerror})") from None
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[TextIO]:
+    """Open a new file for the body to write; it is there only if all of it could be written."""
+    file = path.open("x", encoding="utf-8")
+    try:
+        # Closing writes what the file still holds.
+        with file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def answer(config: "Config", predictor: "Predictor", out: Any) -> int:
@@ -71,8 +89,7 @@ def understood(task: Task, where: str, line: bytes) -> tuple[str, bool]:
         doubts, good = str(error).removeprefix(f"{where}: "), False
     if doubts:
         # What a text brings along must not steer the terminal.
-        said = "".join(c if c.isprintable() else "?" for c in doubts)
-        print(f"arcadia: {where}: {said}", file=sys.stderr)
+        print(printable(f"arcadia: {where}: {doubts}"), file=sys.stderr)
     return text, good
 
 

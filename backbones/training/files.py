@@ -1,5 +1,6 @@
 """Files that are whole or not there: what a power cut must not halve and a full disk not damage."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -18,9 +19,14 @@ def sync(path: Path) -> None:
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file under a temporary name, sync it, and rename it into place."""
     temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    sync(temporary)
-    temporary.rename(path)
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        sync(temporary)
+        temporary.rename(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
     sync(path.parent)
 
 

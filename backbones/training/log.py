@@ -25,7 +25,9 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from torch.utils.tensorboard import summary
 
+from backbones.training.errors import UserError
 from backbones.training.files import Appender, write_atomically
+from backbones.training.received import regular
 
 
 class Board:
@@ -123,14 +125,17 @@ def is_before(line: str, step: int) -> bool:
     """Say whether a line of metrics.jsonl is whole and not from after `step`."""
     try:
         return int(json.loads(line)["step"]) <= step
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return False  # The half line that a killed process left.
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl; a half-written last one is left out."""
     path = folder / "metrics.jsonl"
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    try:
+        lines = regular(path).read_text(errors="replace").splitlines()
+    except (OSError, UserError):  # Not written yet, or no file.
+        lines = []
     return [json.loads(line) for line in lines if is_before(line, 2**62)]
 
 

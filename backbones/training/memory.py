@@ -1,7 +1,14 @@
-"""How the C library treats memory that was freed."""
+"""The memory of this machine: what is free, what a model would take, and what becomes of freed
+memory."""
 
 import ctypes
+import math
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from backbones.training.errors import UserError
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt(3)
 
@@ -18,3 +25,54 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def require_memory(num_bytes: float, what: str, remedy: str) -> None:
+    """Raise UserError if something takes more memory than this machine has free."""
+    free = free_bytes()
+    if num_bytes > free:
+        raise UserError(
+            f"{what} would take about {num_bytes / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} "
+            f"GB are free; use a smaller {remedy}"
+        )
+
+
+def free_bytes() -> float:
+    """Return the memory that this process may still take; infinite where nothing says so."""
+    free = math.inf
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = 1024.0 * int(line.split()[1])
+    except OSError:
+        return free  # Elsewhere than on Linux.
+    group = Path("/sys/fs/cgroup")
+    try:
+        most, used = ((group / name).read_text() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return free  # No container, or one of the older kind.
+    return free if most.strip() == "max" else min(free, float(most) - float(used))
+
+
+def model_bytes(build: Callable[[], Any], obs: tuple[int, ...], count: int) -> float:
+    """Return about what training a model takes, in bytes, without allocating any of it.
+
+    Weights, gradients and two moments of the optimiser, and what the trunk, `model.cnn` if it has
+    one, keeps of `count` uint8 pictures of shape `obs` for the backward pass.
+    """
+    import torch
+
+    kept = 0
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal kept
+        kept += tensor.nbytes
+        return tensor
+
+    with torch.device("meta"):
+        model = build()
+        weights = sum(parameter.nbytes for parameter in model.parameters())
+        if getattr(model, "cnn", None) is not None:
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                model.cnn(torch.zeros(2, *obs, dtype=torch.uint8))
+    return 4.0 * weights + count / 2 * kept

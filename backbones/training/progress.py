@@ -1,7 +1,6 @@
 """How far a run is and how long it will take: a bar on a terminal, plain lines elsewhere."""
 
 import errno
-import os
 import sys
 import time
 from collections import deque
@@ -11,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from backbones.training.streams import LOST, printable, silence
+
 LINE_EVERY_S = 15.0
 RATE_OVER_S = 30.0
 
@@ -19,14 +20,17 @@ def say(line: str, stream: Any = None) -> None:
     """Print a line, on standard output unless told otherwise.
 
     A run does not end because nobody can be told: where the reader of a pipe or the terminal has
-    left, or the disk behind a redirected output is full, it goes on in silence.
+    left, or the disk behind a redirected output is full, it goes on in silence. The command
+    says at its end that lines are missing.
     """
     stream = stream or sys.stdout
     try:
-        print(line, file=stream, flush=True)
+        print(printable(line), file=stream, flush=True)
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.EIO):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            silence(stream)
+        elif stream is sys.stdout:
+            LOST.append(error)
 
 
 def clock(seconds: float) -> str:

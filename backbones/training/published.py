@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from backbones.training import checkpoint
@@ -186,11 +185,8 @@ def publish(
     """
     info = {k: v for k, v in found.info.items() if k not in LEFT_OUT}
     parts, metadata = {"heads": found.tensors("heads")}, {}
-    backbone = found.folder / "cnn.safetensors"
-    if backbone.exists():
-        parts["cnn"] = found.tensors("cnn")
-        with safe_open(backbone, "pt") as file:
-            header = file.metadata() or {}
+    if found.header:
+        parts["cnn"], header = found.tensors("cnn"), found.header
         card = json.loads(header["card"])
         card["score"] = result["score"] if card["score"] is None else card["score"]
         metadata = {"cnn": {**header, "card": json.dumps(card)}}

@@ -7,7 +7,9 @@ folder: `arcadia runs` and `--follow` ask the lock, so a killed run is never sho
 
 import errno
 import fcntl
+import glob
 import json
+import math
 import os
 import platform
 import re
@@ -28,7 +30,10 @@ from backbones.training.config import command_line, to_dict
 from backbones.training.distributed import World, launch, restarts
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import Appender, write_atomically
+from backbones.training.limits import shortened
 from backbones.training.progress import say
+from backbones.training.received import CONFIG_BYTES, read_json
+from backbones.training.streams import printable
 
 FORMAT = 1
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -61,7 +66,7 @@ class Run:
     @property
     def name(self) -> str:
         """Job and name, as commands take it and `arcadia runs` shows it."""
-        return f"{self.folder.parent.name}/{self.folder.name}"
+        return printable(f"{self.folder.parent.name}/{self.folder.name}")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -100,7 +105,7 @@ class Run:
         """Read a run's folder; UserError if it is none."""
         folder = folder.resolve()
         try:
-            about = json.loads((folder / "config.json").read_text())
+            about = read_json(folder / "config.json", CONFIG_BYTES, folder)
             if about["format"] > FORMAT:
                 raise NewerFormat(
                     f"{folder} has run format {about['format']}, this version reads up to "
@@ -109,10 +114,12 @@ class Run:
             missing = {"job", "config", "started_s"} - set(about)
             if missing:
                 raise KeyError(", ".join(sorted(missing)))
+            if not isinstance(about["config"], dict) or not math.isfinite(about["started_s"]):
+                raise ValueError("config must be a table and started_s a number")
             return cls(folder, about)
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
+        except NewerFormat:
+            raise
+        except (OSError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"{folder} is not a run: config.json is missing or broken ({error}); "
                 "`arcadia runs` lists the runs"
@@ -138,7 +145,8 @@ class Run:
     def write_log(self, text: str) -> None:
         """Write a line to log.txt alone."""
         if not self.silent:
-            self.log_file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode())
+            line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(text)}\n"
+            self.log_file.write(line.encode())
 
     def reconfigured(self, config: Any) -> "Run":
         """Return the run with another config from here on; config.json keeps what was changed."""
@@ -175,7 +183,8 @@ class Run:
                 f"begin anew from its weights: `arcadia train {self.job} --init {self.name}`"
             )
         try:
-            file = (self.folder / "lock").open("a")
+            # Not waiting for a reader, should there be a pipe of this name.
+            file = open(self.folder / "lock", "a", opener=at_once)
         except OSError as error:
             raise UserError(f"{self.folder} takes no writing ({error.strerror})") from None
         with file:
@@ -190,13 +199,18 @@ class Run:
     def is_running(self) -> bool:
         """Say whether a process trains this run now."""
         try:
-            with (self.folder / "lock").open() as file:
+            with open(self.folder / "lock", opener=at_once) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
+        except BlockingIOError:
             return True
+        except OSError:
+            return False
         return False
+
+
+def at_once(path: str, flags: int) -> int:
+    """Open a file, or fail: as `open` does, which waits for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
 def new_folder(parent: Path, name: str, base: str, about: dict[str, Any]) -> Path:
@@ -242,9 +256,10 @@ def config_files() -> list[Path]:
 def start_s(path: Path) -> float:
     """Return when the run of a config.json began, in seconds since 1970; 0 if it does not say."""
     try:
-        return float(json.loads(path.read_text())["started_s"])
-    except (OSError, KeyError, TypeError, ValueError):
+        began = float(read_json(path, CONFIG_BYTES)["started_s"])
+    except (OSError, KeyError, TypeError, ValueError, OverflowError):
         return 0.0
+    return began if math.isfinite(began) else 0.0
 
 
 def all_runs() -> list[Run]:
@@ -254,7 +269,7 @@ def all_runs() -> list[Run]:
         try:
             found.append(Run.open(path.parent))
         except UserError as error:
-            print(f"skipped: {error}", file=sys.stderr)
+            say(f"skipped: {error}", sys.stderr)
     return sorted(found, key=lambda run: float(run.about["started_s"]))
 
 
@@ -299,15 +314,19 @@ def find_run(text: str) -> Run:
         return runs[-1]
     places = [runs_folder() / text, CHECKOUT / "runs" / text, Path(text)]
     for place in places:
-        if (place / "config.json").exists():
+        # Of a name that no file may have, this says that it is not there.
+        if os.path.exists(place / "config.json"):
             return Run.open(place)
-    matches = sorted(runs_folder().glob(f"*/{text}/config.json")) if "/" not in text else []
+    # A name is a name, not a pattern: [red]x is one, and so is **.
+    pattern = f"*/{glob.escape(text)}/config.json"
+    matches = sorted(runs_folder().glob(pattern)) if text and "/" not in text else []
     if len(matches) > 1:
         names = ", ".join(f"{m.parents[1].name}/{text}" for m in matches)
         raise UserError(f"{text} names several runs: {names}; say which")
     if not matches:
         raise UserError(
-            f"{text} is not a run, nor in {runs_folder()}; `arcadia runs` lists the runs"
+            f"{shortened(text) or repr('')} is not a run, nor in {runs_folder()}; `arcadia runs` "
+            "lists the runs"
         )
     return Run.open(matches[0].parent)
 
