@@ -203,7 +203,8 @@ def hold(env: gymnasium.Env, action: int, frames: int) -> tuple[np.ndarray, floa
         total += float(reward)
         if terminated or truncated:
             break
-    return picture, total, terminated, truncated
+    # Environments may give 0 and 1, or NumPy's.
+    return picture, total, bool(terminated), bool(truncated)
 
 
 class GymnasiumEnvironments:

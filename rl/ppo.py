@@ -373,7 +373,7 @@ def fit(training: Training, run: Run, resumed: dict[str, Any] | None) -> None:
         resumed=resumed,
     )  # fmt: skip
     run.log(f"device {training.device}, {learner.precision}")
-    reel = Reel(session.board, config.video_every_s)
+    reel = Reel(session.board, config.video_every_s, run.warn)
     with ThreadPoolExecutor(1, "collector") as pool, session:
         if not resumed and training.pipeline.can_be_saved:
             session.save(training.checkpoint)

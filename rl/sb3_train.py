@@ -43,6 +43,7 @@ from rl.evaluate import finish
 from rl.network import MOST_UNITS, build_cnn
 from rl.report import SCORE_OVER_GAMES
 from rl.sb3 import SB3Environments, TrunkExtractor
+from rl.screen import drawing_notes
 
 # Figures are written this often, in env steps, whatever the algorithm calls an update.
 RECORD_EVERY = 1000
@@ -175,6 +176,8 @@ class Job:
         model, envs = build(config, self.make_model)
         network = self.build_network(config, len(envs.envs.action_names))
         said = begin(model, network, config)
+        if config.eval_games:
+            said += drawing_notes(config.env, config.env_options)
         run = Run.create(self.name, config, config.run.name, short_name(config.env), preset)
         with run.lock():
             run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")

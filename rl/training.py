@@ -23,6 +23,7 @@ from rl.environments import make_environments, settle_end_of_games, short_name
 from rl.pipeline import Pipeline
 from rl.report import SCORE_OVER_GAMES
 from rl.rollout import Rollout
+from rl.screen import drawing_notes
 
 EMULATOR_BYTES = 2**20  # of one game, at least
 
@@ -113,6 +114,8 @@ def begin(
             lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)
         )
         config = changed(config, end_games_every=every)
+    if config.eval_games:
+        said += world.tell(lambda: drawing_notes(config.env, config.env_options))
     # By its own name: `last` will be this run soon.
     trunk = changed(config.trunk, init=world.tell(lambda: full_name(config.trunk.init)))
     config = changed(config, trunk=trunk)

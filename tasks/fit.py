@@ -22,6 +22,7 @@ from backbones.training.config import require_fraction, require_positive
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped
 from backbones.training.limits import require_at_most
+from backbones.training.log import for_people
 from backbones.training.memory import model_bytes, require_memory
 from backbones.training.optim import (
     Average,
@@ -301,8 +302,6 @@ def validate(fitting: Fitting, session: Session, samples: Samples) -> dict[str, 
     if session.board:
         tagged = {f"val/{name}": value for name, value in scores.items()}
         session.board.scalars(fitting.progress, tagged)
-        try:
+        with for_people("pictures of the validation", session.run.warn):
             task.show(session.board, fitting.progress, model, sums)
-        except OSError as error:
-            session.run.warn(f"pictures could not be written ({error.strerror}); training goes on")
     return {f"val {task.metric}": f"{scores[task.metric]:.2f}"}

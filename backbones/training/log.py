@@ -12,7 +12,8 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,18 @@ from torch.utils.tensorboard import summary
 from backbones.training.errors import UserError
 from backbones.training.files import Appender, write_atomically
 from backbones.training.received import regular
+
+
+@contextmanager
+def for_people(what: str, warn: Callable[[str], None]) -> Iterator[None]:
+    """Around what is drawn for people: whatever goes wrong there is a warning, and work goes on.
+
+    A game, a font or a disk that fails must not end a training, nor take its score.
+    """
+    try:
+        yield
+    except Exception as error:
+        warn(f"{what} could not be made ({type(error).__name__}: {error})")
 
 
 class Board:
