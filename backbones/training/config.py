@@ -134,7 +134,7 @@ def one_line(box: str) -> str:
         r"^(?:Value error|Parsing error|Missing required options?|Invalid choice"
         r"|Unrecognized options)\s+(?!:)", "", text,
     )  # fmt: skip
-    return re.sub(r"^Error parsing \w+: ?", "", text)
+    return re.sub(r"^Error parsing (?!--)[\w-]+: ?", "", text)
 
 
 def with_flags(kind: type[Any], text: str) -> str:
@@ -196,8 +196,13 @@ def from_dict(kind: type[T], values: dict[str, Any]) -> T:
 
 
 def changed(config: Any, **values: Any) -> Any:
-    """Return a config with some fields replaced."""
-    return dataclasses.replace(config, **values)
+    """Return a config with some fields replaced; UserError if they do not fit."""
+    try:
+        return dataclasses.replace(config, **values)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(with_flags(type(config), str(error))) from None
 
 
 def command_line() -> str:

@@ -40,7 +40,8 @@ def for_people(what: str, warn: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        warn(f"{what} could not be made ({type(error).__name__}: {error})")
+        reason = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        warn(f"{what} could not be made ({reason})")
 
 
 class Board:

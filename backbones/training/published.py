@@ -87,6 +87,8 @@ def replacing_folder(path: Path, source: Path, force: bool) -> Iterator[Path]:
     `refuse_folder` says, and if the folder cannot be made or renamed.
     """
     real = Path(os.path.realpath(path))
+    if not real.name:
+        raise UserError(f"{path} is the root of all folders; choose another --folder")
     ready, older = real.with_name(f".{real.name}.writing"), real.with_name(f".{real.name}.replaced")
     with writing(path):
         settle(older, real)
