@@ -13,6 +13,7 @@ from backbones.training.errors import UserError
 
 LONG = "x" * 300
 ODD = ("0", "-1", "inf", "-inf", "nan", "", LONG, "1e400", "99999999999999999999", "9" * 5000, "/")
+FEW = ("-1", "inf")
 MODULES = {
     **{verb: module for verb, (module, _, _) in arcadia.VERBS.items() if module},
     **{f"{verb} RUN": module for verb, module in arcadia.OF_TASKS.items()},
@@ -33,8 +34,10 @@ def flags_of(kind: type) -> list[str]:
     return flags
 
 
-def one_line_or_value(read: typing.Callable[[list[str]], object], flag: str) -> None:
-    for value in ODD:
+def one_line_or_value(
+    read: typing.Callable[[list[str]], object], flag: str, values: typing.Sequence[str] = ODD
+) -> None:
+    for value in values:
         try:
             read([f"{flag}={value}"])
         except UserError as error:
@@ -42,6 +45,7 @@ def one_line_or_value(read: typing.Callable[[list[str]], object], flag: str) -> 
             assert "Traceback" not in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", MODULES)
 def test_odd_values_of_a_verb_are_values_or_one_line(verb):
     kind = import_module(MODULES[verb]).Config
@@ -50,6 +54,7 @@ def test_odd_values_of_a_verb_are_values_or_one_line(verb):
         one_line_or_value(lambda args: parse(kind, args, prog="arcadia"), flag)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 def test_odd_values_of_a_job_are_values_or_one_line(job):
     module = arcadia.job_module(job)
@@ -59,9 +64,10 @@ def test_odd_values_of_a_job_are_values_or_one_line(job):
         )
 
 
-def test_odd_values_of_resume_are_values_or_one_line():
-    for flag in flags_of(ResumeConfig):
-        one_line_or_value(lambda args: parse(ResumeConfig, args, prog="arcadia"), flag)
+def test_odd_values_of_resume_and_of_an_evaluation_are_values_or_one_line():
+    for kind in (ResumeConfig, import_module("rl.evaluate").Config):
+        for flag in flags_of(kind):
+            one_line_or_value(lambda args, kind=kind: parse(kind, args, prog="arcadia"), flag, FEW)
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,8 @@ def check(path: Path) -> Checkpoint:
 
 def read_weights(found: Checkpoint) -> Checkpoint:
     """Return a checkpoint with its weights read; UserError if it has gone or is damaged."""
-    weights, header = {}, {}
+    weights: dict[str, dict[str, Tensor]] = {}
+    header: dict[str, str] = {}
     try:
         for part in WEIGHTS:
             name = f"{part}.safetensors"

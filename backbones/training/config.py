@@ -150,7 +150,8 @@ def field_names(kind: type[Any]) -> list[str]:
     names, hints = [], typing.get_type_hints(kind)
     for field in fields(kind):
         inner: Any = hints[field.name]
-        names += field_names(inner) if is_dataclass(inner) else [field.name]
+        grouped = is_dataclass(inner)
+        names += field_names(inner) if grouped else [field.name]
     return names
 
 
