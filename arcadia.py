@@ -8,12 +8,19 @@ with exit status 2.
 import io
 import os
 import sys
+
+if __name__ == "__main__" and sys.path[0] != os.path.dirname(os.path.abspath(__file__)):
+    # `python -m` looks in the working folder first, where a `rl` or a `numpy` of the user's may
+    # lie. Whoever names a module of their own has it imported from there, behind all others.
+    sys.path[:] = [place for place in sys.path if os.path.abspath(place) != os.path.abspath("")]
+
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from backbones.training.errors import PeerLost, Stopped, UserError
 from backbones.training.jobs import JOBS, package_of
+from backbones.training.streams import LOST, open_streams, printable, silence, takes_writing
 
 if TYPE_CHECKING:
     from rl.agent import Agent
@@ -207,11 +214,34 @@ def package_of_run(args: Sequence[str]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; return the exit status: 0 done, 2 a mistake, 130 interrupted."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    """Run a command line; return its exit status: 0 done, 1 failed, 2 a mistake, 130 stopped."""
+    open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name or text that the terminal's encoding lacks is shown with ?, and ends nothing.
         sys.stdout.reconfigure(errors="replace")
+    try:
+        try:
+            status = answer(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+        if LOST:
+            raise LOST[0]
+        return status
+    except BrokenPipeError:
+        # The reader of a pipe has left, as `arcadia runs | head` does.
+        silence(sys.stdout)
+        return 0
+    except OSError as error:
+        place = printable(error.filename) if error.filename else "standard output or a file"
+        if LOST or not takes_writing(sys.stdout):
+            place = "standard output"
+            silence(sys.stdout)
+        complain(f"{place}: {error.strerror or error}; what was to be written there is not whole")
+        return 0 if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def answer(args: list[str]) -> int:
+    """Run a command line whose mistakes come out as one line; return the exit status."""
     if not args or args[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -226,7 +256,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PeerLost as error:
         complain(f"{error}; `arcadia resume` goes on from the last checkpoint")
         return 1
-    except RuntimeError as error:
+    except (MemoryError, RuntimeError) as error:
         from backbones.training.memory import out_of_memory
 
         if not out_of_memory(error):
@@ -237,10 +267,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("interrupted")
         # torchrun would take anything else for a death and start the run again.
         return 0 if isinstance(stop, Stopped) and "TORCHELASTIC_RUN_ID" in os.environ else 130
-    except BrokenPipeError:
-        # The reader of a pipe has left, as `arcadia runs | head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def complain(what: object, in_all: bool = False) -> None:

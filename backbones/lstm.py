@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from backbones.training.errors import UserError
-from backbones.training.memory import upload
+from backbones.training.graphs import upload
 
 # Hidden and cell state, [L, N, D] each.
 State = tuple[Float[Tensor, "L N D"], Float[Tensor, "L N D"]]

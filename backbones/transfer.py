@@ -23,14 +23,15 @@ from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import require_not_negative, require_positive
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain
+from backbones.training.limits import require_at_most
 from backbones.training.received import parse_json
 from backbones.training.run import commit, find_run
 from backbones.training.saved import SLACK_BYTES, Room
 from backbones.training.session import Snapshot
 from backbones.trunk import Trunk, TrunkName, TrunkSpec
 
-# RecursionError: JSON that is nested too deeply.
 UNREADABLE = (OSError, SafetensorError, UserError)
+MOST_WIDTH, MOST_POOL = 64.0, 1_024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ class TrunkConfig:
     def __post_init__(self) -> None:
         require_positive(self, "width", "pool")
         require_not_negative(self, "lr_backbone")
+        require_at_most(self, width=MOST_WIDTH, pool=MOST_POOL)
         timm.refuse_pickle(self.init)
         if self.init.endswith(".safetensors") and Path(self.init).exists():
             check_plain(Path(self.init))  # before anything waits for it

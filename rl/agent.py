@@ -43,6 +43,8 @@ class Agent:
     run: Run
     generator: torch.Generator = field(default_factory=torch.Generator)
     memory: State | None = None
+    found: checkpoint.Checkpoint | None = None
+    """The checkpoint that the weights are from; None of a file."""
 
     @property
     def name(self) -> str:
@@ -117,7 +119,7 @@ class Agent:
         """Take the newest weights of the run; return their progress in env steps."""
         found = newest_checkpoint(self.run)
         load_weights(self.network, found)
-        self.card = found.info
+        self.card, self.found = found.info, found
         return int(found.info["progress"])
 
 
@@ -212,4 +214,4 @@ def load_agent(
         network = job.build_network(config, found.info["num_actions"]).eval()
         load_weights(network, found)
     network.to(choose_device(device))
-    return Agent(network, config.env, config.env_options, config, found.info, run)
+    return Agent(network, config.env, config.env_options, config, found.info, run, found=found)

@@ -24,6 +24,7 @@ from gymnasium.spaces import Box, Discrete
 from jaxtyping import Int, UInt8
 
 from backbones.training.errors import UserError
+from backbones.training.limits import require_at_most
 from rl import toys
 from rl.atari import MAX_FRAMES, NOOP_MAX, SEED_EVERY, AtariEnvironments, atari_ids
 from rl.contract import Environments, GameProtocol, Step, game_seed
@@ -31,6 +32,9 @@ from rl.history import History
 
 # Env steps between two ends of all games, where games cannot be lived through again.
 END_GAMES_EVERY = 1024
+MOST_ENVS = 4_096
+# A no-op is a frame of play before every game; the emulator counts frames with 32 bits.
+MOST_NOOPS, MOST_FRAMES, MOST_FRAME_SKIP, MOST_SIZE_PX = 10_000, 2**31 - 1, 1_000, 2_048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,10 @@ class EnvOptions:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
         if self.size_px < 36:
             raise UserError(f"size_px = {self.size_px} must be at least 36 for the trunks")
+        require_at_most(
+            self, noop_max=MOST_NOOPS, max_frames=MOST_FRAMES, frame_skip=MOST_FRAME_SKIP,
+            size_px=MOST_SIZE_PX,
+        )  # fmt: skip
 
 
 def is_atari(env: str) -> bool:
@@ -198,7 +206,8 @@ def hold(env: gymnasium.Env, action: int, frames: int) -> tuple[np.ndarray, floa
         total += float(reward)
         if terminated or truncated:
             break
-    return picture, total, terminated, truncated
+    # Environments may give 0 and 1, or NumPy's.
+    return picture, total, bool(terminated), bool(truncated)
 
 
 class GymnasiumEnvironments:

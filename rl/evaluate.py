@@ -24,8 +24,10 @@ from backbones.training.config import (
 )
 from backbones.training.cores import available_threads
 from backbones.training.files import write_atomically
-from backbones.training.log import Board
+from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
+from backbones.training.log import Board, for_people
 from backbones.training.run import Run
+from backbones.training.streams import printable
 from rl.agent import Agent, Choice, agent_of, load_agent
 from rl.atari import atari_ids
 from rl.contract import FrameStack, GameProtocol, ScoreKeeper
@@ -71,6 +73,7 @@ class Config:
         require_positive(self, "games")
         require_fraction(self, "epsilon")
         require_not_negative(self, "seed")
+        require_at_most(self, games=MOST_GAMES, seed=MOST_SEED)
 
 
 @dataclass(frozen=True)
@@ -193,21 +196,19 @@ def finish(run: Run, board: Board, games: int, env_steps: int) -> None:
     for group in run.config.values():
         flat |= group if isinstance(group, dict) else {}
     board.hparams(flat, {"eval/score": result["score"]})
-    path, result = (
-        run.folder / "videos" / f"{env_steps:012d}.mp4",
-        {**result, "env_steps": env_steps},
-    )
+    result = {**result, "env_steps": env_steps}
     try:
-        film(agent, path)
-        # Last: a run that has it is finished.
+        # Before the film: a run that has it is finished, whatever its game can draw.
         write_atomically(run.folder / "eval.json", json.dumps(result, indent=2) + "\n")
     except OSError as error:
         run.warn(
-            f"film and eval.json could not be written ({error.strerror}); `arcadia resume "
-            f"{run.name}` makes them when there is room"
+            f"eval.json could not be written ({error.strerror}); `arcadia resume {run.name}` "
+            "makes it when there is room"
         )
-        return
-    run.log(f"film of one game: {path}")
+    path = run.folder / "videos" / f"{env_steps:012d}.mp4"
+    with for_people("the film of a game", run.warn):
+        film(agent, path)
+        run.log(f"film of one game: {path}")
     run.log(f"look at it with `arcadia watch {run.name}`, at the curves with `arcadia board`")
 
 
@@ -224,5 +225,6 @@ def main(config: Config) -> int:
     if config.json:
         print(json.dumps(result))
     else:
-        print(f"{agent.name} after {agent.card['progress']:,} env steps", *lines(result), sep="\n")
+        first = f"{agent.name} after {agent.card['progress']:,} env steps"
+        print(*map(printable, [first, *lines(result)]), sep="\n")
     return 0

@@ -15,7 +15,6 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from backbones.training import checkpoint
 from backbones.training.errors import UserError
 from backbones.training.published import publish, replacing_file, replacing_folder, writing
 from rl.agent import Agent, load_agent, sb3_needed
@@ -111,13 +110,11 @@ def export_folder(agent: Agent, path: Path, force: bool) -> str:
     UserError, before a game is played, if the folder may not or cannot be written.
     """
     with replacing_folder(path, agent.run.folder, force) as ready:
-        folders = checkpoint.numbered(agent.run.checkpoints)
-        source = next(p for p in folders if int(p.name) == agent.card["progress"])
-        found = checkpoint.check(source)
+        assert agent.found is not None
         result: Evaluation = evaluate(agent)
         shown = {**result.to_dict(agent.name), "env_steps": agent.card["progress"]}
         with writing(path):
-            said = publish(agent.run, found, ready, shown)
+            said = publish(agent.run, agent.found, ready, shown)
     return f"{said} over 20 games"
 
 

@@ -20,6 +20,9 @@ from backbones.trunk import Trunk, flattened, orthogonal_, pick
 from rl.contract import STACK
 from rl.rollout import Judgement, Rollout
 
+# A matrix of so many rows, which begins orthogonal, takes a minute.
+MOST_UNITS = 16_384
+
 
 def build_cnn(trunk: TrunkConfig, colour: bool) -> Trunk:
     """Return the untrained trunk of an agent; UserError if it cannot learn from play."""

@@ -13,12 +13,14 @@ import tyro
 
 from backbones.training.config import changed, require_positive
 from backbones.training.errors import UserError
+from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
+from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl import watch
 from rl.agent import Agent, load_agent
 from rl.environments import EnvOptions, is_atari
-from rl.screen import make_screen
-from rl.show import Blind, Closed, Pace, Show, Terminal, Window, has_display
+from rl.screen import drawing_notes, make_screen
+from rl.show import MOST_SPEED, Blind, Closed, Pace, Show, Terminal, Window, has_display
 
 DIRECTIONS = {"up": "UP", "down": "DOWN", "left": "LEFT", "right": "RIGHT",
               "w": "UP", "s": "DOWN", "a": "LEFT", "d": "RIGHT"}  # fmt: skip
@@ -51,6 +53,7 @@ class Config:
             raise ValueError(
                 f"seed = {self.seed} must be 0 or above, sticky = {self.sticky} in [0, 1)"
             )
+        require_at_most(self, games=MOST_GAMES, seed=MOST_SEED, speed=MOST_SPEED)
         if self.window and self.terminal:
             raise ValueError("choose one of --window and --terminal")
 
@@ -118,6 +121,8 @@ def main(config: Config) -> int:
         raise UserError("playing needs a keyboard: a display for --window, or a real terminal")
     seeds = range(config.seed, config.seed + config.games)
     rivals: list[float | None] = [None] * config.games
+    for line in drawing_notes(env, options):
+        say(line, sys.stderr)
     if agent is not None:
         print("the agent plays first ...", flush=True)
         blind = Blind()

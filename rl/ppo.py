@@ -14,7 +14,6 @@ halve it); advantages are normalised over the rollout or over the minibatch; a l
 return but not the game; a game cut off by the clock is bootstrapped from its last picture.
 """
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,18 +35,18 @@ from backbones.training.config import (
     require_positive,
 )
 from backbones.training.distributed import World, join, leave
-from backbones.training.graphs import Graphed
-from backbones.training.memory import upload
+from backbones.training.graphs import Graphed, upload
+from backbones.training.limits import MOST_GAMES, MOST_THREADS, require_at_most
 from backbones.training.optim import FlatGradients, anneal, require_finite, set_rate, with_rates
 from backbones.training.precision import Precision, choose_precision, use_graphs
 from backbones.training.run import Run, begun_before
 from backbones.transfer import TrunkConfig
-from rl.advantage import explained_variance, gae, normalise, refuse_single
+from rl.advantage import explained_variance, gae, normalise
 from rl.atari import SEED_EVERY
-from rl.environments import EnvOptions, is_atari
-from rl.network import ActorCritic, blank_obs, build_cnn
+from rl.environments import MOST_ENVS, EnvOptions, is_atari
+from rl.network import MOST_UNITS, ActorCritic, blank_obs, build_cnn
 from rl.pipeline import halves, shared_work
-from rl.rollout import Rollout, minibatches
+from rl.rollout import Rollout, minibatches, require_whole_minibatches
 from rl.training import begin, go_on, run_to_end
 
 
@@ -120,6 +119,10 @@ class Config:
             "learning_rate", "clip", "max_grad_norm", "hidden", "lstm_units", "env_threads",
             "video_every_s",
         )  # fmt: skip
+        require_at_most(
+            self, num_envs=MOST_ENVS, hidden=MOST_UNITS, lstm_units=MOST_UNITS,
+            env_threads=MOST_THREADS, eval_games=MOST_GAMES,
+        )  # fmt: skip
         require_fraction(self, "anneal_from", "anneal_entropy_from", "gamma", "gae_lambda")
         if self.normalise_over == "minibatch" and self.minibatch_size == 1:
             raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
@@ -129,18 +132,7 @@ class Config:
                 f"{self.num_steps}: with a memory, minibatches are whole sequences"
             )
         require_not_negative(self, "entropy_coef", "value_coef", "eval_games", "seed_every")
-        if (self.end_games_every or 0) < 0 or (self.end_games_every or 0) % self.num_steps:
-            raise ValueError(
-                f"end_games_every = {self.end_games_every} must be 0 or a multiple of num_steps = "
-                f"{self.num_steps}"
-            )
-        size = self.rollout_size
-        refuse_single(size)
-        if size % self.minibatch_size:
-            raise ValueError(
-                f"num_envs * num_steps = {size} is not a multiple of minibatch_size = "
-                f"{self.minibatch_size}; try minibatch_size = {math.gcd(size, self.minibatch_size)}"
-            )
+        require_whole_minibatches(self)
 
     @property
     def rollout_size(self) -> int:

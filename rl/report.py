@@ -5,11 +5,11 @@ play.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from backbones.training.log import Board
+from backbones.training.log import Board, for_people
 from rl.contract import STACK, Game
 from rl.rollout import Rollout
 
@@ -27,8 +27,10 @@ class Reel:
     And which actions are taken. Without a board, in all but the first process, it does nothing.
     """
 
-    def __init__(self, board: Board | None, every_s: float) -> None:
-        self.board = board
+    def __init__(
+        self, board: Board | None, every_s: float, warn: Callable[[str], None] = print
+    ) -> None:
+        self.board, self.warn = board, warn
         self.rollouts = 0
         self.every_s = every_s
         self.last = time.monotonic()
@@ -58,8 +60,9 @@ class Reel:
             return
         frames = np.stack(self.finished or self.running)  # [T, C, H, W]
         frames = frames[:, 0] if frames.shape[1] == 1 else frames.transpose(0, 2, 3, 1)
-        large = frames.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)
-        self.board.animation(env_steps, "rollout/game", large, FPS)
+        with for_people("the picture of a game for TensorBoard", self.warn):
+            large = frames.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)
+            self.board.animation(env_steps, "rollout/game", large, FPS)
 
 
 def rollout_scalars(

@@ -6,9 +6,11 @@ Every random number is a function of (seed, environment, rollout): nothing has t
 continue, and an environment plays the same whichever process it lives in.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +19,8 @@ from torch import Tensor
 
 from backbones.lstm import State
 from backbones.training.checkpoint import prefixed, under
-from backbones.training.graphs import Graphed, SideStream, Staging
-from backbones.training.memory import upload
+from backbones.training.graphs import Graphed, SideStream, Staging, upload
+from rl.advantage import refuse_single
 from rl.contract import STACK, Environments, Game, ScoreKeeper, stack
 
 # Logits [N, A] and value [N], both fp32, and the memory after the step.
@@ -97,6 +99,22 @@ def minibatches(
     mine = torch.from_numpy((n >= share.start) & (n < share.stop))
     pairs = zip(index.split(size), mine.split(size), strict=True)
     return [part[kept] for part, kept in pairs]
+
+
+def require_whole_minibatches(config: Any) -> None:
+    """Raise ValueError unless a config's rollouts end where games may, in whole minibatches."""
+    steps, size = config.num_steps, config.rollout_size
+    if (config.end_games_every or 0) < 0 or (config.end_games_every or 0) % steps:
+        raise ValueError(
+            f"end_games_every = {config.end_games_every} must be 0 or a multiple of num_steps = "
+            f"{steps}"
+        )
+    refuse_single(size)
+    if size % config.minibatch_size:
+        raise ValueError(
+            f"num_envs * num_steps = {size} is not a multiple of minibatch_size = "
+            f"{config.minibatch_size}; try minibatch_size = {math.gcd(size, config.minibatch_size)}"
+        )
 
 
 class Collector:

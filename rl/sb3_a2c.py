@@ -10,9 +10,10 @@ from typing import Any
 from stable_baselines3 import A2C
 
 from backbones.training.config import changed, require_not_negative, require_positive
+from backbones.training.limits import require_at_most
 from backbones.transfer import TrunkConfig
 from rl import sb3_train
-from rl.environments import EnvOptions
+from rl.environments import MOST_ENVS, EnvOptions
 from rl.network import ActorCritic
 
 
@@ -37,6 +38,7 @@ class Config(sb3_train.Config):
         super().__post_init__()
         require_positive(self, "num_envs", "num_steps", "learning_rate", "max_grad_norm")
         require_not_negative(self, "entropy_coef", "value_coef")
+        require_at_most(self, num_envs=MOST_ENVS)
 
     @property
     def storage(self) -> tuple[int, str]:

@@ -15,9 +15,10 @@ from backbones.training.config import (
     require_not_negative,
     require_positive,
 )
+from backbones.training.limits import require_at_most
 from backbones.transfer import TrunkConfig
 from rl import sb3_train
-from rl.environments import EnvOptions
+from rl.environments import MOST_ENVS, EnvOptions
 from rl.network import QNetwork
 
 
@@ -52,6 +53,7 @@ class Config(sb3_train.Config):
         )  # fmt: skip
         require_fraction(self, "epsilon_fraction", "epsilon")
         require_not_negative(self, "learning_starts")
+        require_at_most(self, num_envs=MOST_ENVS)
 
     @property
     def storage(self) -> tuple[int, str]:

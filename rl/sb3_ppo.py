@@ -15,10 +15,11 @@ from backbones.training.config import (
     require_not_negative,
     require_positive,
 )
+from backbones.training.limits import require_at_most
 from backbones.transfer import TrunkConfig
 from rl import sb3_train
 from rl.advantage import refuse_single
-from rl.environments import EnvOptions
+from rl.environments import MOST_ENVS, EnvOptions
 from rl.network import ActorCritic
 
 
@@ -53,6 +54,7 @@ class Config(sb3_train.Config):
             self, "num_envs", "num_steps", "num_epochs", "minibatch_size", "learning_rate", "clip",
             "max_grad_norm",
         )  # fmt: skip
+        require_at_most(self, num_envs=MOST_ENVS)
         require_fraction(self, "gae_lambda")
         require_not_negative(self, "entropy_coef", "value_coef")
         # SB3 normalises advantages over the minibatch, and one value has no deviation.

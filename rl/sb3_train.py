@@ -30,6 +30,8 @@ from backbones.training.config import (
 )
 from backbones.training.distributed import ALONE, join
 from backbones.training.errors import Stopped, UserError
+from backbones.training.limits import MOST_GAMES, require_at_most
+from backbones.training.memory import model_bytes, require_memory
 from backbones.training.precision import choose_device
 from backbones.training.run import Run
 from backbones.training.saved import config_of, restoring, room_for
@@ -39,9 +41,10 @@ from rl.agent import start_from
 from rl.contract import STACK, Game, mean_score
 from rl.environments import EnvOptions, is_atari, make_environments, short_name
 from rl.evaluate import finish
-from rl.network import build_cnn
+from rl.network import MOST_UNITS, build_cnn
 from rl.report import SCORE_OVER_GAMES
 from rl.sb3 import SB3Environments, TrunkExtractor
+from rl.screen import drawing_notes
 
 # Figures are written this often, in env steps, whatever the algorithm calls an update.
 RECORD_EVERY = 1000
@@ -69,6 +72,7 @@ class Config:
         require_positive(self, "total_steps", "hidden")
         require_fraction(self, "gamma")
         require_not_negative(self, "eval_games")
+        require_at_most(self, hidden=MOST_UNITS, eval_games=MOST_GAMES)
 
     @property
     def storage(self) -> tuple[int, str]:
@@ -155,15 +159,27 @@ class Job:
         cnn = build_cnn(config.trunk, config.env_options.colour)
         return self.network_type(cnn, config.env_options.size_px, num_actions, config.hidden)
 
+    def refuse_too_large(self, config: Any) -> None:
+        """UserError, before it is allocated, if the network needs more memory than is free; of a
+        network on a GPU, torch itself says so."""
+        if choose_device(config.run.device).type == "cpu":
+            side = config.env_options.size_px
+            obs = (STACK * (3 if config.env_options.colour else 1), side, side)
+            size = model_bytes(lambda: self.build_network(config, 1), obs, 2)
+            require_memory(size, "the network", "--hidden, --width or --size-px")
+
     def train(self, config: Any, preset: str = "default") -> Run:
         """Train an agent from nothing; return its run. UserError comes before a folder is made."""
         trust.allow(config.env)
         # By its own name: `last` will be this run soon.
         trunk = changed(config.trunk, init=transfer.full_name(config.trunk.init))
         config = changed(config, trunk=trunk)
+        self.refuse_too_large(config)
         model, envs = build(config, self.make_model)
         network = self.build_network(config, len(envs.envs.action_names))
         said = begin(model, network, config)
+        if config.eval_games:
+            said += drawing_notes(config.env, config.env_options)
         run = Run.create(self.name, config, config.run.name, short_name(config.env), preset)
         with run.lock():
             run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
@@ -189,6 +205,7 @@ class Job:
                 before, total_steps=before.total_steps + flags.extend,
                 run=flags.applied_to(before.run),
             )  # fmt: skip
+            self.refuse_too_large(config)
             model, envs = build(config, self.make_model)
             run = run.reconfigured(config)
             with restoring(run), room_for(run, found):

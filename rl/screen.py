@@ -7,13 +7,14 @@ the agent's frames the same way; a test holds the two pixel by pixel. Letters: C
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import ale_py
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from backbones.training.errors import UserError
 from rl.atari import FRAME_SKIP, SIZE_PX, atari_ids
 from rl.environments import (
     EnvOptions,
@@ -24,6 +25,8 @@ from rl.environments import (
     preprocess,
     refuse_for_atari,
 )
+
+MOST_SHOWN_PX = 1_920
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Screen(Protocol):
     env: str
     action_names: tuple[str, ...]
     steps_per_s: float
+    note: str
+    """What is to be said of its drawing; nothing where that can be shown."""
 
     def reset(self, seed: int) -> Glance:
         """Begin a game."""
@@ -59,6 +64,7 @@ class AtariScreen:
 
     def __init__(self, env: str, options: EnvOptions) -> None:
         self.env = env
+        self.note = ""
         self.options = options
         sticky = 0.25 if options.sticky is None else options.sticky
         self.game = ale_py.env.AtariEnv(
@@ -111,13 +117,20 @@ class GymnasiumScreen:
     def __init__(self, env: str, options: EnvOptions) -> None:
         self.env = env
         self.options = options
-        plain = make_checked(env)
-        self.draws = "rgb_array" in plain.metadata.get("render_modes", [])
-        plain.close()
-        self.game = make_checked(env, **({"render_mode": "rgb_array"} if self.draws else {}))
+        self.note = ""
+        self.game = make_checked(env)
+        self.draws = "rgb_array" in (self.game.metadata.get("render_modes") or [])
+        if self.draws:
+            try:
+                drawing = make_checked(env, render_mode="rgb_array")
+            except UserError as error:
+                self.give_up_drawing(str(error))
+            else:
+                self.game.close()
+                self.game = drawing
         self.frame_of = preprocess(options)
         self.action_names = action_names(self.game)
-        self.steps_per_s = float(self.game.metadata.get("render_fps", 15)) / options.frame_skip
+        self.steps_per_s = pictures_per_s(self.game.metadata.get("render_fps")) / options.frame_skip
 
     def reset(self, seed: int) -> Glance:
         picture, _ = self.game.reset(seed=seed)
@@ -130,13 +143,60 @@ class GymnasiumScreen:
 
     def picture(self, obs: np.ndarray) -> np.ndarray:
         """Return what a person sees, [rows, columns, 3] uint8."""
-        drawn = np.asarray(self.game.render()) if self.draws else obs
-        if drawn.ndim == 3 and drawn.shape[2] == 1:
-            drawn = drawn[:, :, 0]
-        return np.repeat(drawn[:, :, None], 3, axis=2) if drawn.ndim == 2 else drawn
+        if self.draws:
+            try:
+                return in_colour(self.game.render())
+            # What somebody's drawing may raise, nobody knows; the game itself goes on.
+            except Exception as error:
+                self.give_up_drawing(f"{type(error).__name__}: {error}")
+        return in_colour(obs)
+
+    def give_up_drawing(self, reason: str) -> None:
+        """Show what the agent sees from here on."""
+        self.draws = False
+        self.note = (
+            f"what {self.env} draws cannot be shown ({reason}): shown is what the agent sees"
+        )
 
     def close(self) -> None:
         self.game.close()
+
+
+def pictures_per_s(given: Any) -> float:
+    """Return how many pictures a second an environment says that it has; 15 where it says none."""
+    fits = isinstance(given, int | float) and 0.1 <= given <= 1_000
+    return float(given) if fits else 15.0
+
+
+def in_colour(drawn: Any) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Return a picture as people see it; UserError if it is none."""
+    picture = np.asarray(drawn)
+    if picture.ndim == 2:
+        picture = picture[:, :, None]
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (1, 3, 4):
+        raise UserError(
+            f"{picture.dtype} of shape {picture.shape} is no picture; expected uint8 [rows, "
+            "columns, 3]"
+        )
+    if not picture.size:
+        raise UserError("a picture without rows or columns")
+    return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture[:, :, :3]
+
+
+def drawing_notes(env: str, options: EnvOptions) -> list[str]:
+    """Return what is to be said of an environment's drawing: nothing if it can be shown.
+
+    Before training, so that nobody learns of it when all is learnt.
+    """
+    screen = make_screen(env, options)
+    try:
+        screen.reset(0)
+        for _ in range(3):
+            if screen.step(0).over:
+                break
+    finally:
+        screen.close()
+    return [screen.note] if screen.note else []
 
 
 def make_screen(env: str, options: EnvOptions) -> Screen:
@@ -152,8 +212,10 @@ def best_size(picture: np.ndarray) -> tuple[int, int]:
     rows, columns = picture.shape[:2]
     if (rows, columns) == (210, 160):
         return 480, 420
-    factor = max(1, round(420 / rows))
-    return columns * factor, rows * factor
+    factor = max(1, min(round(420 / rows), MOST_SHOWN_PX // columns))
+    # Above that size neither films nor windows take it, and it is shrunk.
+    shrink = min(1.0, MOST_SHOWN_PX / max(rows, columns))
+    return max(2, int(columns * factor * shrink)), max(2, int(rows * factor * shrink))
 
 
 def enlarge(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

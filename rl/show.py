@@ -10,6 +10,8 @@ import sys
 import termios
 import time
 import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -18,8 +20,13 @@ import numpy as np
 from PIL import Image
 
 from backbones.training.errors import UserError
+from backbones.training.limits import shortened
+from backbones.training.streams import printable
 from rl.overlay import Thought, compose
-from rl.screen import best_size
+from rl.screen import best_size, enlarge
+
+# A picture is shown for an hour at most.
+LONGEST_S, MOST_SPEED = 3600.0, 1e6
 
 
 class Closed(Exception):
@@ -58,7 +65,8 @@ class Pace:
         if self.speed is None:
             return
         late = time.monotonic() - 0.2
-        self.next_s = max(self.next_s + 1 / (pictures_per_s * self.speed), late)
+        shown_s = min(1 / (pictures_per_s * self.speed), LONGEST_S)
+        self.next_s = max(self.next_s + shown_s, late)
         time.sleep(max(0.0, self.next_s - time.monotonic()))
 
 
@@ -219,11 +227,12 @@ def half_blocks(picture: np.ndarray, aspect: float, columns: int, lines: int) ->
 
 def thought_lines(thought: Thought, width: int) -> list[str]:
     """Return a thought as lines of text of this width; the chosen action stands out."""
-    label = min(14, max(len(name) for name in thought.action_names))
-    lines = [thought.title, thought.note, "", f"score {thought.score:g}"]
+    names = [printable(name) for name in thought.action_names]
+    label = min(14, max(len(name) for name in names))
+    lines = [printable(thought.title), printable(thought.note), "", f"score {thought.score:g}"]
     lines += [f"value {thought.value:+.2f}", ""]
     lines = [f"{line[:width]:{width}}" for line in lines]
-    for i, name in enumerate(thought.action_names):
+    for i, name in enumerate(names):
         bar = "█" * round((width - label - 6) * float(thought.probabilities[i]))
         percent = f"{100 * float(thought.probabilities[i]):3.0f}%"
         line = f"{f'{name[:label]:{label}} {percent} {bar}':{width}}"
@@ -231,25 +240,64 @@ def thought_lines(thought: Thought, width: int) -> list[str]:
     return lines
 
 
+class SteadyFile:
+    """A file for PyAV, which ends the process where a disk is full: it never hears of errors.
+
+    The first one is kept, and nothing is written after it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("w+b", buffering=0)
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        left = memoryview(data)
+        try:
+            while left and self.error is None:
+                left = left[self.file.write(left) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def check(self) -> None:
+        """Raise what went wrong, if anything did."""
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        """Close the file; raise what went wrong, if anything did."""
+        self.file.close()
+        self.check()
+
+
 class Film:
     """An mp4 file (H.264, plays everywhere). An existing file is kept unless forced."""
 
     def __init__(self, path: Path, fps: float, force: bool = False) -> None:
-        if path.exists() and not force:
+        if os.path.exists(path) and not force:
             raise UserError(f"{path} exists; choose another name or add --force")
+        if os.path.isdir(path):
+            raise UserError(f"{path} is a folder; choose another name")
         if path.suffix != ".mp4":
             raise UserError(f"{path} must end in .mp4")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_suffix(".part.mp4").touch()
         except OSError as error:
-            raise UserError(f"{path} cannot be written: {error}") from None
+            raise UserError(f"{shortened(str(path))} cannot be written: {error.strerror}") from None
         import av
 
         self.path = path
         self.part = path.with_suffix(".part.mp4")
         self.av = av
-        self.container = av.open(str(self.part), "w")
+        self.file = SteadyFile(self.part)
+        self.container = av.open(self.file, "w", format="mp4")
         rate = Fraction(fps).limit_denominator(1000)
         self.stream = self.container.add_stream("libx264", rate=rate)
         self.stream.pix_fmt = "yuv420p"
@@ -258,20 +306,40 @@ class Film:
 
     def show(self, picture: np.ndarray, thought: Thought | None, caption: str) -> None:
         picture = compose(picture, thought)
+        picture = picture[: len(picture) // 2 * 2, : picture.shape[1] // 2 * 2]
         if not self.started:
             self.stream.height, self.stream.width = picture.shape[:2]
             self.started = True
+        size = (self.stream.width, self.stream.height)
+        if picture.shape[1::-1] != size:  # A film has one size, a game's drawing may have several.
+            picture = enlarge(picture, size)
         frame = self.av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        self.container.mux(self.stream.encode(frame))
+        with self.filming():
+            self.container.mux(self.stream.encode(frame))
+            self.file.check()
+
+    @contextmanager
+    def filming(self) -> Iterator[None]:
+        """Turn what a disk or the encoder refuses into a UserError that names the film."""
+        try:
+            yield
+        except (OSError, self.av.FFmpegError) as error:
+            raise UserError(
+                f"{self.path} cannot be written ({error.strerror}); film into another place"
+            ) from None
 
     def held(self) -> set[str]:
         return set()
 
     def close(self) -> None:
-        if not self.started:
-            self.container.close()
-            self.part.unlink()
-            return
-        self.container.mux(self.stream.encode())
-        self.container.close()
-        self.part.rename(self.path)
+        """Finish the film; UserError, and nothing is left, if the disk does not take it."""
+        try:
+            with self.filming():
+                if self.started:
+                    self.container.mux(self.stream.encode())
+                self.container.close()
+                self.file.close()
+                if self.started:
+                    self.part.rename(self.path)
+        finally:
+            self.part.unlink(missing_ok=True)

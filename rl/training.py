@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from backbones.training.config import ResumeConfig, changed
 from backbones.training.cores import spare_cores
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped, UserError
+from backbones.training.memory import model_bytes, require_memory
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
 from backbones.training.precision import Precision, choose_device
 from backbones.training.run import Run, shared_run
@@ -25,12 +27,15 @@ from backbones.training.session import (
 )  # fmt: skip
 from backbones.transfer import full_name, load_weights, snapshot
 from rl.agent import start_from
-from rl.contract import mean_score
+from rl.contract import STACK, mean_score
 from rl.environments import make_environments, settle_end_of_games, short_name
 from rl.evaluate import finish
 from rl.pipeline import Pipeline
 from rl.report import SCORE_OVER_GAMES, Reel
 from rl.rollout import Rollout
+from rl.screen import drawing_notes
+
+EMULATOR_BYTES = 2**20  # of one game, at least
 
 
 class Training:
@@ -46,6 +51,7 @@ class Training:
         share = world.share(config.num_envs)
         if not share:
             raise UserError(f"{world.size} processes cannot share num_envs = {config.num_envs}")
+        refuse_too_large(job, config, self.device)
         self.envs = make_environments(
             config.env, share, seed=config.run.seed, options=config.env_options,
             threads=config.env_threads or spare_cores(), seed_every=config.seed_every,
@@ -95,6 +101,21 @@ class Training:
         return self.pipeline.load_state(state, info, learner.network, learner.precision.dtype)
 
 
+def refuse_too_large(job: str, config: Any, device: torch.device) -> None:
+    """UserError, before anything is allocated, if network and rollouts need more memory than is
+    free; of a network on a GPU, torch itself says so."""
+    options, rows = config.env_options, config.num_envs * config.num_steps
+    channels = 3 if options.colour else 1
+    frame = channels * options.size_px**2
+    # Frames of the rollout that is learnt from and of the next; the first also as stacks.
+    size = (2.0 + STACK) * rows * frame + config.num_envs * EMULATOR_BYTES
+    if device.type == "cpu":
+        build = import_module(f"rl.{job.replace('-', '_')}").build_network
+        obs = (STACK * channels, options.size_px, options.size_px)
+        size += model_bytes(lambda: build(config, 1), obs, min(rows, config.minibatch_size))
+    require_memory(size, "this run", "--hidden, --width, --size-px, --num-envs or --num-steps")
+
+
 def begin(
     job: str, config: Any, make_learner: Callable[..., Any], preset: str, world: World
 ) -> tuple[Training, Run]:
@@ -105,6 +126,8 @@ def begin(
             lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)
         )
         config = changed(config, end_games_every=every)
+    if config.eval_games:
+        said += world.tell(lambda: drawing_notes(config.env, config.env_options))
     # By its own name: `last` will be this run soon.
     trunk = changed(config.trunk, init=world.tell(lambda: full_name(config.trunk.init)))
     config = changed(config, trunk=trunk)
@@ -170,7 +193,7 @@ def run_to_end(training: Training, run: Run, resumed: dict[str, Any] | None) -> 
         resumed=resumed,
     )  # fmt: skip
     run.log(f"device {training.device}, {learner.precision}")
-    reel = Reel(session.board, config.video_every_s)
+    reel = Reel(session.board, config.video_every_s, run.warn)
     with ThreadPoolExecutor(1, "collector") as pool, session:
         if not resumed and training.pipeline.can_be_saved:
             session.save(training.checkpoint)

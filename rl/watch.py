@@ -18,13 +18,15 @@ import tyro
 from backbones.training.checkpoint import numbered
 from backbones.training.config import require_fraction, require_not_negative, require_positive
 from backbones.training.errors import UserError
+from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
+from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl.agent import Agent, Choice, agent_of
 from rl.contract import FrameStack, game_seed
 from rl.environments import EnvOptions
 from rl.overlay import Thought
-from rl.screen import make_screen
-from rl.show import Closed, Film, Pace, Show, Terminal, Window, has_display
+from rl.screen import drawing_notes, make_screen
+from rl.show import MOST_SPEED, Closed, Film, Pace, Show, Terminal, Window, has_display
 
 FILM_LIMIT_S = 120.0
 WATCH_SEED = 2_000_000
@@ -76,6 +78,7 @@ class Config:
         if self.games is not None and self.games < 1:
             raise ValueError(f"games = {self.games} must be at least 1")
         require_not_negative(self, "seed")
+        require_at_most(self, games=MOST_GAMES, seed=MOST_SEED, speed=MOST_SPEED)
         if self.limit_s is not None and self.limit_s <= 0:
             raise ValueError(f"limit_s = {self.limit_s} must be above 0")
 
@@ -172,6 +175,8 @@ def main(config: Config) -> int:
     """The command `arcadia watch`."""
     torch.set_num_threads(1)
     agent = wait_for_agent(config)
+    for line in drawing_notes(agent.env, agent.options):
+        say(line, sys.stderr)
     show, filming = make_show(config, agent, pictures_per_s(agent.env, agent.options))
     games = config.games or (1 if filming else sys.maxsize)
     limit_s = config.limit_s or (FILM_LIMIT_S if filming else math.inf)
@@ -189,9 +194,11 @@ def main(config: Config) -> int:
     except (Closed, KeyboardInterrupt):
         pass
     finally:
-        show.close()
-    for number, score in enumerate(scores, start=1):
-        print(f"game {number}: score {score:g}")
+        try:
+            show.close()
+        finally:
+            for number, score in enumerate(scores, start=1):
+                print(f"game {number}: score {score:g}")
     if config.video is not None:
         print(f"film: {config.video}")
     return 0

@@ -15,11 +15,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float32, Int64, Shaped
 from torch import Tensor
 
-from backbones.training.memory import upload
+from backbones.training.graphs import upload
+from backbones.training.limits import require_at_most
 from tasks.data.samples import uniforms
 
 NUMBERS = 12  # random numbers a picture; the elastic grid takes more
 KNOTS = 4  # a side of the elastic grid
+
+MOST_PX = 4_096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,10 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         if any(value < 0 for value in vars(self).values()):
             raise ValueError("what augmentation does must be 0 or above")
+        require_at_most(
+            self, crop_px=MOST_PX, cutout_px=MOST_PX, elastic_px=MOST_PX, rotate_deg=360, scale=1,
+            shear=10, shift=1, mixup=1_000,
+        )  # fmt: skip
 
     @property
     def resamples(self) -> bool:

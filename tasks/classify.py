@@ -22,6 +22,7 @@ from backbones.airbench import Airbench
 from backbones.cnn import build_trunk
 from backbones.training.config import RunConfig, changed, require_positive
 from backbones.training.errors import UserError
+from backbones.training.limits import require_at_most
 from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
 from backbones.trunk import Trunk
@@ -48,6 +49,7 @@ WORLDS = ("digits", "scenes")
 # The splits of a world are made from other seeds.
 WORLD_SEEDS = {"train": 1, "val": 2, "test": 3}
 WORLD_SIZES = {"val": 1_000, "test": 5_000}
+MOST_SIZE_PX, MOST_SAMPLES, MOST_NETWORKS = 4_096, 2**31 - 1, 100
 WORST = 36  # mistakes shown
 
 
@@ -84,6 +86,10 @@ class Config:
         require_positive(self, "ensemble", "held_out")
         if self.size_px < 0 or self.samples < 0:
             raise ValueError("size_px and samples must be 0 or above")
+        require_at_most(
+            self, size_px=MOST_SIZE_PX, samples=MOST_SAMPLES, held_out=MOST_SAMPLES,
+            ensemble=MOST_NETWORKS,
+        )  # fmt: skip
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.dropout < 1:
             raise ValueError("label_smoothing and dropout must lie between 0 and 1")
 
@@ -129,6 +135,11 @@ class Classify(Task):
         self.about = about or self.look()
         self.classes = shown_names(self.about["classes"])
         self.channels, self.side_px = self.about["channels"], self.about["side_px"]
+        if config.augment.crop_px >= self.side_px:
+            raise UserError(
+                f"--crop-px {config.augment.crop_px}: pictures of {self.side_px} by {self.side_px} "
+                "are shifted by less than their side; give a smaller one"
+            )
 
     def look(self) -> dict[str, Any]:
         """Return the classes, and what the training pictures are like."""

@@ -20,6 +20,7 @@ from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
 from backbones.training.saved import config_of, restoring, room_for
 from backbones.training.session import newest_checkpoint
+from backbones.training.streams import printable
 from backbones.transfer import load_weights
 from tasks.data.samples import Samples, moved
 from tasks.metrics import Sums, add
@@ -141,5 +142,6 @@ def main(config: Config) -> int:
         changes["beam"] = config.beam
     task, model = load_model(run, device=device_of(config), **changes)
     result = report(run.name, task, config.split, evaluate(task, model, task.data(config.split)))
-    print(json.dumps(result) if config.json else "\n".join([run.name, *lines(result)]))
+    told = [json.dumps(result)] if config.json else [run.name, *lines(result)]
+    print(*map(printable, told), sep="\n")
     return 0

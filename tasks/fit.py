@@ -21,6 +21,9 @@ from backbones.training.checkpoint import Checkpoint, prefixed, under
 from backbones.training.config import require_fraction, require_positive
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped
+from backbones.training.limits import require_at_most
+from backbones.training.log import for_people
+from backbones.training.memory import model_bytes, require_memory
 from backbones.training.optim import (
     Average,
     FlatGradients,
@@ -45,6 +48,7 @@ from tasks.evaluate import evaluate, finish
 from tasks.task import Task
 
 RECORD_EVERY = 25  # updates
+MOST_BATCH, MOST_EPOCHS = 2**24, 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +77,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         require_positive(self, "num_epochs", "batch_size", "learning_rate")
         require_fraction(self, "warm_up", "ema")
+        require_at_most(self, batch_size=MOST_BATCH, num_epochs=MOST_EPOCHS)
         if min(self.weight_decay, self.max_grad_norm, self.eval_every) < 0:
             raise ValueError("weight_decay, max_grad_norm and eval_every must be 0 or above")
 
@@ -108,6 +113,13 @@ class Fitting:
         self.device = choose_device(config.run.device, world)
         samples = task.data("train")
         self.samples = samples.near(self.device) if isinstance(samples, InMemory) else samples
+        if self.device.type == "cpu":
+            pictures = samples.batch(torch.zeros(1, dtype=torch.long)).get(
+                "picture", torch.empty(1)
+            )
+            count = min(config.fit.batch_size, len(samples))
+            size = model_bytes(task.model, tuple(pictures.shape[1:]), count)
+            require_memory(size, "this run", "model or --batch-size")
         torch.manual_seed(config.run.seed)
         model: Any = task.model()
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
@@ -296,8 +308,6 @@ def validate(fitting: Fitting, session: Session, samples: Samples) -> dict[str, 
     if session.board:
         tagged = {f"val/{name}": value for name, value in scores.items()}
         session.board.scalars(fitting.progress, tagged)
-        try:
+        with for_people("pictures of the validation", session.run.warn):
             task.show(session.board, fitting.progress, model, sums)
-        except OSError as error:
-            session.run.warn(f"pictures could not be written ({error.strerror}); training goes on")
     return {f"val {task.metric}": f"{scores[task.metric]:.2f}"}

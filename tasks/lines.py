@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from torch import Tensor
 
 from backbones.training.errors import UserError
 from backbones.training.files import open_input
-from backbones.training.progress import plain, say
+from backbones.training.progress import say
 from tasks.data.text import DAMAGE, decoded_line, stream_lines, unpacked
 from tasks.task import Task
 
@@ -36,12 +36,25 @@ def main(config: "Config", predictor: "Predictor") -> int:
     if not config.output:
         return answer(config, predictor, sys.stdout)
     try:
-        with Path(config.output).open("x", encoding="utf-8") as file:
+        with new_file(Path(config.output)) as file:
             return answer(config, predictor, file)
     except FileExistsError:
         raise UserError(f"{config.output} exists; give another name, or delete it") from None
     except OSError as error:
         raise UserError(f"{config.output} cannot be written ({error.strerror})") from None
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[TextIO]:
+    """Open a new file for the body to write; it is there only if all of it could be written."""
+    file = path.open("x", encoding="utf-8")
+    try:
+        # Closing writes what the file still holds.
+        with file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def answer(config: "Config", predictor: "Predictor", out: Any) -> int:
@@ -72,7 +85,7 @@ def understood(task: Task, where: str, line: bytes) -> tuple[str, bool]:
         doubts, good = str(error).removeprefix(f"{where}: "), False
     if doubts:
         # What a text brings along must not steer the terminal.
-        say(f"arcadia: {where}: {plain(doubts)}", sys.stderr)
+        say(f"arcadia: {where}: {doubts}", sys.stderr)
     return text, good
 
 

@@ -1,6 +1,7 @@
 """What a trained model says of files or lines: `arcadia predict`, `arcadia.load(run).predict`."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from torch import nn
 from backbones.training.config import require_not_negative
 from backbones.training.errors import UserError
 from backbones.training.files import read_at_most, standard_input
-from backbones.training.progress import plain, say
+from backbones.training.limits import shortened
+from backbones.training.progress import say
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
+from backbones.training.streams import printable
 from tasks import lines
 from tasks.data.decode import LARGEST_BYTES
 from tasks.data.samples import Batch, moved
@@ -105,15 +108,17 @@ def sources(inputs: Sequence[str]) -> Iterator[tuple[str, Any]]:
         path = Path(given)
         if given == "-":
             yield "standard input", read_at_most(standard_input(), LARGEST_BYTES + 1)
-        elif path.is_dir():
+        elif os.path.isdir(path):
             inside = sorted(p for p in path.iterdir() if p.is_file())
             if not inside:
                 raise UserError(f"{path} has no files in it")
             yield from ((str(p), p) for p in inside)
-        elif path.exists():
+        elif os.path.exists(path):
             yield given, path
         else:
-            raise UserError(f"{given} does not exist; give files, folders or - for standard input")
+            raise UserError(
+                f"{shortened(given)} does not exist; give files, folders or - for standard input"
+            )
 
 
 def main(config: Config) -> int:
@@ -132,6 +137,6 @@ def main(config: Config) -> int:
             say(f"arcadia: {name}: {error}", sys.stderr)
             failed = True
             continue
-        text = json.dumps({"input": name, **answer}) if config.json else f"{name}: {answer['text']}"
-        print(plain(text), flush=True)
+        line = f"{name}: {answer['text']}"
+        print(json.dumps({"input": name, **answer}) if config.json else printable(line), flush=True)
     return 2 if failed else 0

@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from backbones.decoding import Decoded, State, beam_search
 from backbones.training.config import RunConfig, changed, require_fraction, require_positive
 from backbones.training.errors import UserError
+from backbones.training.graphs import upload
+from backbones.training.limits import require_at_most
 from backbones.training.log import Board
-from backbones.training.memory import upload
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import load_weights
@@ -44,6 +45,7 @@ from tasks.worlds import phrases
 
 WORLD = "phrases"
 MOST_UNKNOWN = 0.05  # of the words of a text that another run's vocabulary may not know
+MOST_PIECES, MOST_LONGEST, MOST_UNITS, MOST_LAYERS, MOST_BEAM = 2**20, 2**16, 2**14, 64, 1_000
 SHOWN = 8  # translations in TensorBoard
 
 
@@ -94,6 +96,10 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "pieces", "longest", "units", "layers", "beam")
         require_fraction(self, "label_smoothing", "dropout")
+        require_at_most(
+            self, pieces=MOST_PIECES, longest=MOST_LONGEST, units=MOST_UNITS, layers=MOST_LAYERS,
+            beam=MOST_BEAM, samples=2**31 - 1,
+        )  # fmt: skip
         if self.samples < 0 or self.alpha < 0:
             raise ValueError("samples and alpha must be 0 or above")
         if self.units % 2:

@@ -227,7 +227,7 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_goes_on(runs):
         (["train", "ppo", "--env", "CartPole-v1"], "agents here see pixels"),
         (["train", "ppo", "--env", "PongNoFrameskip-v4"], "ALE/Pong-v5"),
         (["train", "ppo", "--learning-rat", "1"], "--learning-rate"),
-        (["train", "ppo", "--minibatch-size", "300"], "try minibatch_size = 4"),
+        (["train", "ppo", "--minibatch-size", "300"], "try --minibatch-size = 4"),
         (["train", "ppo", "--num-envs", "-3"], "must be above 0"),
         (["train", "ppo", "--total-steps", "many"], "total-steps"),
         (["train", "ppo", "--device", "cuda:99"], "use --device cpu"),

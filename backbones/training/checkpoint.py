@@ -17,11 +17,11 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as save_to_bytes
 from torch import Tensor
@@ -33,6 +33,10 @@ from backbones.training.values import checked, shown
 
 FORMAT = 1
 KEEP = 2
+# What everybody who takes a checkpoint needs of it; the state is for training alone.
+WEIGHTS = ("cnn", "heads")
+# Names of ours while a checkpoint is written or replaced; whatever else lies there stays.
+HALF_WRITTEN = re.compile(r"\.[0-9]{12}(\.replaced)?\.writing")
 
 PART = re.compile(r"\w[\w.-]*\.safetensors", re.ASCII)
 # What a checkpoint may say of itself, and the types of it.
@@ -51,16 +55,24 @@ Chunks = Mapping[str, Callable[[], Mapping[str, Tensor]]]
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint on disk whose digests held when it was found, or one that was `held` in memory
-    since another process read it."""
+    since another process read it.
+
+    `weights` are parts of one on disk that were read when it was found, and `header` that of the
+    backbone's file: a run in training drops its older checkpoints at any time.
+    """
 
     folder: Path
     info: dict[str, Any]
     held: dict[str, Tensor] | None = None
+    weights: Mapping[str, dict[str, Tensor]] = field(default_factory=dict)
+    header: Mapping[str, str] = field(default_factory=dict)
 
     def tensors(self, part: str) -> dict[str, Tensor]:
         """Read one part; UserError if this checkpoint does not have it."""
         if self.held is not None:
             return under(part, self.held)
+        if part in self.weights:
+            return dict(self.weights[part])
         path = self.folder / f"{part}.safetensors"
         if not path.exists():
             raise UserError(f"{self.folder} has no {part}.safetensors, which this needs")
@@ -99,8 +111,8 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     final, temporary = folder / f"{progress:012d}", folder / f".{progress:012d}.writing"
-    for half_written in folder.glob(".*.writing"):
-        shutil.rmtree(half_written)
+    for name in filter(HALF_WRITTEN.fullmatch, os.listdir(folder)):
+        remove(folder / name)
     temporary.mkdir()
     try:
         digests = {}
@@ -112,7 +124,7 @@ def save(
         full = sealed(json.loads(json.dumps(full)))
         write_bytes(temporary / "checkpoint.json", (json.dumps(full, indent=1) + "\n").encode())
         sync(temporary)
-        if final.exists():
+        if os.path.lexists(final):
             # Never delete before the new one is in place; what is left aside is swept next time.
             final.rename(folder / f".{final.name}.replaced.writing")
         temporary.rename(final)
@@ -124,6 +136,14 @@ def save(
         # What stays behind is dropped next time.
         shutil.rmtree(path, ignore_errors=True)
     return final
+
+
+def remove(path: Path) -> None:
+    """Remove a folder, a file or a link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -190,7 +210,7 @@ def size_bytes(folder: Path) -> int:
     inodes = {}
     for parent, _, names in os.walk(folder):
         for name in names:
-            with contextlib.suppress(FileNotFoundError):  # Retention dropped it just now.
+            with contextlib.suppress(OSError):  # Retention dropped it just now.
                 stat = os.lstat(os.path.join(parent, name))
                 inodes[stat.st_ino] = stat.st_size
     return sum(inodes.values())
@@ -226,7 +246,24 @@ def check(path: Path, owner: Mapping[str, Any] | None = None) -> Checkpoint:
         require_at_home(path, info, owner or {})
     except (OSError, KeyError) as error:
         raise UserError(f"{path} is not a whole checkpoint ({error!r})") from None
-    return Checkpoint(path, info)
+    return read_weights(Checkpoint(path, info))
+
+
+def read_weights(found: Checkpoint) -> Checkpoint:
+    """Return a checkpoint with its weights read; UserError if it has gone or is damaged."""
+    weights: dict[str, dict[str, Tensor]] = {}
+    header: dict[str, str] = {}
+    try:
+        for part in WEIGHTS:
+            name = f"{part}.safetensors"
+            if name in found.info["sha256"]:
+                weights[part] = load_file(found.folder / name)
+        if "cnn" in weights:
+            with safe_open(found.folder / "cnn.safetensors", "pt") as file:
+                header = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{found.folder} cannot be read ({error})") from None
+    return replace(found, weights=weights, header=header)
 
 
 def require_at_home(path: Path, info: Mapping[str, Any], owner: Mapping[str, Any]) -> None:
@@ -249,10 +286,16 @@ def summary(folder: Path) -> str:
 
 def load_best(folder: Path, owner: Mapping[str, Any] | None = None) -> Checkpoint:
     """Return the checkpoint of the highest score; UserError if none has one or it is damaged."""
-    path = best(folder)
-    if path is None:
-        raise UserError(f"no checkpoint in {folder} has a score yet; take the last one")
-    return check(path, owner)
+    while True:
+        path = best(folder)
+        if path is None:
+            raise UserError(f"no checkpoint in {folder} has a score yet; take the last one")
+        try:
+            return check(path, owner)
+        except UserError:
+            # A run in training has a better one since, and has dropped this one.
+            if path.exists():
+                raise
 
 
 def load_newest(
@@ -264,13 +307,18 @@ def load_newest(
     damage, and going back silently would lose training.
     """
     passed_over: list[str] = []
-    for path in reversed(numbered(folder)):
+    tried: set[Path] = set()
+    # Looked up anew each time: a run in training drops what it had, and has newer ones then.
+    while left := [path for path in numbered(folder) if path not in tried]:
+        path = left[-1]
+        tried.add(path)
         try:
             return check(path, owner), passed_over
         except NewerFormat:
             raise
         except UserError as error:
-            passed_over.append(f"{error}; taking the one before")
+            if path.exists():
+                passed_over.append(f"{error}; taking the one before")
     reasons = [line.removesuffix("; taking the one before") for line in passed_over]
     raise UserError("; ".join([f"there is no usable checkpoint in {folder}", *reasons]))
 

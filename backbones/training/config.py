@@ -6,13 +6,22 @@ import io
 import re
 import shlex
 import sys
+import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, TypeVar
 
 import tyro
 
 from backbones.training.errors import UserError
+from backbones.training.limits import (
+    FLAGS,
+    MOST_NAME_BYTES,
+    MOST_SEED,
+    MOST_THREADS,
+    require_at_most,
+    shortened,
+)
 from backbones.training.precision import PrecisionName
 
 T = TypeVar("T")
@@ -40,8 +49,13 @@ class RunConfig:
     def __post_init__(self) -> None:
         require_positive(self, "threads", "checkpoint_every_s")
         require_not_negative(self, "seed")
-        if "/" in self.name or self.name.startswith(".") or self.name == "last":
-            raise ValueError(f"name = {self.name!r} must be a plain folder name, such as pong-lr3")
+        require_at_most(self, threads=MOST_THREADS, seed=MOST_SEED)
+        plain = self.name.isprintable() and not self.name.startswith(".") and "/" not in self.name
+        if not plain or self.name == "last" or len(self.name.encode()) > MOST_NAME_BYTES:
+            raise ValueError(
+                f"name = {shortened(self.name)!r} must be a plain folder name of at most "
+                f"{MOST_NAME_BYTES} bytes, such as pong-lr3"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +76,7 @@ class ResumeConfig:
     def __post_init__(self) -> None:
         if self.extend < 0 or self.threads < 0:
             raise ValueError("extend and threads must be 0 or above")
+        require_at_most(self, threads=MOST_THREADS)
 
     def applied_to(self, run: RunConfig) -> RunConfig:
         """Return a run's config with what was given here."""
@@ -101,12 +116,12 @@ def parse(
         with contextlib.redirect_stderr(said):
             return tyro.cli(  # type: ignore[return-value]
                 kind, args=list(args), prog=prog, default=default, description=about or None,
-                config=options,
+                config=options, registry=FLAGS,
             )  # fmt: skip
     except SystemExit as error:
         if not error.code:
             raise
-        raise UserError(one_line(said.getvalue())) from None
+        raise UserError(with_flags(kind, one_line(said.getvalue()))) from None
 
 
 def one_line(box: str) -> str:
@@ -117,11 +132,32 @@ def one_line(box: str) -> str:
     words = [line.strip() for line in ruled.splitlines()]
     text = " ".join(word for word in words if word)
     text = re.sub(r"For full helptext, (?:run|see):? (.*)$", r"(see `\1`)", text)
+    text = re.sub(r" Argument helptext:.*?(?= \(see `|$)", "", text)
+    # Of a value that may also be None, only the reason of the other type.
+    text = re.sub(r"no type matching .*<class '[\w.]+'>: ", "", text)
     text = re.sub(
         r"^(?:Value error|Parsing error|Missing required options?|Invalid choice"
         r"|Unrecognized options)\s+(?!:)", "", text,
     )  # fmt: skip
-    return re.sub(r"^Error parsing \w+: ?", "", text)
+    return re.sub(r"^Error parsing (?!--)[\w-]+: ?", "", text)
+
+
+def with_flags(kind: type[Any], text: str) -> str:
+    """Return a message with `--learning-rate` for `learning_rate`, which is what a person typed."""
+    # A name without an underscore may be a word of the sentence, but for one that has a value.
+    names = [name if "_" in name else rf"{name}(?= = )" for name in field_names(kind)]
+    pattern = rf"(?<![-\w])(?:{'|'.join(sorted(names, reverse=True))})(?!\w)"
+    return re.sub(pattern, lambda match: "--" + match[0].replace("_", "-"), text)
+
+
+def field_names(kind: type[Any]) -> list[str]:
+    """Return the names of a config's fields, those of its groups included, that are flags."""
+    names, hints = [], typing.get_type_hints(kind)
+    for field in fields(kind):
+        inner: Any = hints[field.name]
+        grouped = is_dataclass(inner)
+        names += field_names(inner) if grouped else [field.name]
+    return names
 
 
 def parse_job(
@@ -148,8 +184,13 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def changed(config: Any, **values: Any) -> Any:
-    """Return a config with some fields replaced."""
-    return dataclasses.replace(config, **values)
+    """Return a config with some fields replaced; UserError if they do not fit."""
+    try:
+        return dataclasses.replace(config, **values)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(with_flags(type(config), str(error))) from None
 
 
 def command_line() -> str:

@@ -25,6 +25,17 @@ WARM_UP = 3
 RECORDING = threading.Lock()
 
 
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the CPU on a device without waiting for the device.
+
+    It goes through pinned memory, which torch keeps and uses again once the copy is done. On a CPU
+    it is the tensor itself.
+    """
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 class Staging:
     """Copies arrays of one shape to a device by way of pinned memory, without waiting.
 

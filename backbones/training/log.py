@@ -12,7 +12,8 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,24 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from torch.utils.tensorboard import summary
 
+from backbones.training.errors import UserError
 from backbones.training.files import Appender, read_bounded, write_atomically
-from backbones.training.progress import plain
+from backbones.training.streams import plain
 
 LARGEST_METRICS = 2**30  # three million lines
+
+
+@contextmanager
+def for_people(what: str, warn: Callable[[str], None]) -> Iterator[None]:
+    """Around what is drawn for people: whatever goes wrong there is a warning, and work goes on.
+
+    A game, a font or a disk that fails must not end a training, nor take its score.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        warn(f"{what} could not be made ({reason})")
 
 
 class Board:
@@ -130,7 +145,7 @@ def is_before(line: str, step: int) -> bool:
     """Say whether a line of metrics.jsonl is whole and not from after `step`."""
     try:
         return int(json.loads(line)["step"]) <= step
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return False  # The half line that a killed process left.
 
 
@@ -142,7 +157,10 @@ def read_text(metrics: Path) -> str:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl; a half-written last one is left out."""
     path = folder / "metrics.jsonl"
-    lines = read_text(path).splitlines() if path.exists() else []
+    try:
+        lines = read_text(path).splitlines()
+    except (OSError, UserError):  # Not written yet, or no file.
+        lines = []
     return [json.loads(line) for line in lines if is_before(line, 2**62)]
 
 

@@ -1,12 +1,15 @@
-"""Memory: how the C library treats what was freed, the way to a GPU, and what to say when that is
-full."""
+"""The memory of this machine: what is free, what a model would take, what becomes of freed memory,
+and what to say when that of a GPU is full."""
 
 import ctypes
+import math
 import re
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
+from backbones.training.errors import UserError
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt(3)
 
@@ -25,23 +28,16 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
 
 
-def upload(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor of the CPU on a device without waiting for the device.
-
-    It goes through pinned memory, which torch keeps and uses again once the copy is done. On a CPU
-    it is the tensor itself.
-    """
-    if device.type != "cuda" or tensor.is_cuda:
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
-
-
 FULL = re.compile(r"out of memory|STATUS_ALLOC_FAILED|out_of_memory", re.IGNORECASE)
+FULL_OF_CPU = re.compile(r"t allocate memory|not enough memory")
 
 
 def out_of_memory(error: BaseException) -> str:
-    """Return a line on a GPU whose memory is full, "" if an error says something else."""
+    """Return a line on memory that is full, "" if an error says something else."""
     text = str(error)
+    if isinstance(error, MemoryError) or FULL_OF_CPU.search(text):
+        reason = (text.splitlines() or [type(error).__name__])[0]
+        return f"out of memory ({reason}); use smaller sizes"
     if not FULL.search(text):
         return ""
     asked = re.search(r"Tried to allocate ([\d.]+ \w+)", text)
@@ -52,3 +48,54 @@ def out_of_memory(error: BaseException) -> str:
         f"the GPU's memory is full{needed}{free}; lower --batch-size (of agents --num-envs or "
         "--minibatch-size), or stop what else is on the card (nvidia-smi lists it)"
     )
+
+
+def require_memory(num_bytes: float, what: str, remedy: str) -> None:
+    """Raise UserError if something takes more memory than this machine has free."""
+    free = free_bytes()
+    if num_bytes > free:
+        raise UserError(
+            f"{what} would take about {num_bytes / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} "
+            f"GB are free; use a smaller {remedy}"
+        )
+
+
+def free_bytes() -> float:
+    """Return the memory that this process may still take; infinite where nothing says so."""
+    free = math.inf
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = 1024.0 * int(line.split()[1])
+    except OSError:
+        return free  # Elsewhere than on Linux.
+    group = Path("/sys/fs/cgroup")
+    try:
+        most, used = ((group / name).read_text() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return free  # No container, or one of the older kind.
+    return free if most.strip() == "max" else min(free, float(most) - float(used))
+
+
+def model_bytes(build: Callable[[], Any], obs: tuple[int, ...], count: int) -> float:
+    """Return about what training a model takes, in bytes, without allocating any of it.
+
+    Weights, gradients and two moments of the optimiser, and what the trunk, `model.cnn` if it has
+    one, keeps of `count` uint8 pictures of shape `obs` for the backward pass.
+    """
+    import torch
+
+    kept = 0
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal kept
+        kept += tensor.nbytes
+        return tensor
+
+    with torch.device("meta"):
+        model = build()
+        weights = sum(parameter.nbytes for parameter in model.parameters())
+        if getattr(model, "cnn", None) is not None:
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                model.cnn(torch.zeros(2, *obs, dtype=torch.uint8))
+    return 4.0 * weights + count / 2 * kept

@@ -1,10 +1,8 @@
 """How far a run is and how long it will take: a bar on a terminal, plain lines elsewhere."""
 
 import errno
-import os
 import sys
 import time
-import unicodedata
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -12,40 +10,27 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from backbones.training.streams import LOST, printable, silence
+
 LINE_EVERY_S = 15.0
 RATE_OVER_S = 30.0
-# Unicode's categories of what is not shown but does something: control, formatting (text from right
-# to left), surrogates, ends of lines and paragraphs.
-NOT_SHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-JOINERS = "\u200c\u200d"  # letters of Persian words and parts of pictures are joined by them
-
-
-def plain(text: str) -> str:
-    """Return a text of any origin, such as a file's name, as it can be shown on one line.
-
-    A ? stands for what would steer a terminal or cannot be written: control and formatting
-    characters, and bytes of file names that are no UTF-8, which Python keeps as surrogates.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        "?" if unicodedata.category(c) in NOT_SHOWN and c not in JOINERS else c for c in text
-    )
 
 
 def say(line: str, stream: Any = None) -> None:
     """Print a line, on standard output unless told otherwise.
 
     A run does not end because nobody can be told: where the reader of a pipe or the terminal has
-    left, or the disk behind a redirected output is full, it goes on in silence.
-    What the line holds of names and texts of any origin is shown as `plain` does.
+    left, or the disk behind a redirected output is full, it goes on in silence. The command
+    says at its end that lines are missing.
     """
     stream = stream or sys.stdout
     try:
-        print("\n".join(map(plain, line.split("\n"))), file=stream, flush=True)
+        print(printable(line), file=stream, flush=True)
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.EIO):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            silence(stream)
+        elif stream is sys.stdout:
+            LOST.append(error)
 
 
 def clock(seconds: float) -> str:

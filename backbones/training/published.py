@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from backbones.training import checkpoint
@@ -89,6 +88,8 @@ def replacing_folder(path: Path, source: Path, force: bool) -> Iterator[Path]:
     `refuse_folder` says, and if the folder cannot be made or renamed.
     """
     real = Path(os.path.realpath(path))
+    if not real.name:
+        raise UserError(f"{path} is the root of all folders; choose another --folder")
     ready, older = real.with_name(f".{real.name}.writing"), real.with_name(f".{real.name}.replaced")
     with writing(path):
         settle(older, real)
@@ -189,12 +190,9 @@ def publish(
     """
     info = {k: v for k, v in found.info.items() if k not in LEFT_OUT}
     parts, metadata = {"heads": found.tensors("heads")}, {}
-    backbone = found.folder / "cnn.safetensors"
-    if backbone.exists():
-        parts["cnn"] = found.tensors("cnn")
-        with safe_open(backbone, "pt") as file:
-            header = file.metadata() or {}
-        card = parse_json(header.get("card", ""), f"{backbone}: its card")
+    if found.header:
+        parts["cnn"], header = found.tensors("cnn"), found.header
+        card = parse_json(header.get("card", ""), f"{found.folder}: the backbone's card")
         card["score"] = result["score"] if card.get("score") is None else card["score"]
         metadata = {"cnn": {**header, "card": json.dumps(card)}}
     if half:

@@ -7,7 +7,9 @@ folder: `arcadia runs` and `--follow` ask the lock, so a killed run is never sho
 
 import errno
 import fcntl
+import glob
 import json
+import math
 import os
 import platform
 import re
@@ -30,8 +32,10 @@ from backbones.training.cores import available_threads
 from backbones.training.distributed import World, launch, restarts
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import Appender, write_atomically
-from backbones.training.progress import plain, say
+from backbones.training.limits import shortened
+from backbones.training.progress import say
 from backbones.training.received import CONFIG_BYTES, read_json, refuse_strange, sealed
+from backbones.training.streams import printable
 from backbones.training.values import checked
 
 FORMAT = 1
@@ -67,7 +71,7 @@ class Run:
     @property
     def name(self) -> str:
         """Job and name, as commands take it and `arcadia runs` shows it."""
-        return f"{self.folder.parent.name}/{self.folder.name}"
+        return printable(f"{self.folder.parent.name}/{self.folder.name}")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -151,8 +155,8 @@ class Run:
     def write_log(self, text: str) -> None:
         """Write a line to log.txt alone."""
         if not self.silent:
-            line = "\n".join(map(plain, text.split("\n")))
-            self.log_file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())
+            line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(text)}\n"
+            self.log_file.write(line.encode())
 
     def reconfigured(self, config: Any) -> "Run":
         """Return the run with another config from here on; config.json keeps what was changed."""
@@ -191,7 +195,8 @@ class Run:
                 f"begin anew from its weights: `arcadia train {self.job} --init {self.name}`"
             )
         try:
-            file = (self.folder / "lock").open("a")
+            # Not waiting for a reader, should there be a pipe of this name.
+            file = open(self.folder / "lock", "a", opener=at_once)
         except OSError as error:
             raise UserError(f"{self.folder} takes no writing ({error.strerror})") from None
         with file:
@@ -206,13 +211,18 @@ class Run:
     def is_running(self) -> bool:
         """Say whether a process trains this run now."""
         try:
-            with (self.folder / "lock").open() as file:
+            with open(self.folder / "lock", opener=at_once) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
+        except BlockingIOError:
             return True
+        except OSError:
+            return False
         return False
+
+
+def at_once(path: str, flags: int) -> int:
+    """Open a file, or fail: as `open` does, which waits for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
 def new_folder(parent: Path, name: str, base: str, about: dict[str, Any]) -> Path:
@@ -258,9 +268,10 @@ def config_files() -> list[Path]:
 def start_s(path: Path) -> float:
     """Return when the run of a config.json began, in seconds since 1970; 0 if it does not say."""
     try:
-        return float(json.loads(path.read_text())["started_s"])
-    except (OSError, KeyError, TypeError, ValueError):
+        began = float(read_json(path, CONFIG_BYTES)["started_s"])
+    except (OSError, KeyError, TypeError, ValueError, OverflowError):
         return 0.0
+    return began if math.isfinite(began) else 0.0
 
 
 def all_runs() -> list[Run]:
@@ -270,7 +281,7 @@ def all_runs() -> list[Run]:
         try:
             found.append(Run.open(path.parent))
         except UserError as error:
-            print(f"skipped: {error}", file=sys.stderr)
+            say(f"skipped: {error}", sys.stderr)
     return sorted(found, key=lambda run: float(run.about["started_s"]))
 
 
@@ -323,15 +334,19 @@ def named_run(text: str) -> Run:
         return runs[-1]
     places = [runs_folder() / text, CHECKOUT / "runs" / text, Path(text)]
     for place in places:
-        if (place / "config.json").exists():
+        # Of a name that no file may have, this says that it is not there.
+        if os.path.exists(place / "config.json"):
             return Run.open(place)
-    matches = sorted(runs_folder().glob(f"*/{text}/config.json")) if "/" not in text else []
+    # A name is a name, not a pattern: [red]x is one, and so is **.
+    pattern = f"*/{glob.escape(text)}/config.json"
+    matches = sorted(runs_folder().glob(pattern)) if text and "/" not in text else []
     if len(matches) > 1:
         names = ", ".join(f"{m.parents[1].name}/{text}" for m in matches)
         raise UserError(f"{text} names several runs: {names}; say which")
     if not matches:
         raise UserError(
-            f"{text} is not a run, nor in {runs_folder()}; `arcadia runs` lists the runs"
+            f"{shortened(text) or repr('')} is not a run, nor in {runs_folder()}; `arcadia runs` "
+            "lists the runs"
         )
     return Run.open(matches[0].parent)
 

@@ -1,29 +1,31 @@
 """The command `arcadia runs`: one row a run."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from backbones.training.checkpoint import numbered, size_bytes
+from backbones.training.limits import MOST_INT
 from backbones.training.log import read_metrics
 from backbones.training.progress import clock
+from backbones.training.received import INFO_BYTES, read_json
 from backbones.training.run import Run, all_runs, runs_folder
+from backbones.training.streams import printable
 
 
 def final_score(run: Run) -> str:
     """Return the score of the evaluation at the end, empty without one; tasks name theirs."""
-    path = run.folder / "eval.json"
     try:
-        if not path.exists():
-            return ""
-        result = json.loads(path.read_text())
+        result = read_json(run.folder / "eval.json", INFO_BYTES)
         name = "" if result["metric"] == "score" else f"{result['metric']} "
-        return f"{name}{result['score']:{'.1f' if not name else '.2f'}}"
-    except (ValueError, KeyError, TypeError):
+        return f"{name}{float(result['score']):{'.1f' if not name else '.2f'}}"
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return "damaged"
 
 
@@ -32,18 +34,24 @@ def planned(run: Run) -> tuple[int, str]:
     it has none."""
     for path in reversed(numbered(run.checkpoints)):
         try:
-            info = json.loads((path / "checkpoint.json").read_text())
+            info = read_json(path / "checkpoint.json", INFO_BYTES)
             return int(info["total"]), str(info["unit"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             continue
-    return run.config.get("total_steps", 0), ""
+    return int(number(run.config.get("total_steps"))), ""
+
+
+def number(value: Any) -> float:
+    """Return a number from a file that anybody may have written; 0 for anything else."""
+    fits = isinstance(value, int | float) and abs(value) < MOST_INT
+    return float(value) if fits else 0.0
 
 
 def subject(config: dict[str, Any]) -> str:
     """Return what a run learns: the game, or the set and, of a translator, the languages."""
     if "env" in config:
         return str(config["env"])
-    words = [Path(config.get("data") or config.get("set", "")).name]
+    words = [Path(str(config.get("data") or config.get("set", ""))).name]
     if "source" in config and "target" in config:
         words.append(f"{config['source']}-{config['target']}")
     return " ".join(words)
@@ -56,12 +64,12 @@ def row_of(run: Run) -> list[str]:
     for line in metrics:
         last |= line
     total, unit = planned(run)
-    done = int(last.get("step", 0))
+    done = int(number(last.get("step")))
     state = "running" if run.is_running() else "finished" if done >= total > 0 else "stopped"
-    score = f"{last['rollout/score']:.1f}" if "rollout/score" in last else ""
+    score = f"{number(last['rollout/score']):.1f}" if "rollout/score" in last else ""
     return [
         run.name, subject(run.config), f"{done:,} / {total:,} {unit}".rstrip(),
-        clock(60 * last.get("time/minutes", 0.0)), score, final_score(run),
+        clock(60 * number(last.get("time/minutes"))), score, final_score(run),
         f"{size_bytes(run.folder) / 2**20:.0f} MiB", state,
     ]  # fmt: skip
 
@@ -77,6 +85,7 @@ def print_runs() -> None:
         table.add_column(name, justify="right" if name in right else "left",
                          overflow="fold")  # fmt: skip
     for run in runs:
-        table.add_row(*row_of(run))
+        # Names are shown as they are: rich would read [red] in one, a terminal an escape sequence.
+        table.add_row(*(Text(printable(cell)) for cell in row_of(run)))
     # A pipe has no width: rows must not be cut to that of a terminal that is not there.
     Console(width=None if sys.stdout.isatty() else 140).print(table)

@@ -5,7 +5,6 @@ and goes on when the disk does not take them. Seconds are those of a clock that 
 """
 
 import contextlib
-import json
 import os
 import signal
 import time
@@ -21,9 +20,9 @@ from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint, Chunks, Parts, prefixed
 from backbones.training.config import RunConfig
 from backbones.training.distributed import World, launch
-from backbones.training.files import read_bounded
 from backbones.training.log import Board
 from backbones.training.progress import ProgressReport
+from backbones.training.received import INFO_BYTES, read_json
 from backbones.training.run import Run, commit, hardware, versions
 
 # Between two attempts to write the last checkpoint of a run.
@@ -219,9 +218,9 @@ def is_evaluated(run: Run, world: World, progress: int) -> bool:
 def evaluated_at(run: Run) -> int | None:
     """Return the progress of the agent that eval.json scores; None without one."""
     try:
-        result = json.loads(read_bounded(run.folder / "eval.json", LARGEST_RESULT))
+        result = read_json(run.folder / "eval.json", INFO_BYTES)
         return int(result["progress"] if "progress" in result else result["env_steps"])
-    except (OSError, KeyError, TypeError, ValueError):
+    except (OSError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 

@@ -8,6 +8,7 @@ captured before the passes (GNU Go: `gnugo --mode gtp --chinese-rules --capture-
 import json
 import math
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +21,13 @@ import tyro
 
 from backbones.training.config import require_positive
 from backbones.training.errors import UserError
-from backbones.training.files import make_folder
+from backbones.training.files import make_folder, write_atomically
+from backbones.training.limits import MOST_GAMES, MOST_SEED, MOST_THREADS, require_at_most
 from backbones.training.progress import say
 from rl.go import sgf
 from rl.go.board import BLACK, WHITE
 from rl.go.clock import TimeSettings
-from rl.go.engine import Limits
+from rl.go.engine import MOST_SECONDS, Limits
 from rl.go.gtp_client import EngineFailed, GtpEngine
 from rl.go.position import (
     Position,
@@ -72,6 +74,10 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "games", "threads", "seconds")
+        require_at_most(
+            self, games=MOST_GAMES, threads=MOST_THREADS, seconds=MOST_SECONDS, main_s=MOST_SECONDS,
+            opening=10_000, seed=MOST_SEED,
+        )  # fmt: skip
         check_size(self.size)
         check_komi(self.komi)
         if self.visits < 0 or self.opening < 0 or self.main_s < 0 or self.seed < 0:
@@ -266,13 +272,13 @@ def summary(config: Config, games: list[Game]) -> dict[str, Any]:
 
 
 def keep(config: Config, game: Game) -> None:
-    """Write a game's SGF into the folder, if there is one."""
+    """Write a game's SGF into the folder, if there is one; OSError if that takes no writing."""
     if config.out is None:
         return
     names = (config.player, config.opponent)
     black, white = names if game.first_is_black else names[::-1]
     root = sgf.record(game.position, black=black, white=white, said=game.said)
-    (config.out / f"{game.number:04}.sgf").write_text(sgf.write(root), encoding="utf-8")
+    write_atomically(config.out / f"{game.number:04}.sgf", sgf.write(root))
 
 
 def play_match(config: Config, done: Callable[[Game], None]) -> list[Game]:
@@ -296,8 +302,17 @@ def main(config: Config) -> int:
         if any(config.out.iterdir()):
             raise UserError(f"{config.out} is not empty; give another folder for the games")
 
+    lost: list[int] = []
+
     def done(game: Game) -> None:
-        keep(config, game)
+        try:
+            keep(config, game)
+        except OSError as error:
+            lost.append(game.number)
+            say(
+                f"arcadia: game {game.number + 1} could not be written into {config.out} "
+                f"({error.strerror}); the match goes on", sys.stderr,
+            )  # fmt: skip
         if not config.json:
             colour = "black" if game.first_is_black else "white"
             moves = len(game.position.moves)
@@ -312,4 +327,4 @@ def main(config: Config) -> int:
             "{opponent}: Elo {elo:+.0f} ({elo_low:+.0f} to {elo_high:+.0f})"
         )
         say(text.format(**found))
-    return 0
+    return 1 if lost else 0

@@ -18,6 +18,8 @@ HOPELESS = 3  # moves in a row that must look lost before it resigns
 PONDERING = 1_000_000  # simulations in the other's time at most
 JUDGING = 500  # simulations from which it is told what is dead
 
+MOST_SECONDS = 1e6  # eleven days
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:

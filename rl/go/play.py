@@ -8,10 +8,11 @@ from typing import Literal
 
 from backbones.training.config import changed, require_positive
 from backbones.training.errors import UserError
+from backbones.training.limits import MOST_SEED, require_at_most
 from rl.go import sgf
 from rl.go.board import BLACK, WHITE
 from rl.go.drawing import bars, draw
-from rl.go.engine import Limits
+from rl.go.engine import MOST_SECONDS, Limits
 from rl.go.position import (
     Position,
     check_komi,
@@ -60,6 +61,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "seconds")
+        require_at_most(self, seconds=MOST_SECONDS, seed=MOST_SEED)
         check_size(self.size)
         check_komi(self.komi)
         if self.visits < 0 or self.seed < 0:

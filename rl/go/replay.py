@@ -8,8 +8,11 @@ from pathlib import Path
 import tyro
 
 from backbones.training.config import require_not_negative, require_positive
+from backbones.training.limits import require_at_most
+from backbones.training.streams import printable
 from rl.go import sgf
 from rl.go.drawing import draw
+from rl.go.engine import MOST_SECONDS
 from rl.go.position import Position, colour_name, vertex
 
 
@@ -31,6 +34,7 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "game", "every_s")
         require_not_negative(self, "moves")
+        require_at_most(self, every_s=MOST_SECONDS)
 
 
 def main(config: Config) -> int:
@@ -40,7 +44,7 @@ def main(config: Config) -> int:
         raise sgf.BadFile(f"{config.file} has {len(games)} games, not {config.game}")
     root, live = games[config.game - 1], sys.stdout.isatty()
     colours = live and not config.plain
-    print(title(root, sgf.begin(root)))
+    print(printable(title(root, sgf.begin(root))))
     for position in sgf.replay(root):
         count = len(position.moves)
         if count == 0:
@@ -55,7 +59,7 @@ def main(config: Config) -> int:
     if not position.moves:
         print(draw(position, colours))
     ended = root.one("RE")
-    print(f"\nresult: {ended}" if ended else "\nno result is given")
+    print(f"\nresult: {printable(ended)}" if ended else "\nno result is given")
     return 0
 
 

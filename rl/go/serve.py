@@ -14,7 +14,9 @@ import tyro
 from backbones.training.config import require_positive
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain, standard_input
-from rl.go.engine import Engine, Limits
+from backbones.training.limits import MOST_SEED, require_at_most
+from backbones.training.memory import require_memory
+from rl.go.engine import MOST_SECONDS, Engine, Limits
 from rl.go.gtp import Session
 from rl.go.player import Player, PlayoutPlayer, RandomPlayer
 from rl.go.position import Position, check_komi, check_size, named_rules
@@ -62,8 +64,10 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "memory_mb", "seconds")
         Limits(visits=self.visits)  # ValueError below 0
-        if self.memory_mb > MOST_MEMORY_MB:
-            raise ValueError(f"memory_mb = {self.memory_mb:g} is above {MOST_MEMORY_MB:g}")
+        require_at_most(
+            self, memory_mb=MOST_MEMORY_MB, seconds=MOST_SECONDS, seed=MOST_SEED,
+        )  # fmt: skip
+        require_memory(1e6 * self.memory_mb, "the search tree", "--memory-mb")
         check_size(self.size)
         check_komi(self.komi)
         named_rules(self.rules)

@@ -27,7 +27,7 @@ from jaxtyping import UInt8
 
 from backbones.training.cores import available_threads
 from backbones.training.errors import UserError
-from backbones.training.progress import plain
+from backbones.training.streams import plain
 from tasks.data.decode import (
     Unreadable,
     check_shape,

@@ -11,7 +11,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from backbones.training.errors import UserError
-from backbones.training.progress import plain
+from backbones.training.streams import plain
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,10 @@ def test_what_cannot_be_served_or_kept_is_told_before_a_game(tmp_path, capsys):
     for words, said in (
         (["arena", "random", "--out", str(tmp_path / "file")], "give a place that can be written"),
         (["arena", "random", "--out", str(tmp_path)], "is not empty"),
-        (["arena", "random", "--komi", "inf"], "komi = inf"),
+        (["arena", "random", "--komi", "inf"], "--komi: inf"),
         (["gtp", "--visits", "-1"], "visits and seconds must be 0 or above"),
-        (["gtp", "--memory-mb", "1e9"], "memory_mb = 1e+09"), (["gtp", "--komi", "nan"], "komi"),
+        (["gtp", "--memory-mb", "1e9"], "--memory-mb = 1000000000.0"),
+        (["gtp", "--komi", "nan"], "komi"),
     ):  # fmt: skip
         assert arcadia.main(words) == 2
         error = capsys.readouterr().err
@@ -182,7 +183,7 @@ def test_a_handicap_lets_white_begin():
         (["--handicap", "30"], "handicap of 30"), (["--seconds", "0"], "seconds"),
         (["--engine", "no.safetensors"], "no.safetensors"),
         (["--save", "nowhere/game.sgf"], "nowhere is no folder"),
-        (["--komi", "nan"], "komi = nan must be between"), (["--komi", "-inf"], "komi = -inf"),
+        (["--komi", "nan"], "--komi: nan must be a finite"), (["--komi", "-inf"], "--komi: -inf"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_a_line(flags, said, capsys):

@@ -1,0 +1,80 @@
+"""What the values of flags may be: numbers that are finite, names that a disk takes, sizes that
+somebody could mean.
+
+`FLAGS` is how every verb reads its flags, so no number that is infinite, not a number or beyond 64
+bits gets past the command line. A config's own `__post_init__` states the bounds of its fields, by
+`require_at_most`, for values that come from a file as well.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+# Every user of a seed takes this: NumPy's old generator, which stable-baselines3 seeds, no more.
+MOST_SEED = 2**32 - 1
+MOST_INT = 2**63 - 1
+# What Linux, macOS and Windows take as the name of a file.
+MOST_NAME_BYTES = 255
+# More than any machine has cores; beyond some ten thousand, OpenMP ends the process.
+MOST_THREADS = 1024
+MOST_GAMES = 1_000_000
+
+
+def whole(text: str) -> int:
+    """Return an integer of 64 bits; ValueError if the text is none."""
+    # Python reads no longer number, and explains that in terms of its own.
+    if len(text) > 1000 or not -MOST_INT <= int(text) <= MOST_INT:
+        raise ValueError(f"{shortened(text)} is beyond 64 bits; give a smaller number")
+    return int(text)
+
+
+def finite(text: str) -> float:
+    """Return a number; ValueError if the text is none, infinite, or not a number."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{shortened(text)} must be a finite number")
+    return number
+
+
+def path_of(text: str) -> Path:
+    """Return a path; ValueError if no file system takes one of its names."""
+    for name in Path(text).parts:
+        if len(name.encode(errors="surrogateescape")) > MOST_NAME_BYTES:
+            raise ValueError(
+                f"the name {shortened(name)} is longer than {MOST_NAME_BYTES} bytes, which no file "
+                "may have; give a shorter one"
+            )
+    return Path(text)
+
+
+def shortened(text: str) -> str:
+    """Return a text of which a message shows no more than its beginning."""
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+FLAGS = ConstructorRegistry()
+READERS = {int: (whole, "INT"), float: (finite, "FLOAT"), Path: (path_of, "PATH")}
+
+
+@FLAGS.primitive_rule
+def reader(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Return how tyro reads a value of a flag; None for a type that it reads by itself."""
+    kind: Any = info.type
+    if kind not in READERS:
+        return None
+    read, metavar = READERS[kind]
+    return PrimitiveConstructorSpec(
+        nargs=1, metavar=metavar, instance_from_str=lambda texts: read(texts[0]),
+        is_instance=lambda value: isinstance(value, (int, float) if kind is float else kind),
+        str_from_instance=lambda value: [str(value)],
+    )  # fmt: skip
+
+
+def require_at_most(config: object, **most: int | float) -> None:
+    """Raise ValueError unless every named field is at most so much; None is no number to check."""
+    for name, bound in most.items():
+        value = getattr(config, name)
+        if value is not None and not value <= bound:
+            raise ValueError(f"{name} = {value} must be at most {bound:,}")
