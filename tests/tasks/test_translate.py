@@ -26,7 +26,7 @@ from tests.tasks.test_fit import everything
 WORDS = "zero one two three four five six seven eight nine".split()
 TOY = changed(
     translate.SMOKE, set="", pieces=60, units=48, dropout=0.0, label_smoothing=0.0, samples=0,
-    target="words", source="digits",
+    target="words", source="digits", run=RunConfig(precision="fp32"),
     fit=changed(
         translate.FIT, num_epochs=12, batch_size=256, learning_rate=1e-2, ema=0.98, eval_every=6
     ),
