@@ -1,0 +1,76 @@
+"""Mutants of everything that somebody may send, and of what people type: each is read or refused.
+
+One line says what is wrong and the exit status is 2: no traceback, no hang, no memory above a
+bound, nothing imported, nothing written outside of the folder, whatever the file says.
+"""
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from tests.faults.mutants import TRUNK, Mutant, Victim, faults, using
+
+# kind: mutants of every test run, and of the long one. An agent that plays takes half a second.
+COUNTS = {
+    "configs": (30, 1000), "checkpoints": (30, 1000), "networks": (40, 1000), "zips": (30, 1000),
+    "games": (40, 1000), "idx": (40, 1000), "cifar": (40, 1000), "tars": (40, 1000),
+    "texts": (40, 1000), "gtp": (40, 1000), "commands": (30, 1000),
+}  # fmt: skip
+
+GOOD = [
+    Mutant("arcadia", ("eval", "@", "--games", "1"), "catch"),
+    Mutant("arcadia", ("resume", "@"), "catch"),
+    Mutant("arcadia", ("predict", "@", "../good/x.png"), "mnist"),
+    Mutant("arcadia", ("predict", "@", "../good/three.txt"), "translate-en-de"),
+    Mutant("arcadia", ("eval", "@/x.zip", "--games", "1"), "zip"),
+    Mutant("go-network", ("@/net.safetensors",), "go"), Mutant(TRUNK[0], TRUNK[1:], "catch"),
+    Mutant("sgf", ("@/game.sgf",), "sgf"), Mutant("pictures", ("@",), "idx"),
+    Mutant("pictures", ("@",), "cifar"), Mutant("pictures", ("@",), "cifar-py"),
+    Mutant("pictures", ("@",), "tar"), Mutant("texts", ("@",), "texts"),
+    Mutant("gtp", ("loadsgf @/game.sgf",), "sgf"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory):
+    found = Victim(tmp_path_factory.mktemp("mutants") / "all")
+    yield found
+    found.close()
+
+
+def hold(kind: str, victim: Victim, count: int) -> None:
+    """Try so many mutants of a kind, the same ones every time."""
+
+    @seed(16)
+    @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(using(victim.good)[kind])
+    def tried(mutant: Mutant) -> None:
+        assert not faults(mutant, victim.try_it(mutant)), mutant
+
+    tried()
+
+
+def test_good_files_are_read(victim):
+    for good in GOOD:
+        found = victim.try_it(good)
+        assert found["status"] == 0 and not faults(good, found), (good, found)
+
+
+@pytest.mark.parametrize(("what", "seen"), [
+    ("import", "import evilpayload"), ("write", "open /proc/outside"), ("grow", "grows"),
+    ("burst", "MemoryError"), ("crash", "died"), ("escape", "control"), ("process", "os.system"),
+])  # fmt: skip
+def test_what_must_not_be_is_seen(victim, what, seen):
+    mischief = Mutant("mischief", (what,), "sgf")
+    assert any(seen in fault for fault in faults(mischief, victim.try_it(mischief)))
+
+
+@pytest.mark.parametrize("kind", COUNTS)
+def test_a_mutant_is_read_or_refused_in_one_line(victim, kind):
+    hold(kind, victim, COUNTS[kind][0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", COUNTS)
+def test_a_thousand_mutants_are_read_or_refused_in_one_line(victim, kind):
+    hold(kind, victim, COUNTS[kind][1])
