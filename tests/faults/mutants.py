@@ -39,6 +39,7 @@ GAME = b"""(;GM[1]FF[4]CA[UTF-8]SZ[9]KM[6.5]RU[Japanese]PB[Ann]PW[Bo]RE[W+R]AB[c
 ;W[ee]C[a \\] comment];B[ce](;W[ge];B[])(;W[ec];B[eg](;W[aa])(;W[bb])))
 (;SZ[5];B[aa];W[bb])"""
 
+FOLDERS = {"good", "given", "runs", "work", "tmp", "home", "said-1", "said-2"}
 CATCH = "Arcadia/Catch-v0"
 PACKED = {f"train/{kind}/{n}.png": one(n) for kind in ("cat", "dog") for n in range(3)}
 TRUNK = ("trunk", "@/checkpoints/000000000128/cnn.safetensors")
@@ -53,32 +54,40 @@ class Mutant:
     base: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     stop_s: float = 0.0
+    """Seconds until ctrl-C; above 0 for what a person typed, who may import and write anywhere."""
 
 
 class Victim:
     """The process of `victim.py`, begun again where it ends."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` gets the folders `good`, `given` and `runs`; nothing else is written to."""
+        """`folder` gets what mutants are made from, what is given, and what a user has."""
         self.folder, self.good, self.given = folder, folder / "good", folder / "given"
         self.process: subprocess.Popen[str] | None = None
         make_good(self.good)
+        for name in ("work", "tmp", "home"):
+            (folder / name).mkdir()
 
     def start(self) -> subprocess.Popen[str]:
         """Start the process in a folder with a module that only a file could have named."""
         read, write = os.pipe()
         env = {
-            **os.environ, "ARCADIA_RUNS": str(self.folder / "runs"), "TMPDIR": str(self.folder),
-            "TORCHINDUCTOR_CACHE_DIR": str(self.folder / "compiled"),
-            "PYTHONPATH": str(ROOT), "HOME": str(self.folder), "OMP_NUM_THREADS": "1",
+            **os.environ, "ARCADIA_RUNS": str(self.folder / "runs"), "PYTHONPATH": str(ROOT),
+            "HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp"),
+            "TORCHINDUCTOR_CACHE_DIR": str(self.folder / "tmp"), "OMP_NUM_THREADS": "1",
         }  # fmt: skip
         process = subprocess.Popen(
             [sys.executable, "-B", "-m", "tests.faults.victim", str(self.folder), str(write)],
-            stdin=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(write,), cwd=self.good,
+            stdin=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(write,),
+            cwd=self.folder / "work",
             env=env, text=True, start_new_session=True,
         )  # fmt: skip
         os.close(write)
         self.process, self.answers = process, os.fdopen(read)
+        # Libraries are loaded, and then the memory is bounded.
+        for words in (["final_score"], ["genmove b"]):
+            self.ask("gtp", words)
+        self.ask("limit", [])
         return process
 
     def close(self) -> None:
@@ -108,15 +117,28 @@ class Victim:
 
     def try_it(self, mutant: Mutant) -> dict[str, Any]:
         """Put a mutant's files into the given folder and do what it says with them."""
-        shutil.rmtree(self.given, ignore_errors=True)
-        shutil.rmtree(self.folder / "runs", ignore_errors=True)
+        for name in ("given", "runs"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
         shutil.copytree(self.good / mutant.base, self.given, copy_function=link_large)
+        shutil.copytree(self.good / "work", self.folder / "work", dirs_exist_ok=True)
         for name, data in mutant.files.items():
             path = self.given / name
             path.unlink(missing_ok=True)
             path.write_bytes(data)
         words = [word.replace("@", str(self.given)) for word in mutant.words]
-        return self.ask(mutant.what, words, mutant.stop_s)
+        found = self.ask(mutant.what, words, mutant.stop_s)
+        for stray in set(os.listdir(self.folder)) - FOLDERS:
+            found["reached"].append(f"the file {stray}")
+            remove(self.folder / stray)
+        return found
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def link_large(source: str, target: str) -> None:
@@ -136,7 +158,8 @@ def faults(mutant: Mutant, found: Mapping[str, Any]) -> list[str]:
         wrong.append(f"exit status 2 without its line: {said[-3:]}")
     if any(ord(letter) < 32 for line in said for letter in line):
         wrong.append(f"control characters are obeyed: {said[-1][:300]!r}")
-    wrong += [f"reached for {what}" for what in found["reached"]]
+    if not mutant.stop_s:
+        wrong += [f"reached for {what}" for what in found["reached"]]
     if found["cpu_s"] > LONGEST_CPU_S:
         wrong.append(f"hangs: it took {found['cpu_s']:.0f} s")
     if found["grown_mib"] > MOST_GROWN_MIB:
@@ -146,10 +169,11 @@ def faults(mutant: Mutant, found: Mapping[str, Any]) -> list[str]:
 
 def make_good(folder: Path) -> None:
     """Write what mutants are made from: runs, a model of SB3, games, sets, a network."""
-    folder.mkdir(parents=True)
-    (folder / "evilpayload.py").write_text("open('/tmp/evil', 'w').close()\n")
-    (folder / "x.png").write_bytes(one(128, 28))
-    (folder / "three.txt").write_text("a dog\n\ntwo green cats .\n")
+    work = folder / "work"
+    work.mkdir(parents=True)
+    (work / "evilpayload.py").write_text("open('evil', 'w').close()\n")
+    (work / "x.png").write_bytes(one(128, 28))
+    (work / "three.txt").write_text("a dog\n\ntwo green cats .\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARCADIA_RUNS", str(folder / "runs"))
         flags = ["--preset", "smoke", "--env", "Arcadia/Catch-v0", "--total-steps", "128"]
@@ -216,8 +240,8 @@ def using(good: Path) -> dict[str, st.SearchStrategy[Mutant]]:
     agent = (evaluate, evaluate, ("arcadia", "export", "@", "--folder", "@/out"),
              ("arcadia", "export", "@", "--sb3", "@/x.zip"), ("arcadia", "resume", "@"),
              ("arcadia", "watch", "@", "--video", "@/x.mp4", "--limit-s", "1"))  # fmt: skip
-    predict = ("arcadia", "predict", "@", "../good/x.png")
-    translate = ("arcadia", "predict", "@", "../good/three.txt")
+    predict = ("arcadia", "predict", "@", "x.png")
+    translate = ("arcadia", "predict", "@", "three.txt")
     table, tensors = mutations.changed_json, mutations.changed_safetensors
     pictures = ("pictures", "@")
     config = "config.json"

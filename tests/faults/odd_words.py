@@ -25,22 +25,40 @@ GTP_WORDS = (
     'evilpayload [[[[ {"ko":1} null ../outside /dev/null /proc/self/mem . \x7f \x1b[31m é 漢 \ufeff'
 ).split(" ")
 
+GTP_LINES = """\
+boardsize 5; boardsize 9; clear_board; komi 6.5; play b C3; play w D4; play b pass; genmove w;
+reg_genmove b; kgs-genmove_cleanup b; undo; gg-undo 2; final_score; final_status_list dead;
+fixed_handicap 2; place_free_handicap 4; set_free_handicap A1 B2; time_settings 10 5 3;
+time_left b 10 0; kgs-time_settings byoyomi 10 5 3; kata-time_settings fischer-capped 10 2 20 5;
+kata-set-rules japanese; kgs-rules aga; kata-set-rules
+{"ko":"SIMPLE","scoring":"AREA","suicide":true}; kata-get-rules; set_position b A1 w B2 b C3;
+gogui-setup w E5; gogui-setup_player w; move_history; gogui-play_sequence b A2 w B3 b pass;
+kata-analyze b 5 ownership true maxmoves 2; lz-analyze w interval 10; kata-genmove_analyze b 5
+rootInfo true; lz-genmove_analyze w 5; heatmap; arcadia-ownership; showboard; last_move;
+gomill-explain_last_move; printsgf""".replace("\n", " ").split("; ")
+
 
 @st.composite
 def gtp_lines(draw: Draw) -> list[str]:
     """Draw a few lines: real commands, or none, with odd arguments."""
     serve.load_commands()
-    # printsgf writes where it is told to; gogui's and quit's ends are no matter of arguments.
     names = st.one_of(st.sampled_from(sorted(COMMANDS)), st.text(max_size=9))
     word = st.one_of(
         st.sampled_from(GTP_WORDS), st.sampled_from(GTP_WORDS), st.text(max_size=5),
         st.sampled_from(("x" * 70_000, "[" * 60_000, "9" * 5_000)),
     )  # fmt: skip
     lines = []
-    for _ in range(draw(st.integers(1, 6))):
+    for _ in range(draw(st.integers(1, 8))):
         number = draw(st.sampled_from(("", "", "1 ", "007 ", "9" * 30 + " ")))
-        words = draw(st.lists(word, max_size=6))
-        lines.append(f"{number}{draw(names)} {' '.join(words)}")
+        words = draw(st.sampled_from(GTP_LINES)).split()
+        change = draw(st.sampled_from(("none", "one", "more", "all")))
+        if change == "one":
+            words[draw(st.integers(0, len(words) - 1))] = draw(word)
+        elif change == "more":
+            words[draw(st.integers(1, len(words))) :] = draw(st.lists(word, max_size=4))
+        elif change == "all":
+            words = [draw(names), *draw(st.lists(word, max_size=6))]
+        lines.append(number + " ".join(words))
     return lines
 
 
