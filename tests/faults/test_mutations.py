@@ -52,6 +52,8 @@ def hold(kind: str, victim: Victim, count: int) -> None:
         assert not faults(mutant, victim.try_it(mutant)), mutant
 
     tried()
+    if kind == "commands":
+        victim.close()  # what a person typed may be imported from then on, by a file too
 
 
 def test_good_files_are_read(victim):

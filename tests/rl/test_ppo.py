@@ -238,7 +238,7 @@ class TwicePrecise(ppo.Learner):
 
 @pytest.mark.parametrize("preset", ["fast", "reference"])
 def test_gradients_in_bf16_point_where_those_in_fp32_do(preset):
-    config = changed(ppo.PRESETS[preset], num_epochs=1, env="ALE/Breakout-v5")
+    config = changed(ppo.PRESETS[preset], num_epochs=1, env="ALE/Breakout-v5", run=TINY.run)
     training = Training("ppo", config, TwicePrecise, World())
     training.begin()
     with ThreadPoolExecutor(1) as pool:
@@ -364,7 +364,7 @@ def test_the_best_checkpoint_outlives_the_newest_ones_and_can_be_loaded(runs, mo
     monkeypatch.setattr("rl.training.mean_score", lambda games: next(scores))
     monkeypatch.setattr("rl.training.SCORE_OVER_GAMES", 1)
     monkeypatch.setattr("rl.pipeline.SCORE_OVER_GAMES", 1)
-    config = changed(TINY, total_steps=6144, run=RunConfig(checkpoint_every_s=1e-6))
+    config = changed(TINY, total_steps=6144, run=changed(TINY.run, checkpoint_every_s=1e-6))
     run = ppo.train(config)
     best = load_agent(run, best=True)
     assert (best.card["score"], best.card["progress"]) == (5.0, 2048)

@@ -126,7 +126,7 @@ def test_a_model_alone_is_small_and_answers_the_same(trained, tmp_path, capsys):
 
 def test_the_bench_prints_one_comparison_and_nothing_else(runs, capsys):
     words = ["bench", "classify", "--updates", "30", "--rounds", "1", "--json", "--threads", "1"]
-    assert arcadia.main([*words, "--width", "0.125", "--batch-size", "16"]) == 0
+    assert arcadia.main([*words, *FP32, "--width", "0.125", "--batch-size", "16"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["ratio"] == pytest.approx(row["ours"] / row["peer"]) and row["ours"] > 0
     assert not runs.exists()

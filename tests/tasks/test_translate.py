@@ -325,6 +325,7 @@ def test_an_exported_model_does_not_train_and_its_options_are_shown(capsys):
 def test_the_bench_prints_one_comparison(runs, capsys):
     words = ["bench", "translate", "--updates", "40", "--rounds", "1", "--json", "--threads", "1"]
     words += ["--units", "16", "--batch-size", "200", "--pieces", "200", "--samples", "2000"]
+    words += ["--precision", "fp32"]
     assert arcadia.main(words) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["ratio"] == pytest.approx(row["ours"] / row["peer"]) and row["ours"] > 0
