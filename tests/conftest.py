@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from backbones.training import precision
+
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
@@ -19,6 +21,20 @@ def own_state(tmp_path_factory: pytest.TempPathFactory):
     """Which runs were trained here is noted beside the tests, not in somebody's home."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARCADIA_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def pinned_precision():
+    """Fail a test that trains with `--precision auto`: a timing, and so the machine's load, would
+    choose the number format. Training with fp32 is asked for in the test's config or flags.
+    """
+
+    def asked_for_a_timing() -> bool:
+        pytest.fail("auto leaves the precision to this machine; ask for --precision fp32")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "cpu_has_bf16", asked_for_a_timing)
         yield
 
 
@@ -37,7 +53,7 @@ def smoke_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARCADIA_RUNS", str(folder))
-        assert arcadia.main(["train", "ppo", "--preset", "smoke"]) == 0
+        assert arcadia.main(["train", "ppo", "--preset", "smoke", "--precision", "fp32"]) == 0
     return folder
 
 

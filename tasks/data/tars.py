@@ -118,7 +118,9 @@ def stream(path: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
     try:
         with opened(path) as file:
             yield from members(path, file)
-    except DAMAGE as error:
+    except UserError:
+        raise
+    except (*DAMAGE, ValueError) as error:  # ValueError: a size in a header that is no number
         reason = str(error) or type(error).__name__
         raise UserError(
             f"{path} is damaged or no tar file ({reason}); fetch or pack it again"

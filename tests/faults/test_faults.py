@@ -23,7 +23,7 @@ from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl import ppo
 from tests.faults import kill
-from tests.faults.trials import FLAGS, TWO_PROCESSES, arcadia, differing
+from tests.faults.trials import FLAGS, PATIENCE_S, TWO_PROCESSES, arcadia, differing
 
 CATCH = changed(ppo.SMOKE, env="Arcadia/Catch-v0", total_steps=1024, eval_games=0,
                 run=RunConfig(precision="fp32", checkpoint_every_s=1e-6))  # fmt: skip
@@ -47,7 +47,7 @@ def test_a_run_goes_on_without_its_disk_and_misses_nothing_afterwards(kind):
     if not shutil.which("unshare") or subprocess.run([*own_mounts, "true"]).returncode:
         pytest.skip("this machine does not let `unshare` make file systems of one's own")
     words = [*own_mounts, sys.executable, "-m", "tests.faults.disk", kind]
-    out = subprocess.run(words, capture_output=True, text=True, timeout=200)
+    out = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S)
     assert out.returncode == 0, out.stdout + out.stderr
     assert "the ends are equal" in out.stdout
 
@@ -71,13 +71,13 @@ def test_a_dead_worker_is_restarted_and_the_run_ends_the_same(tmp_path):
     flags = ["train", "ppo", *FLAGS, "--env", "Arcadia/Catch-v0", "--total-steps", "6400"]
     restarting = (*TWO_PROCESSES, "--max-restarts", "3")
     whole = arcadia(*flags, "--name", "whole", runs=tmp_path, torchrun=restarting)
-    assert whole.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert whole.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     # No --name: the restarted processes must find their run by themselves.
     process = arcadia(*flags, runs=tmp_path, torchrun=restarting)
     folder = tmp_path / "ppo" / "catch-1"
     wait_for_checkpoint(folder, process)
     os.kill(workers(process)[1], signal.SIGKILL)
-    assert process.wait(timeout=300) == 0, (tmp_path / "said.txt").read_text()
+    assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     assert "goes on at" in (folder / "log.txt").read_text()
     assert not (tmp_path / "ppo" / "catch-2").exists()
     assert differing(tmp_path, "whole", "catch-1") == []
@@ -90,11 +90,11 @@ def test_a_job_that_a_batch_system_begins_again_goes_on_where_it_was(tmp_path):
     job += ("--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0")
     for _ in range(2):
         process = arcadia(*flags, "--name", "mine", runs=tmp_path, torchrun=job)
-        assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+        assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     assert "is finished" in (tmp_path / "ppo" / "mine" / "log.txt").read_text()
     # Another job may not take the name.
     other = arcadia(*flags, "--name", "mine", runs=tmp_path)
-    assert other.wait(timeout=120) == 2
+    assert other.wait(timeout=PATIENCE_S) == 2
     assert "a run named mine exists" in (tmp_path / "said.txt").read_text()
 
 
@@ -107,11 +107,11 @@ def test_ctrl_c_stops_all_processes_after_saving_and_one_process_can_go_on(tmp_p
     wait_for_checkpoint(folder, process)
     # A terminal sends it to torchrun and to its workers alike; torchrun passes it on once more.
     os.killpg(process.pid, signal.SIGINT)
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE_S)
     log = (folder / "log.txt").read_text()
     assert "stopped at" in log, (tmp_path / "said.txt").read_text()
     alone = arcadia("resume", "both", runs=tmp_path)
-    assert alone.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert alone.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     assert "processes 2 -> 1" in (folder / "log.txt").read_text()
     assert checkpoint.load_newest(folder / "checkpoints")[0].info["progress"] == 6400
 
@@ -194,7 +194,7 @@ def test_two_processes_cannot_train_one_run(runs):
     run = ppo.train(named("busy"))
     with run.lock():
         process = arcadia("resume", "busy", runs=runs)
-        assert process.wait(timeout=60) == 2
+        assert process.wait(timeout=PATIENCE_S) == 2
     said = (runs / "said.txt").read_text()
     assert said.strip() == (
         "arcadia: ppo/busy is being trained by another process; wait for it or stop it"
@@ -272,7 +272,7 @@ def test_where_games_do_not_repeat_themselves_a_run_resumes_exactly_between_thei
 @pytest.mark.slow
 def test_ctrl_c_saves_although_the_reader_of_the_output_has_died_of_it(tmp_path):
     flags = ["--env", "Arcadia/Catch-v0", "--total-steps", "64000", "--checkpoint-every-s", "600"]
-    words = ["-m", "arcadia", "train", "ppo", *FLAGS[:4], *flags, "--name", "piped"]
+    words = ["-m", "arcadia", "train", "ppo", *FLAGS[:6], *flags, "--name", "piped"]
     process = subprocess.Popen(
         [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, "ARCADIA_RUNS": str(tmp_path)},
@@ -280,7 +280,7 @@ def test_ctrl_c_saves_although_the_reader_of_the_output_has_died_of_it(tmp_path)
     wait_for_metrics(tmp_path / "ppo" / "piped", 5, process)
     process.stdout.close()
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=PATIENCE_S) == 130
     found, _ = checkpoint.load_newest(tmp_path / "ppo" / "piped" / "checkpoints")
     assert found.info["progress"] >= 5 * 128
     assert "stopped at" in (tmp_path / "ppo" / "piped" / "log.txt").read_text()
@@ -305,14 +305,14 @@ def test_what_cannot_be_said_does_not_end_a_run(monkeypatch):
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
 def test_a_run_is_lengthened_once_however_often_its_processes_are_restarted(tmp_path):
     flags = ["train", "ppo", *FLAGS, "--env", "Arcadia/Catch-v0", "--total-steps", "256"]
-    assert arcadia(*flags, "--name", "x", runs=tmp_path).wait(timeout=60) == 0
+    assert arcadia(*flags, "--name", "x", runs=tmp_path).wait(timeout=PATIENCE_S) == 0
     torchrun = (*TWO_PROCESSES, "--max-restarts", "3")
     more = ["resume", "x", "--extend", "3840"]
     process = arcadia(*more, runs=tmp_path, torchrun=torchrun)
     folder = tmp_path / "ppo" / "x"
     wait_for_metrics(folder, 6, process)
     os.kill(workers(process)[1], signal.SIGKILL)
-    assert process.wait(timeout=300) == 0, (tmp_path / "said.txt").read_text()
+    assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     assert find_run(str(folder)).config["total_steps"] == 4096
     assert (folder / "log.txt").read_text().count("lengthened from") == 1
 
@@ -381,6 +381,6 @@ def test_a_run_stopped_in_one_worker_is_not_begun_again_by_torchrun(tmp_path):
     process = arcadia(*flags, "--name", "x", runs=tmp_path, torchrun=torchrun)
     wait_for_checkpoint(tmp_path / "ppo" / "x", process)
     os.kill(workers(process)[0], signal.SIGTERM)
-    assert process.wait(timeout=60) == 0, (tmp_path / "said.txt").read_text()
+    assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     log = (tmp_path / "ppo" / "x" / "log.txt").read_text()
     assert "stopped at" in log and "goes on" not in log

@@ -13,7 +13,12 @@ from backbones.training import checkpoint
 ROOT = Path(__file__).parents[2]
 TWO_PROCESSES = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 # Small and quick to play; saved so often that hardly a rollout passes without.
-FLAGS = ("--preset", "smoke", "--eval-games", "0", "--checkpoint-every-s", "0.3")
+# Before a process counts as stuck; a busy machine may take a minute to start two of them.
+PATIENCE_S = 300.0
+# In fp32, because a timing may choose another precision for each of two runs.
+FLAGS = (
+    "--preset", "smoke", "--eval-games", "0", "--precision", "fp32", "--checkpoint-every-s", "0.3",
+)  # fmt: skip
 
 
 def start(module: Sequence[str], runs: Path, said: Path | None = None) -> subprocess.Popen:

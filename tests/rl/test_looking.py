@@ -352,7 +352,8 @@ def test_a_followed_agent_takes_the_newest_weights(runs):
     from backbones.training.config import RunConfig, changed
     from rl import ppo
 
-    run = ppo.train(changed(ppo.SMOKE, env="Arcadia/Catch-v0", eval_games=0, run=RunConfig()))
+    run = ppo.train(changed(ppo.SMOKE, env="Arcadia/Catch-v0", eval_games=0,
+                            run=RunConfig(precision="fp32")))  # fmt: skip
     newest, agent = sorted(run.checkpoints.iterdir())[-1], load_agent(run)
     weights = agent.network.policy.weight.clone()
     agent.network.policy.weight.data.zero_()

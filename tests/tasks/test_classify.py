@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.testing import assert_close
 
 import arcadia
-from backbones.training.config import changed
+from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
 from tasks import classify
@@ -23,6 +23,8 @@ from tasks.fit import FitConfig
 from tasks.predict import load_predictor
 from tasks.worlds.digits import digits
 
+FP32 = ("--precision", "fp32")
+SMOKE = changed(classify.SMOKE, run=RunConfig(precision="fp32"))
 MNIST = Path(os.environ.get("ARCADIA_DATA", "/nowhere")) / "mnist"
 
 
@@ -33,7 +35,7 @@ def smoke(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARCADIA_RUNS", str(folder))
         words = ["train", "classify", "--preset", "smoke", "--name", "smoke"]
-        assert arcadia.main(words) == 0
+        assert arcadia.main([*words, *FP32]) == 0
     return folder
 
 
@@ -47,7 +49,7 @@ def trained(smoke, monkeypatch):
 def test_digits_are_learnt_from_the_command_to_a_few_per_cent(runs):
     config = changed(
         classify.PRESETS["default"], samples=6_000, fit=FitConfig(num_epochs=3),
-        trunk=changed(classify.SMOKE.trunk, width=0.5), run=classify.SMOKE.run,
+        trunk=changed(classify.SMOKE.trunk, width=0.5), run=SMOKE.run,
     )  # fmt: skip
     run = classify.train(config)
     result = json.loads((run.folder / "eval.json").read_text())
@@ -124,7 +126,7 @@ def test_a_model_alone_is_small_and_answers_the_same(trained, tmp_path, capsys):
 
 def test_the_bench_prints_one_comparison_and_nothing_else(runs, capsys):
     words = ["bench", "classify", "--updates", "30", "--rounds", "1", "--json", "--threads", "1"]
-    assert arcadia.main([*words, "--width", "0.125", "--batch-size", "16"]) == 0
+    assert arcadia.main([*words, *FP32, "--width", "0.125", "--batch-size", "16"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["ratio"] == pytest.approx(row["ours"] / row["peer"]) and row["ours"] > 0
     assert not runs.exists()
@@ -192,7 +194,7 @@ def test_mixed_labels_are_weighed_like_the_pictures():
 
 def test_the_scenes_ask_for_every_shape(runs, capsys):
     words = ["train", "classify", "--preset", "smoke", "--set", "scenes", "--samples", "128"]
-    assert arcadia.main([*words, "--name", "scenes"]) == 0
+    assert arcadia.main([*words, "--name", "scenes", *FP32]) == 0
     assert "f1" in capsys.readouterr().out
     answer = load_predictor(find_run("scenes")).predict(np.zeros((3, 64, 64), np.uint8))
     assert len(answer[0]["chances"]) == 6
@@ -219,12 +221,10 @@ def test_mistakes_are_one_line_and_leave_no_run(runs, words, reason, capsys):
 def test_a_trunk_goes_from_one_set_to_another_and_into_an_agent(runs, capsys):
     from rl import ppo
 
-    source = changed(classify.SMOKE, trunk=changed(classify.SMOKE.trunk, norm="group"))
+    source = changed(SMOKE, trunk=changed(SMOKE.trunk, norm="group"))
     trained = classify.train(changed(source, samples=64))
     plain = changed(source.trunk, init=trained.name, freeze=("s1",))
-    config = changed(
-        classify.SMOKE, set="scenes", samples=64, trunk=plain, fit=FitConfig(num_epochs=1)
-    )
+    config = changed(SMOKE, set="scenes", samples=64, trunk=plain, fit=FitConfig(num_epochs=1))
     run = classify.train(config)
     assert "had 1 input channels" in capsys.readouterr().out
     model = load_model(run)[1]
@@ -237,7 +237,7 @@ def test_a_trunk_goes_from_one_set_to_another_and_into_an_agent(runs, capsys):
     )
     last = [name for name in mine if name.startswith("s3.") and mine[name].ndim == 4]
     assert last and not any(torch.equal(mine[name], theirs[name]) for name in last)
-    agent = changed(ppo.SMOKE, trunk=changed(plain, freeze=()))
+    agent = changed(ppo.SMOKE, trunk=changed(plain, freeze=()), run=SMOKE.run)
     ppo.train(agent)
     assert "trunk starts from" in capsys.readouterr().out
     with pytest.raises(UserError, match="batch norm cannot play"):
@@ -249,7 +249,7 @@ def test_a_trunk_goes_from_one_set_to_another_and_into_an_agent(runs, capsys):
 def test_mnist_is_learnt_a_little(runs):
     config = changed(
         classify.PRESETS["mnist"], samples=5_000, fit=FitConfig(num_epochs=5), ensemble=1,
-        augment=AugmentConfig(), trunk=classify.SMOKE.trunk, run=classify.SMOKE.run,
+        augment=AugmentConfig(), trunk=classify.SMOKE.trunk, run=SMOKE.run,
     )  # fmt: skip
     run = classify.train(config)
     assert json.loads((run.folder / "eval.json").read_text())["score"] < 10

@@ -19,7 +19,7 @@ from backbones.transfer import TrunkConfig
 from tasks import classify
 from tasks.augment import AugmentConfig
 from tasks.fit import FitConfig
-from tests.faults.trials import TWO_PROCESSES, arcadia
+from tests.faults.trials import PATIENCE_S, TWO_PROCESSES, arcadia
 
 TINY = changed(
     classify.SMOKE, samples=192, dropout=0.2, ensemble=2,
@@ -82,7 +82,7 @@ def test_two_processes_end_where_one_does(tmp_path):
     flags += ["--norm", "none", "--precision", "fp32", "--dropout", "0", "--learning-rate", "0.02"]
     for name, torchrun in (("one", ()), ("two", TWO_PROCESSES)):
         process = arcadia(*flags, "--name", name, runs=tmp_path, torchrun=torchrun)
-        assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+        assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     one, two = (everything(Run.open(tmp_path / "classify" / name)) for name in ("one", "two"))
     assert [name for name in one if one[name].is_floating_point()]
     for name, tensor in one.items():

@@ -28,7 +28,7 @@ from tests.tasks.test_fit import everything
 WORDS = "zero one two three four five six seven eight nine".split()
 TOY = changed(
     translate.SMOKE, set="", pieces=60, units=48, dropout=0.0, label_smoothing=0.0, samples=0,
-    target="words", source="digits",
+    target="words", source="digits", run=RunConfig(precision="fp32"),
     fit=changed(
         translate.FIT, num_epochs=12, batch_size=256, learning_rate=1e-2, ema=0.98, eval_every=6
     ),
@@ -346,6 +346,7 @@ def test_an_exported_model_does_not_train_and_its_options_are_shown(capsys):
 def test_the_bench_prints_one_comparison(runs, capsys):
     words = ["bench", "translate", "--updates", "40", "--rounds", "1", "--json", "--threads", "1"]
     words += ["--units", "16", "--batch-size", "200", "--pieces", "200", "--samples", "2000"]
+    words += ["--precision", "fp32"]
     assert arcadia.main(words) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["ratio"] == pytest.approx(row["ours"] / row["peer"]) and row["ours"] > 0

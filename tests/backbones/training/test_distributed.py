@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from backbones.training.distributed import World
 from backbones.training.log import read_metrics
 from rl.pipeline import share_of, side_by_side
-from tests.faults.trials import FLAGS, TWO_PROCESSES, arcadia, start, weights
+from tests.faults.trials import FLAGS, PATIENCE_S, TWO_PROCESSES, arcadia, start, weights
 
 
 def test_alone_every_message_is_what_was_given():
@@ -66,7 +66,7 @@ print("fine")
 def test_messages_between_two_processes(tmp_path):
     (tmp_path / "messages.py").write_text(MESSAGES)
     process = start([*TWO_PROCESSES, str(tmp_path / "messages.py")], tmp_path)
-    assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     assert (tmp_path / "said.txt").read_text().count("fine") == 2
 
 
@@ -90,7 +90,7 @@ def test_restarted_processes_meet_each_other_and_no_dead_one(tmp_path, late):
     (tmp_path / "late.py").write_text(LATE)
     torchrun = (*TWO_PROCESSES[:-1], "3", "--max-restarts", "1")
     process = start([*torchrun, str(tmp_path / "late.py"), str(late)], tmp_path)
-    assert process.wait(timeout=60) == 0, (tmp_path / "said.txt").read_text()
+    assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     assert (tmp_path / "said.txt").read_text().count("fine") == 3
 
 
@@ -106,7 +106,7 @@ def test_two_processes_end_where_one_does(tmp_path, normalise_over, updates, rol
     flags += ["--total-steps", str(160 * rollouts)]
     for name, torchrun in (("one", ()), ("two", TWO_PROCESSES)):
         process = arcadia(*flags, "--name", name, runs=tmp_path, torchrun=torchrun)
-        assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+        assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     (steps, one), (two_steps, two) = (weights(tmp_path, name) for name in ("one", "two"))
     assert steps == two_steps == 160 * rollouts
     for name, tensor in one.items():

@@ -1,7 +1,10 @@
 """Time is spread, never run out of, and counted as servers count it."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from rl.go import engine as engine_module
 from rl.go.board import BLACK, WHITE
 from rl.go.clock import Clock, TimeSettings
 from rl.go.engine import Engine, Limits
@@ -80,9 +83,20 @@ def test_an_engine_stops_when_its_move_cannot_change():
     assert engine.thoughts.visits < 1_500_000
 
 
-def test_an_engine_spends_its_clock_and_not_more():
-    engine = engine_of(PlayoutPlayer(memory_mb=8.0), seconds=60.0)
-    engine.search(Limits(visits=2_000))  # compiled, and the rate known
+class Playouts(PlayoutPlayer):
+    """Takes 0.1 ms a simulation by a clock of its own, however fast this machine is."""
+
+    now_s = 0.0
+
+    def search(self, position, count):
+        super().search(position, count)
+        Playouts.now_s += 1e-4 * count
+
+
+def test_an_engine_spends_its_clock_and_not_more(monkeypatch):
+    monkeypatch.setattr(engine_module, "time", SimpleNamespace(monotonic=lambda: Playouts.now_s))
+    engine = engine_of(Playouts(memory_mb=8.0), seconds=60.0)
+    engine.search(Limits(visits=2_000))  # the rate is known
     engine.set_time(TimeSettings(main_s=3.0))
     for _ in range(10):
         for colour in (BLACK, WHITE):

@@ -109,11 +109,16 @@ def test_an_analysis_goes_on_until_a_line_comes_and_reads_as_its_clients_read_it
     serve.load_commands()
     session = Session(serve.build_engine(serve.Config(size=5)), out)
 
+    def heard(answer, lines):
+        """Wait until the last answer has so many lines, however long this machine takes."""
+        while out.getvalue().rpartition(answer)[2].count("\n") < lines:
+            time.sleep(0.01)
+
     def lines():
         yield "3 kata-analyze b 5 ownership true rootInfo true maxmoves 3"
-        time.sleep(0.4)
+        heard("=3", 3)
         yield "4 lz-analyze 5"
-        time.sleep(0.3)
+        heard("=4", 2)
         yield "5 kata-genmove_analyze w interval 10"
         yield "kata-analyze b avoid b D4 3"
         yield "quit"
@@ -245,8 +250,8 @@ def test_the_command_answers_on_pipes_and_leaves():
 def test_a_program_that_is_none_or_says_nothing_is_told_so():
     with pytest.raises(EngineFailed, match="cannot be started"):
         GtpEngine("no-such-program --mode gtp")
-    for line, said in (("true", "died"), ("sleep 5", "no answer")):
-        engine = GtpEngine(line, patience_s=0.3)
+    for line, said, patience_s in (("true", "died", 60.0), ("sleep 5", "no answer", 0.3)):
+        engine = GtpEngine(line, patience_s=patience_s)
         try:
             with pytest.raises(EngineFailed, match=said):
                 engine.ask("name")

@@ -337,6 +337,15 @@ def test_a_header_that_claims_everything_or_less_than_nothing_is_said(tmp_path: 
             read_classes(tmp_path, "train", size_px=2)
 
 
+def test_a_size_that_is_no_number_is_said(tmp_path: Path):
+    member = tarfile.TarInfo("cat/1.png")
+    member.pax_headers = {"GNU.sparse.size": "/dev/zero"}
+    with tarfile.open(tmp_path / "train.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member)
+    with pytest.raises(UserError, match="is damaged or no tar file"):
+        read_classes(tmp_path, "train", size_px=2)
+
+
 def test_zstandard_and_other_files_are_said(tmp_path: Path):
     (tmp_path / "train.tar.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(50))
     with pytest.raises(UserError, match=r"run `zstd -d train.tar.zst`"):
