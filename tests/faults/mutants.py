@@ -25,7 +25,7 @@ import arcadia
 from rl.go.network import build_network, save_network
 from tasks.data.cifar import BATCHES
 from tests.faults import mutations
-from tests.faults.odd_words import command_lines, gtp_lines
+from tests.faults.odd_words import command_lines, commands, gtp_lines
 from tests.tasks.data.test_cifar import python2_pickle
 from tests.tasks.data.test_folders import one
 
@@ -282,7 +282,8 @@ def using(good: Path) -> dict[str, st.SearchStrategy[Mutant]]:
         "texts": changed("texts", "train.de", mutations.changed_lines, ("texts", "@")),
         "gtp": st.builds(lambda lines: Mutant("gtp", tuple(lines), "sgf"), gtp_lines()),
         "commands": st.builds(
-            lambda words: Mutant("arcadia", tuple(words), "catch", stop_s=1.0), command_lines("@")
+            lambda words: Mutant("arcadia", tuple(words), "catch", stop_s=1.0),
+            command_lines(commands("@")),
         ),
     }  # fmt: skip
 

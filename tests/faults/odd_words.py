@@ -25,6 +25,7 @@ GTP_WORDS = (
     'evilpayload [[[[ {"ko":1} null ../outside /dev/null /proc/self/mem . \x7f \x1b[31m é 漢 \ufeff'
 ).split(" ")
 
+serve.load_commands()
 GTP_LINES = """\
 boardsize 5; boardsize 9; clear_board; komi 6.5; play b C3; play w D4; play b pass; genmove w;
 reg_genmove b; kgs-genmove_cleanup b; undo; gg-undo 2; final_score; final_status_list dead;
@@ -41,7 +42,6 @@ gomill-explain_last_move; printsgf""".replace("\n", " ").split("; ")
 @st.composite
 def gtp_lines(draw: Draw) -> list[str]:
     """Draw a few lines: real commands, or none, with odd arguments."""
-    serve.load_commands()
     names = st.one_of(st.sampled_from(sorted(COMMANDS)), st.text(max_size=9))
     word = st.one_of(
         st.sampled_from(GTP_WORDS), st.sampled_from(GTP_WORDS), st.text(max_size=5),
@@ -76,7 +76,11 @@ def flags_of(config: type) -> list[tuple[str, tuple[str, ...]]]:
     return flags
 
 
-def commands(run: str) -> list[tuple[Sequence[str], list[tuple[str, tuple[str, ...]]]]]:
+# Words that begin a command line, and the flags that it may have with their odd values.
+Known = tuple[Sequence[str], list[tuple[str, tuple[str, ...]]]]
+
+
+def commands(run: str) -> list[Known]:
     """Return (words that begin a command line, the flags it has) of every command that ends.
 
     `run` is an agent's. `bench` measures for minutes, `data` fetches and `board` serves: they take
@@ -86,7 +90,7 @@ def commands(run: str) -> list[tuple[Sequence[str], list[tuple[str, tuple[str, .
         "train ppo": ("--env", "Arcadia/Catch-v0", "--total-steps", "256", "--eval-games", "0"),
         "train classify": ("--samples", "64"),
     }
-    found: list[tuple[Sequence[str], list[tuple[str, tuple[str, ...]]]]] = []
+    found: list[Known] = []
     for job, (module, _) in arcadia.JOBS.items():
         words = ("train", job, "--preset", "smoke")
         rest = small.get(f"train {job}", small["train ppo"] if module.startswith("rl.") else ())
@@ -107,9 +111,9 @@ def commands(run: str) -> list[tuple[Sequence[str], list[tuple[str, tuple[str, .
 
 
 @st.composite
-def command_lines(draw: Draw, run: str) -> list[str]:
+def command_lines(draw: Draw, known: Sequence[Known]) -> list[str]:
     """Draw a command line with flags of odd values, and words where none or others belong."""
-    begin, flags = draw(st.sampled_from(commands(run)))
+    begin, flags = draw(st.sampled_from(known))
     words: list[Any] = list(begin)
     anything = st.one_of(st.sampled_from(VALUES), st.text("ab-=/. 0", max_size=4))
     for _ in range(draw(st.integers(1, 3))):

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.faults.mutants import TRUNK, Mutant, Victim, faults, using
 
-# Of each kind 20 are tried wherever tests are, and a thousand in all by the slow ones;
+# Of each kind 15 are tried wherever tests are, and a thousand in all by the slow ones;
 # `ARCADIA_MUTANTS=10 pytest -m slow tests/faults/test_mutations.py` tries ten thousand.
-FEW = 20
+FEW = 15
 MANY = {
     "configs": 100, "checkpoints": 100, "networks": 80, "zips": 100, "games": 100, "idx": 80,
     "cifar": 80, "tars": 100, "texts": 60, "gtp": 100, "commands": 100,
