@@ -50,6 +50,7 @@ PARTS = [
     Part("mnist", 60, others.classify("mnist", "mnist")),
     Part("translate", 60, others.translate),
     Part("emulators", 60, agents.emulators),
+    Part("seeding", 60, agents.seeding),
 ]
 
 
@@ -57,7 +58,10 @@ def main() -> int:
     """Run the parts; return 0 if all gave figures."""
     parser = argparse.ArgumentParser(prog="python -m tests.gpu", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder for results")
-    parser.add_argument("--small", action="store_true", help="seconds only, to see that all works")
+    parser.add_argument(
+        "--small", action=argparse.BooleanOptionalAction, default=None,
+        help="seconds only, to see that all works; default: where there is no GPU",
+    )  # fmt: skip
     parser.add_argument("--seconds", type=float, default=840, help="for all parts together")
     parser.add_argument("--only", nargs="*", metavar="PART", help=", ".join(p.name for p in PARTS))
     flags = parser.parse_args()
@@ -65,7 +69,8 @@ def main() -> int:
     if unknown:
         parser.error(f"no part is called {', '.join(sorted(unknown))}; see --help")
     # Asking the driver for a device would make this process unfit to fork from.
-    small = flags.small or not torch.cuda._is_compiled() or not Path("/dev/nvidia0").exists()
+    no_gpu = not torch.cuda._is_compiled() or not Path("/dev/nvidia0").exists()
+    small = no_gpu if flags.small is None else flags.small
     flags.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("ARCADIA_RUNS", str(flags.out / "runs"))
     results: dict[str, Any] = {}

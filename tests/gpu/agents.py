@@ -16,6 +16,7 @@ from backbones.training.optim import FlatGradients
 from backbones.training.precision import Precision, choose_device
 from rl import ppo
 from rl.agent import load_agent
+from rl.atari import SEED_EVERY
 from rl.environments import EnvOptions, make_environments
 from rl.evaluate import evaluate
 from rl.training import Training
@@ -33,6 +34,21 @@ def emulators(small: bool, out: Path) -> dict[str, Any]:
         )
         envs.reset()
         figures[f"{games} games, {threads} threads"] = steps_per_s(envs, 1 if small else 4)
+        envs.close()
+    return figures
+
+
+def seeding(small: bool, out: Path) -> dict[str, Any]:
+    """Env steps per second of 16 games of Breakout on one thread, random play, with a seed for each
+    game and with seeds as training has them."""
+    figures = {}
+    for name, seed_every in (("every game", 0), ("rarely", SEED_EVERY)):
+        envs = make_environments(
+            "ALE/Breakout-v5", 4 if small else 16, seed=1, options=EnvOptions(), threads=1,
+            seed_every=seed_every,
+        )  # fmt: skip
+        envs.reset()
+        figures[f"seeded {name}"] = steps_per_s(envs, 1 if small else 15)
         envs.close()
     return figures
 
