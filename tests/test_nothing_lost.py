@@ -16,7 +16,7 @@ import arcadia
 from backbones.training import checkpoint
 from backbones.training.errors import UserError
 from backbones.training.log import for_people
-from backbones.training.run import find_run
+from backbones.training.run import find_run, named_run
 from rl.environments import EnvOptions
 from rl.screen import drawing_notes, make_screen
 from rl.show import Film
@@ -133,8 +133,11 @@ def test_odd_runs_break_neither_the_table_nor_last(odd_runs, capsys):
     assert r"[red]x\x1b[2J\n" in captured.out.replace(" ", "")
     assert "\x1b" not in captured.out + captured.err
     assert captured.err.count("skipped: ") == len(ODD_RUNS) + 2  # a loop of links is not there
-    assert find_run("last").folder == odd_runs
-    assert find_run(odd_runs.name).folder == odd_runs
+    for name in ("last", odd_runs.name):
+        assert named_run(name).folder == odd_runs
+        # Nothing is read of a run that has pipes in it.
+        with pytest.raises(UserError, match="neither a file nor a folder; remove it first"):
+            find_run(name)
 
 
 def test_a_film_on_a_full_disk_is_a_mistake_that_leaves_nothing(tmp_path):

@@ -207,7 +207,7 @@ def test_the_scenes_ask_for_every_shape(runs, capsys):
         (["--set", "nothing-here"], "no such folder"),
         (["--label-smoothing", "1"], "between 0 and 1"),
         (["--crop-px", "-1"], "0 or above"),
-        (["--num-epochs", "0"], "num_epochs"),
+        (["--num-epochs", "0"], "--num-epochs"),
         (["--trunk", "nature", "--norm", "none"], "too small"),
     ],
 )
@@ -263,7 +263,7 @@ def test_names_that_are_no_utf8_are_learnt_asked_and_shown(tmp_path, runs, capsy
         folder = tmp_path / "set" / ("train" if n < 30 else "test") / kind
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture[0]).save(folder / f"{n}.png")
-    words = ["train", "classify", "--preset", "smoke", "--name", "latin"]
+    words = ["train", "classify", "--preset", "smoke", "--precision", "fp32", "--name", "latin"]
     assert arcadia.main([*words, "--data", str(tmp_path / "set"), "--grey"]) == 0
     run = find_run("latin")
     names = (run.folder / "embedding" / "names.tsv").read_text(encoding="utf-8").split()
@@ -274,7 +274,7 @@ def test_names_that_are_no_utf8_are_learnt_asked_and_shown(tmp_path, runs, capsy
     for words in ([], ["--json"]):
         assert arcadia.main(["predict", "latin", str(asked), *words]) == 0
     plain, as_json = capsysbinary.readouterr().out.splitlines()
-    assert b"?t??[31m?.png: " in plain
+    assert rb"\udce9t\udce9\x1b[31m\n.png: " in plain
     answer = json.loads(as_json)
     assert answer["input"] == str(asked) and set(answer["chances"]) == {
         "cat",
