@@ -2,12 +2,15 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: train test check bench clean
+.PHONY: train test test-all check bench clean
 
 train: .venv/installed
 	$(BIN)/arcadia train ppo --preset fast --env ALE/Pong-v5 --sticky 0 --total-steps 1100000
 
 test: .venv/installed
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: .venv/installed
 	$(BIN)/python -m pytest -q
 
 check: .venv/installed
