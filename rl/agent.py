@@ -197,8 +197,8 @@ def load_agent(
     repeats the game of a run of somebody else's, if it is a module. Works for every job in `rl`
     whose module has `Config` and `build_network`.
     """
-    if not isinstance(run, Run):
-        run = find_run(str(run))
+    # Anew where it is a Run: a resume may have changed its config since.
+    run = Run.open(run.folder) if isinstance(run, Run) else find_run(str(run))
     module = module_of_agent(run.name, run.job)
     try:
         job = import_module(module)

@@ -116,5 +116,5 @@ def test_recall_is_learnt_with_a_memory_and_cannot_be_without(runs):
 
 
 def test_sequences_must_fit_the_minibatch():
-    with pytest.raises(ValueError, match="multiple of num_steps = 32: with a memory"):
+    with pytest.raises(ValueError, match="multiple of --num-steps = 32: with a memory"):
         changed(TINY, minibatch_size=16)

@@ -58,7 +58,7 @@ def said(capsys, *words):
     [
         ({"hidden": "x"}, "hidden = 'x' must be a whole number"),
         ({"gamma": 5}, "gamma = 5.0 must lie between 0 and 1"),
-        ({"hidden": 10**12}, "hidden = 1000000000000 in config.json was 8"),
+        ({"hidden": 10**12}, "hidden = 1000000000000 must be at most"),
         ({"hidden": 9}, "hidden = 9 in config.json was 8"),
         ({"trunk__width": None}, "trunk.width = None must be a finite number"),
         ({"trunk": 3}, "trunk = 3 must be a table"), ({"env": None}, "env = None must be a text"),
