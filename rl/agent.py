@@ -3,8 +3,6 @@
 Letters: N games, K = 4 frames in a stack, C channels, H, W, A actions.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -157,35 +155,6 @@ def init_lstm(network: AgentNetwork, source: str) -> list[str]:
         )
     network.load_state_dict(given, strict=False)
     return [f"the LSTM starts from {run.name}"]
-
-
-@contextmanager
-def sb3_needed() -> Iterator[None]:
-    """UserError with what to install where the body misses stable-baselines3 or sb3-contrib."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        if package not in ("stable_baselines3", "sb3_contrib"):
-            raise
-        raise UserError(
-            f"{package.replace('_', '-')} is not installed; `pip install -e .[sb3]` brings it"
-        ) from None
-
-
-def agent_of(text: str, env: str = "", *, best: bool = False) -> Agent:
-    """Return the agent that a command means: that of a run, or of a .zip of stable-baselines3.
-
-    `env` is the game, as a person typed it, of a .zip that does not say it, or of either if it is a
-    module. UserError if there is none.
-    """
-    if not text.lower().endswith(".zip"):
-        return load_agent(text, best=best, env=env)
-    if best:
-        raise UserError(f"{text} holds one checkpoint: leave --best out")
-    with sb3_needed():
-        from rl.sb3_zip import import_sb3
-    return import_sb3(Path(text), env)
 
 
 def load_agent(

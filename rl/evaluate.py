@@ -28,10 +28,11 @@ from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.log import Board, for_people
 from backbones.training.run import Run
 from backbones.training.streams import printable
-from rl.agent import Agent, Choice, agent_of, load_agent
+from rl.agent import Agent, Choice, load_agent
 from rl.atari import atari_ids
 from rl.contract import FrameStack, GameProtocol, ScoreKeeper
 from rl.environments import EnvOptions, make_environments
+from rl.find_agent import agent_of
 from rl.scores import RANDOM_AND_HUMAN, human_normalised
 from rl.watch import film
 

@@ -8,6 +8,8 @@ runs/zoo has.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 
 from backbones.training.errors import UserError
 from backbones.training.published import publish, replacing_file, replacing_folder, writing
-from rl.agent import Agent, load_agent, sb3_needed
+from rl.agent import Agent, load_agent
 from rl.evaluate import Evaluation, evaluate
 from rl.network import ActorCritic, blank_obs
 
@@ -130,3 +132,17 @@ def main(config: Config) -> int:
         said = export(agent, ready)
     print(f"{path}: {said}")
     return 0
+
+
+@contextmanager
+def sb3_needed() -> Iterator[None]:
+    """UserError with what to install where the body misses stable-baselines3 or sb3-contrib."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in ("stable_baselines3", "sb3_contrib"):
+            raise
+        raise UserError(
+            f"{package.replace('_', '-')} is not installed; `pip install -e .[sb3]` brings it"
+        ) from None

@@ -32,7 +32,7 @@ from rl.agent import Agent
 from rl.contract import STACK
 from rl.environments import EnvOptions, make_environments
 from rl.network import ActorCritic
-from rl.sb3 import CARD, COPIES, sb3_names
+from rl.sb3_names import CARD, COPIES, sb3_names
 
 # A tensor of SB3's own NatureCNN.
 STOCK = "features_extractor.cnn.0.weight"

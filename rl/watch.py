@@ -21,9 +21,10 @@ from backbones.training.errors import UserError
 from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.progress import say
 from backbones.training.run import find_run
-from rl.agent import Agent, Choice, agent_of
+from rl.agent import Agent, Choice
 from rl.contract import FrameStack, game_seed
 from rl.environments import EnvOptions
+from rl.find_agent import agent_of
 from rl.overlay import Thought
 from rl.screen import drawing_notes, make_screen
 from rl.show import MOST_SPEED, Closed, Film, Pace, Show, Terminal, Window, has_display

@@ -16,7 +16,8 @@ from backbones.training.log import read_metrics
 from backbones.training.run import all_runs, find_run
 from backbones.training.runs_table import row_of
 from rl import sb3_dqn, sb3_ppo, sb3_train
-from rl.agent import agent_of, load_agent
+from rl.agent import load_agent
+from rl.find_agent import agent_of
 from rl.sb3 import SB3Environments
 
 CATCH = "Arcadia/Catch-v0"

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import resource
+import sys
 import warnings
 import zipfile
 
@@ -21,9 +22,11 @@ from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.transfer import TrunkConfig
 from rl import ppo
-from rl.agent import agent_of, load_agent
+from rl.agent import load_agent
 from rl.environments import EnvOptions
-from rl.sb3 import CARD, Blank, export_sb3
+from rl.find_agent import agent_of
+from rl.sb3 import Blank, export_sb3
+from rl.sb3_names import CARD
 from rl.sb3_zip import LARGEST_BYTES, import_sb3
 from tests.rl.test_sb3 import CATCH, observations
 
@@ -246,3 +249,11 @@ def test_a_file_of_ours_knows_its_game_and_how_it_is_played(runs, tmp_path, caps
     assert "holds one checkpoint" in capsys.readouterr().err
     assert arcadia.main(["watch", str(path), "--follow"]) == 2
     assert "a run in training" in capsys.readouterr().err
+
+
+def test_a_zip_is_read_where_stable_baselines3_is_not_installed(tmp_path, monkeypatch):
+    path, _ = stock(A2C, tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] == "stable_baselines3"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    assert agent_of(str(path), CATCH).network.policy.out_features == 3

@@ -15,9 +15,11 @@ from backbones.training.received import sealed
 from backbones.training.run import Run
 from backbones.transfer import TrunkConfig
 from rl import ppo
-from rl.agent import agent_of, load_agent
+from rl.agent import load_agent
 from rl.environments import EnvOptions
-from rl.sb3 import CARD, export_sb3
+from rl.find_agent import agent_of
+from rl.sb3 import export_sb3
+from rl.sb3_names import CARD
 
 TINY = ppo.Config(
     env="Arcadia/Catch-v0", total_steps=64, num_envs=2, num_steps=32, minibatch_size=64,
