@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from backbones.training.errors import PeerLost, Stopped, UserError
+from backbones.training.errors import MistakeOfAll, PeerLost, Stopped, UserError
 from backbones.training.jobs import JOBS, package_of
 from backbones.training.streams import LOST, open_streams, printable, silence, takes_writing
 
@@ -251,7 +251,7 @@ def answer(args: list[str]) -> int:
     try:
         return dispatch(args[0], args[1:])
     except UserError as error:
-        complain(error, in_all=True)
+        complain(error, in_all=not isinstance(error, MistakeOfAll))
         return 2
     except PeerLost as error:
         complain(f"{error}; `arcadia resume` goes on from the last checkpoint")
