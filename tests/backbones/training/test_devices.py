@@ -80,6 +80,38 @@ def test_graphs_are_for_one_process_on_a_gpu_without_a_memory(device, world, mem
     assert words in why and bool(words) == bool(why)
 
 
+TINY_GPU = (
+    "--preset gpu --env Arcadia/Catch-v0 --num-envs 4 --num-steps 32 --minibatch-size 64 "
+    "--total-steps 128 --hidden 32 --width 0.25 --eval-games 0"
+)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (f"ppo {TINY_GPU}", ["they are for GPUs, and this run computes on a CPU"]),
+        (f"ppo {TINY_GPU} --memory lstm", ["they are for GPUs, and this run computes on a CPU"]),
+        (f"ppo {TINY_GPU} --no-graphs", []),
+        (
+            "classify --preset smoke --samples 64 --num-epochs 1 --graphs",
+            ["a task's updates are not recorded, only PPO's are"],
+        ),
+        (
+            "sb3-ppo --preset smoke --env Arcadia/Catch-v0 --eval-games 0 --graphs",
+            ["stock jobs are not recorded, only PPO is"],
+        ),
+    ],
+)
+def test_graphs_that_cannot_be_are_said_once_and_nothing_else_is_wrong(runs, capsys, flags, words):
+    if flags.startswith("sb3"):
+        pytest.importorskip("stable_baselines3")
+    assert arcadia.main(["train", *flags.split(), "--device", "cpu"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    said = [line for line in out.splitlines() if "--graphs" in line]
+    assert said == [f"no CUDA graphs (--graphs): {word}" for word in words]
+
+
 @pytest.mark.parametrize(("has", "name"), [(True, "bf16"), (False, "fp32")])
 def test_a_gpu_computes_in_bf16_only_if_it_can(monkeypatch, has, name):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: has)
