@@ -82,7 +82,7 @@ def test_graphs_are_for_one_process_on_a_gpu_without_a_memory(device, world, mem
 
 TINY_GPU = (
     "--preset gpu --env Arcadia/Catch-v0 --num-envs 4 --num-steps 32 --minibatch-size 64 "
-    "--total-steps 128 --hidden 32 --width 0.25 --eval-games 0"
+    "--total-steps 128 --hidden 32 --width 0.25 --eval-games 0 --precision fp32"
 )
 
 
@@ -93,7 +93,7 @@ TINY_GPU = (
         (f"ppo {TINY_GPU} --memory lstm", ["they are for GPUs, and this run computes on a CPU"]),
         (f"ppo {TINY_GPU} --no-graphs", []),
         (
-            "classify --preset smoke --samples 64 --num-epochs 1 --graphs",
+            "classify --preset smoke --samples 64 --num-epochs 1 --precision fp32 --graphs",
             ["a task's updates are not recorded, only PPO's are"],
         ),
         (
