@@ -226,6 +226,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         if LOST:
             raise LOST[0]
+        if status and "backbones.training.distributed" in sys.modules:
+            sys.modules["backbones.training.distributed"].end_unless_left(status)
         return status
     except BrokenPipeError:
         # The reader of a pipe has left, as `arcadia runs | head` does.

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -228,6 +229,18 @@ def leave(world: World) -> None:
         # Not dist.barrier, which may choose a GPU that nobody uses.
         world.sum_(torch.zeros(1))
         dist.destroy_process_group()
+
+
+def end_unless_left(status: int) -> None:
+    """End this process here if others of its run are still connected to it.
+
+    The interpreter's own end would sometimes abort (a thread of gloo that wants its lock is torn
+    down, with status 134), or wait for a GPU that waits for a peer that is gone.
+    """
+    if dist.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def launch() -> str:
