@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from backbones.training.errors import PeerLost, Stopped, UserError
+from backbones.training.errors import MistakeOfAll, PeerLost, Stopped, UserError
 from backbones.training.jobs import JOBS, package_of
 from backbones.training.streams import LOST, open_streams, printable, silence, takes_writing
 
@@ -226,6 +226,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         if LOST:
             raise LOST[0]
+        if status and "backbones.training.distributed" in sys.modules:
+            sys.modules["backbones.training.distributed"].end_unless_left(status)
         return status
     except BrokenPipeError:
         # The reader of a pipe has left, as `arcadia runs | head` does.
@@ -251,7 +253,7 @@ def answer(args: list[str]) -> int:
     try:
         return dispatch(args[0], args[1:])
     except UserError as error:
-        complain(error, in_all=True)
+        complain(error, in_all=not isinstance(error, MistakeOfAll))
         return 2
     except PeerLost as error:
         complain(f"{error}; `arcadia resume` goes on from the last checkpoint")

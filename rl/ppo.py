@@ -38,7 +38,7 @@ from backbones.training.distributed import World, join, leave
 from backbones.training.graphs import Graphed, upload
 from backbones.training.limits import MOST_GAMES, MOST_THREADS, require_at_most
 from backbones.training.optim import FlatGradients, anneal, require_finite, set_rate, with_rates
-from backbones.training.precision import Precision, choose_precision, use_graphs
+from backbones.training.precision import Precision, choose_precision, why_no_graphs
 from backbones.training.run import Run, begun_before
 from backbones.transfer import TrunkConfig
 from rl.advantage import explained_variance, gae, normalise
@@ -242,7 +242,8 @@ class Learner:
         # same tensors, so that an update can be a CUDA graph.
         self.data: dict[str, Tensor] = {}
         self.index = torch.zeros(config.minibatch_size, dtype=torch.int64, device=device)
-        recorded = use_graphs(config.run.graphs, device, world) and config.memory == "none"
+        self.no_graphs = why_no_graphs(device, world, memory=config.memory == "lstm")
+        recorded = config.run.graphs and not self.no_graphs
         self.update_graph = Graphed(partial(self.update, self.index), device) if recorded else None
 
     def choose_precision(self) -> None:

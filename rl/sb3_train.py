@@ -185,6 +185,8 @@ class Job:
             run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
             kind = type(model).__name__
             run.log(f"stock {kind} of stable-baselines3: resumes from its weights only")
+            if config.run.graphs:
+                run.log("no CUDA graphs (--graphs): stock jobs are not recorded, only PPO is")
             for line in said:
                 run.log(line)
             fit(model, envs, run, config, network, None)

@@ -80,6 +80,7 @@ class Training:
     def checkpoint(self) -> Snapshot | None:
         """Return, in the first process, what `restore` continues from exactly."""
         learner, scores = self.learner, self.pipeline.scores
+        self.world.confirm(self.device)
         state, info = self.pipeline.state()
         if not self.world.is_first:
             return None
@@ -193,6 +194,8 @@ def run_to_end(training: Training, run: Run, resumed: dict[str, Any] | None) -> 
         resumed=resumed,
     )  # fmt: skip
     run.log(f"device {training.device}, {learner.precision}")
+    if config.run.graphs and learner.no_graphs:
+        run.log(f"no CUDA graphs (--graphs): {learner.no_graphs}")
     reel = Reel(session.board, config.video_every_s, run.warn)
     with ThreadPoolExecutor(1, "collector") as pool, session:
         if not resumed and training.pipeline.can_be_saved:

@@ -200,6 +200,7 @@ class Fitting:
     def checkpoint(self) -> Snapshot | None:
         """Return, in the first process, what `restore` continues from exactly."""
         self.share_statistics()
+        self.world.confirm(self.device)
         if not self.world.is_first:
             return None
         state = prefixed("optimizer", optimizer_tensors(self.optimizer))
@@ -248,6 +249,8 @@ def fit(fitting: Fitting, run: Run, resumed: dict[str, Any] | None) -> None:
     )  # fmt: skip
     run.log(f"{len(fitting.samples):,} samples, {fitting.total:,} updates, in {run.folder}")
     run.log(f"device {fitting.device}, {fitting.precision}")
+    if config.run.graphs:
+        run.log("no CUDA graphs (--graphs): a task's updates are not recorded, only PPO's are")
     gathered: list[Tensor] = []
     shown: dict[str, str] = {}
     waited, since = 0.0, time.monotonic()

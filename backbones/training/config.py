@@ -42,7 +42,7 @@ class RunConfig:
     threads: int = 1
     """Threads of torch's arithmetic on a CPU. Two busy pools on two cores are slower than one."""
     graphs: bool = False
-    """Record the acting step and the update as CUDA graphs (on a GPU, in one process)."""
+    """Record PPO's acting step and update as CUDA graphs (on one GPU, without an LSTM)."""
     checkpoint_every_s: float = 60.0
     """Seconds between two checkpoints."""
 

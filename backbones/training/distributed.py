@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,14 @@ T = TypeVar("T")
 # A machine that loses its power closes no connection: after so long the others give up.
 SILENCE = timedelta(minutes=2)
 
+# How NCCL deals with a peer that is gone. A message on a GPU is only begun when its call returns;
+# whoever reads its result waits. After SILENCE NCCL's watchdog aborts the whole process in mode 1
+# (which torchrun sets) and 3 (torch's default). In mode 2 it only gives the message up: the reader
+# goes on with wrong sums, and the next message raises, which becomes PeerLost. `World.confirm`
+# sees to it that no wrong sum is saved. (TORCH_NCCL_BLOCKING_WAIT would raise at the first read,
+# but polls for milliseconds at every update.) Never run yet: no machine had two GPUs.
+GIVE_UP_MESSAGES = ("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2")
+
 
 @dataclass(frozen=True)
 class World:
@@ -40,6 +49,8 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    local_size: int = 1
+    """Processes on this machine."""
 
     @property
     def is_first(self) -> bool:
@@ -60,6 +71,15 @@ class World:
     def any(self, *flags: bool) -> list[bool]:
         """Return, for every flag, whether it is set in any process."""
         return (self.sum_(torch.tensor(flags, dtype=torch.int64)) > 0).tolist()
+
+    def confirm(self, device: torch.device) -> None:
+        """Wait until every message on a device has arrived; PeerLost if one was given up.
+
+        The first of two ends when all before it have; where they were given up, the second fails.
+        """
+        if self.size > 1:
+            for _ in range(2):
+                self.sum_(torch.zeros(1, device=device)).item()
 
     def broadcast_(self, tensors: Iterable[Tensor]) -> None:
         """Overwrite tensors by the first process's, in one flat message for each dtype."""
@@ -143,7 +163,9 @@ def peers() -> Iterator[None]:
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
             reason = str(error).splitlines()[0]
-            raise PeerLost(f"another process of this run has ended ({reason})") from None
+            raise PeerLost(
+                f"another process of this run has ended or does not answer ({reason})"
+            ) from None
         raise
 
 
@@ -153,14 +175,25 @@ def join() -> World:
     if size == 1:
         return World()
     if not dist.is_initialized():
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        backends = choose_backends(torch.cuda.is_available(), dist.is_nccl_available())
+        os.environ.update([GIVE_UP_MESSAGES])
         with peers():
             store, rank, size = next(dist.rendezvous("env://", timeout=SILENCE))
             store = own_part(store, rank, size)
+            # No `device_id`: NCCL would connect GPUs now, and --device may say that none is used.
             dist.init_process_group(
-                backend, store=store, rank=rank, world_size=size, timeout=SILENCE
+                backends, store=store, rank=rank, world_size=size, timeout=SILENCE
             )
-    return World(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    return World(dist.get_rank(), size, local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def choose_backends(cuda: bool, nccl: bool) -> str:
+    """Return torch's name for what carries tensors: gloo, and NCCL those on GPUs, if it is there.
+
+    Where torch has CUDA but no NCCL (on Windows), gloo carries both.
+    """
+    return "cpu:gloo,cuda:nccl" if cuda and nccl else "gloo"
 
 
 def own_part(store: dist.Store, rank: int, size: int) -> dist.Store:
@@ -193,9 +226,21 @@ def own_part(store: dist.Store, rank: int, size: int) -> dist.Store:
 def leave(world: World) -> None:
     """End the connection, once every process has come here."""
     if world.size > 1:
-        with peers():
-            dist.barrier()
+        # Not dist.barrier, which may choose a GPU that nobody uses.
+        world.sum_(torch.zeros(1))
         dist.destroy_process_group()
+
+
+def end_unless_left(status: int) -> None:
+    """End this process here if others of its run are still connected to it.
+
+    The interpreter's own end would sometimes abort (a thread of gloo that wants its lock is torn
+    down, with status 134), or wait for a GPU that waits for a peer that is gone.
+    """
+    if dist.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def launch() -> str:

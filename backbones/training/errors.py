@@ -8,6 +8,10 @@ class UserError(ValueError):
     """
 
 
+class MistakeOfAll(UserError):
+    """A mistake that all processes of a run on a machine find: only the first says it."""
+
+
 class NewerFormat(UserError):
     """A file was written by a newer version. It is not damaged, so nothing may step around it."""
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones.training.distributed import ALONE, World
-from backbones.training.errors import UserError
+from backbones.training.errors import MistakeOfAll, UserError
 
 PrecisionName = Literal["auto", "fp32", "bf16"]
 
@@ -27,12 +27,12 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
 
     Of several processes on one machine each gets a GPU of its own, and what torch makes on "the"
     GPU lies there. UserError if the name is none of these or this machine does not have it, or if
-    the GPU takes nobody in.
+    the GPU takes nobody in, or if some processes have one and others have none.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and world.size > 1:
-        name = f"cuda:{world.local_rank}"
+    if name.split(":")[0] == "cuda" and world.size > 1:
+        name = own_gpu(name, world, torch.cuda.device_count())
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -41,15 +41,44 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
         raise UserError(f"device {name!r} is not supported; use auto, cpu, cuda or cuda:N")
     if device.type == "cuda":
         open_gpu(device)
+    if all(world.any(device.type == "cuda", device.type == "cpu")):
+        raise MistakeOfAll(
+            "some processes of this run compute on a GPU and others on a CPU, which cannot be "
+            "mixed; use --device cpu, or only machines with GPUs"
+        )
     return device
 
 
-def use_graphs(wanted: bool, device: torch.device, world: World) -> bool:
-    """Say whether steps are recorded as CUDA graphs: on a GPU, where one process has the whole.
+def own_gpu(name: str, world: World, count: int) -> str:
+    """Return the GPU of one of several processes, of which each needs its own (NCCL does).
 
-    Shares of a minibatch differ in size, and a graph has one.
+    `name` is cuda or cuda:N, `count` the GPUs of this machine. MistakeOfAll if those are too few.
     """
-    return wanted and device.type == "cuda" and world.size == 1
+    if name != "cuda":
+        if world.local_size == 1:
+            return name
+        raise MistakeOfAll(
+            f"--device {name} is one GPU for {world.local_size} processes on this machine; "
+            "use --device cuda, which gives each its own"
+        )
+    if 0 < count < world.local_size:
+        raise MistakeOfAll(
+            f"{world.local_size} processes on this machine, but {count} GPU{'s'[: count - 1]}, and "
+            f"each needs its own; use --nproc-per-node {count}, or --device cpu"
+        )
+    return f"cuda:{world.local_rank}"
+
+
+def why_no_graphs(device: torch.device, world: World, memory: bool = False) -> str:
+    """Return why steps cannot be recorded as CUDA graphs; "" if they can.
+
+    Shares of a minibatch differ in size and sequences in where they end; a graph knows one of each.
+    """
+    if device.type != "cuda":
+        return "they are for GPUs, and this run computes on a CPU"
+    if world.size > 1:
+        return f"they are for one process, and this run has {world.size}"
+    return "an LSTM is not recorded" if memory else ""
 
 
 def open_gpu(device: torch.device) -> None:

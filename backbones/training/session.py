@@ -67,7 +67,7 @@ class Session:
         if resumed:
             run.log(f"goes on at {done:,} {unit}")
             self.say_differences(resumed)
-        if world.size > int(os.environ.get("LOCAL_WORLD_SIZE", "1")) and ":" in launch():
+        if world.size > world.local_size and ":" in launch():
             run.warn(
                 "several machines without --rdzv-id and --name: if the first one is replaced, its "
                 "successor cannot find this run"

@@ -6,6 +6,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import arcadia
+from backbones.training.distributed import World
 from backbones.training.errors import UserError
 from backbones.training.optim import (
     load_optimizer_tensors,
@@ -13,7 +14,12 @@ from backbones.training.optim import (
     set_rate,
     with_rates,
 )  # fmt: skip
-from backbones.training.precision import choose_device, choose_precision
+from backbones.training.precision import (
+    choose_device,
+    choose_precision,
+    own_gpu,
+    why_no_graphs,
+)  # fmt: skip
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_the_reason(monkeypatch):
@@ -38,6 +44,72 @@ def test_a_gpu_that_another_process_holds_is_one_line(monkeypatch):
     with pytest.raises(UserError, match=r"busy or unavailable\); another process") as trouble:
         choose_device("cuda")
     assert "\n" not in str(trouble.value)
+
+
+def test_each_of_several_processes_on_a_machine_gets_a_gpu_of_its_own():
+    # Two machines with two GPUs each; then four with one.
+    for processes, here in ((4, 2), (4, 1)):
+        worlds = [World(rank, processes, rank % here, here) for rank in range(processes)]
+        gpus = [own_gpu("cuda", world, here) for world in worlds]
+        assert gpus == [f"cuda:{rank % here}" for rank in range(processes)]
+    assert own_gpu("cuda:1", World(0, 4, 0, 1), 2) == "cuda:1"
+    with pytest.raises(UserError, match=r"^3 processes on this machine, but 2 GPUs, and each"):
+        own_gpu("cuda", World(0, 3, 0, 3), 2)
+
+
+def test_processes_on_gpus_and_on_cpus_do_not_mix():
+    class BesideOneOnAGPU(World):
+        def any(self, *flags):
+            return [mine or other for mine, other in zip(flags, (True, False), strict=True)]
+
+    with pytest.raises(UserError, match="some processes of this run compute on a GPU and others"):
+        choose_device("cpu", BesideOneOnAGPU(0, 2))
+
+
+@pytest.mark.parametrize(
+    ("device", "world", "memory", "words"),
+    [
+        ("cuda", World(), False, ""),
+        ("cpu", World(), False, "for GPUs, and this run computes on a CPU"),
+        ("cuda", World(1, 2), False, "for one process, and this run has 2"),
+        ("cuda", World(), True, "an LSTM is not recorded"),
+    ],
+)
+def test_graphs_are_for_one_process_on_a_gpu_without_a_memory(device, world, memory, words):
+    why = why_no_graphs(torch.device(device), world, memory)
+    assert words in why and bool(words) == bool(why)
+
+
+TINY_GPU = (
+    "--preset gpu --env Arcadia/Catch-v0 --num-envs 4 --num-steps 32 --minibatch-size 64 "
+    "--total-steps 128 --hidden 32 --width 0.25 --eval-games 0 --precision fp32"
+)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (f"ppo {TINY_GPU}", ["they are for GPUs, and this run computes on a CPU"]),
+        (f"ppo {TINY_GPU} --memory lstm", ["they are for GPUs, and this run computes on a CPU"]),
+        (f"ppo {TINY_GPU} --no-graphs", []),
+        (
+            "classify --preset smoke --samples 64 --num-epochs 1 --precision fp32 --graphs",
+            ["a task's updates are not recorded, only PPO's are"],
+        ),
+        (
+            "sb3-ppo --preset smoke --env Arcadia/Catch-v0 --eval-games 0 --graphs",
+            ["stock jobs are not recorded, only PPO is"],
+        ),
+    ],
+)
+def test_graphs_that_cannot_be_are_said_once_and_nothing_else_is_wrong(runs, capsys, flags, words):
+    if flags.startswith("sb3"):
+        pytest.importorskip("stable_baselines3")
+    assert arcadia.main(["train", *flags.split(), "--device", "cpu"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    said = [line for line in out.splitlines() if "--graphs" in line]
+    assert said == [f"no CUDA graphs (--graphs): {word}" for word in words]
 
 
 @pytest.mark.parametrize(("has", "name"), [(True, "bf16"), (False, "fp32")])

@@ -1,15 +1,20 @@
 """Several processes equal one: shares, messages, one update, whole runs."""
 
 import math
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from backbones.training.distributed import World
+from backbones.training.distributed import World, choose_backends
 from backbones.training.log import read_metrics
 from rl.pipeline import share_of, side_by_side
-from tests.faults.trials import FLAGS, PATIENCE_S, TWO_PROCESSES, arcadia, start, weights
+from tests.faults.trials import FLAGS, PATIENCE_S, ROOT, TWO_PROCESSES, arcadia, start, weights
 
 
 def test_alone_every_message_is_what_was_given():
@@ -44,7 +49,19 @@ def test_a_process_that_remembers_fewer_rows_has_zeros_before_its_first():
     assert side_by_side(shares)["actions"].tolist() == [[1, 0], [1, 0], [1, 1]]
 
 
+@pytest.mark.parametrize(
+    ("cuda", "nccl", "chosen"),
+    [
+        (False, False, "gloo"), (False, True, "gloo"), (True, False, "gloo"),
+        (True, True, "cpu:gloo,cuda:nccl"),
+    ],
+)  # fmt: skip
+def test_nccl_carries_only_what_lies_on_gpus_and_only_where_it_is_there(cuda, nccl, chosen):
+    assert choose_backends(cuda, nccl) == chosen
+
+
 MESSAGES = """
+import os
 import torch
 from backbones.training.distributed import join, leave
 world = join()
@@ -58,6 +75,9 @@ assert [p["x"].shape[0] for p in parts] == ([2, 3] if world.is_first else [])
 a, b = torch.full((3,), float(world.rank)), torch.tensor([world.rank, 5])
 world.broadcast_([a, b])
 assert a.sum() == 0 and b.tolist() == [0, 5]
+world.confirm(torch.device("cpu"))
+assert (world.local_rank, world.local_size) == (world.rank, 2)
+assert os.environ["TORCH_NCCL_ASYNC_ERROR_HANDLING"] == "2"
 leave(world)
 print("fine")
 """
@@ -68,6 +88,91 @@ def test_messages_between_two_processes(tmp_path):
     process = start([*TWO_PROCESSES, str(tmp_path / "messages.py")], tmp_path)
     assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
     assert (tmp_path / "said.txt").read_text().count("fine") == 2
+
+
+def two(script: str, folder: Path) -> list[subprocess.Popen]:
+    """Start a script in two processes of one run, without torchrun, which would kill the second."""
+    (folder / "script.py").write_text(script)
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    return [
+        subprocess.Popen(
+            [sys.executable, str(folder / "script.py")], cwd=folder, stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ, "PYTHONPATH": str(ROOT), "ARCADIA_RUNS": str(folder), "RANK": rank,
+                "WORLD_SIZE": "2", "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": "2",
+                "MASTER_ADDR": "localhost", "MASTER_PORT": str(port),
+            },
+        )
+        for rank in ("0", "1")
+    ]  # fmt: skip
+
+
+# The second process ends, or is still there and does not answer.
+LOST = """
+import os, signal, sys
+from datetime import timedelta
+import torch
+import arcadia
+from backbones.training import distributed
+distributed.SILENCE = timedelta(seconds=5)
+def job(args):
+    world = distributed.join()
+    world.confirm(torch.device("cpu"))
+    if world.rank == 1:
+        os.kill(os.getpid(), signal.{how})
+    world.confirm(torch.device("cpu"))
+arcadia.OWN["train"] = job
+sys.exit(arcadia.main(["train"]))
+"""
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])
+def test_a_process_that_is_gone_or_silent_ends_the_others_in_one_line(tmp_path, how):
+    first, second = two(LOST.format(how=how), tmp_path)
+    try:
+        said = first.communicate(timeout=PATIENCE_S)[1]
+    finally:
+        second.kill()
+        second.communicate()
+    assert first.returncode == 1
+    assert said.startswith("arcadia: another process of this run has ended or does not answer (")
+    assert said.endswith("); `arcadia resume` goes on from the last checkpoint\n")
+    assert said.count("\n") == 1
+
+
+ONE_GPU = """
+import sys, torch
+import arcadia
+torch.cuda.is_available = lambda: True
+torch.cuda.device_count = lambda: 1
+flags = ["--env", "Arcadia/Catch-v0", "--preset", "smoke", "--device", "{device}"]
+sys.exit(arcadia.main(["train", "ppo", *flags]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("device", "line"),
+    [
+        (
+            "auto",
+            "2 processes on this machine, but 1 GPU, and each needs its own; use "
+            "--nproc-per-node 1, or --device cpu",
+        ),
+        (
+            "cuda:0",
+            "--device cuda:0 is one GPU for 2 processes on this machine; use --device cuda, "
+            "which gives each its own",
+        ),
+    ],
+)
+def test_more_processes_than_gpus_are_refused_once(tmp_path, device, line):
+    both = two(ONE_GPU.format(device=device), tmp_path)
+    said = [process.communicate(timeout=PATIENCE_S)[1] for process in both]
+    assert [process.returncode for process in both] == [2, 2]
+    assert said == [f"arcadia: {line}\n", ""]
+    assert not (tmp_path / "ppo").exists()
 
 
 # Whoever is early after a restart finds in torchrun's store what the dead ones wrote there.
