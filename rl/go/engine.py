@@ -151,10 +151,10 @@ class Engine:
             return best.move
         early = self.hardly_begun()
         wins, believes = not early and self.passing_wins(colour), best.winrate >= 0.5
-        if wins and not position.rules.friendly:
-            self.thoughts = self.thoughts.with_certain(position.pass_move, abs(position.score()))
-            return position.pass_move
-        if wins and believes:
+        exact = not position.rules.friendly
+        if wins and (exact or believes):
+            found = (1.0, abs(position.score())) if exact else (best.winrate, best.score)
+            self.thoughts = self.thoughts.with_best(position.pass_move, *found)
             return position.pass_move
         others = [c.move for c in self.thoughts.candidates if c.move != position.pass_move]
         misled = best.move == position.pass_move and (early or wins or believes)

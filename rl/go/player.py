@@ -48,13 +48,13 @@ class Thoughts:
         """The move to play."""
         return self.candidates[0]
 
-    def with_certain(self, move: int, score: float) -> "Thoughts":
-        """Return the same with a move before all others that wins by so many points."""
+    def with_best(self, move: int, winrate: float, score: float) -> "Thoughts":
+        """Return the same with a move before all others, and what is now believed of it."""
         found = [each for each in self.candidates if each.move == move]
         visits, prior = (found[0].visits, found[0].prior) if found else (0, 0.0)
-        best = Candidate(move, visits, 1.0, score, prior, [move])
+        best = Candidate(move, visits, winrate, score, prior, [move])
         others = [each for each in self.candidates if each.move != move]
-        return replace(self, winrate=1.0, score=score, candidates=[best, *others])
+        return replace(self, winrate=winrate, score=score, candidates=[best, *others])
 
 
 @runtime_checkable

@@ -84,7 +84,7 @@ def mostly_broken(data: bytes) -> bool:
     """Are, read as UTF-8, more characters broken than whole, of those that are no ASCII?"""
     text = data.decode("utf-8", errors="replace")
     broken = text.count("\N{REPLACEMENT CHARACTER}")
-    return broken > len(re.findall("[^\x00-\x7f]", text)) - broken
+    return 2 * broken > len(text) - len(text.encode("ascii", errors="ignore"))
 
 
 def guessed(data: bytes) -> tuple[str, str]:
