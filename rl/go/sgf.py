@@ -25,6 +25,7 @@ __all__ = ["BadFile", "Node", "follow", "parse", "read", "record", "replay", "wr
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # Three times the joseki dictionaries with their comments, and 5,000 games of professionals.
 LARGEST_FILE = 16 * 2**20
+LONGEST_RULES = 300  # characters: all of KataGo's keys are 150
 COLOURS = {"B": BLACK, "W": WHITE}
 # What is written into RU; `read_rules` reads these and more.
 RULES = {
@@ -125,7 +126,7 @@ def komi_of(root: Node, notes: list[str]) -> float:
 
 def rules_of(root: Node, otherwise: Rules, notes: list[str]) -> Rules:
     """Return the rules that a file names; `otherwise`, and perhaps a note, if it has none."""
-    said = root.one("RU").strip()
+    said = root.one("RU").strip()[:LONGEST_RULES]
     if not said:
         return otherwise
     try:

@@ -3,7 +3,8 @@
 Only encodings that servers and editors of Go write are known, each read by the encoding of Python
 that has all its characters (WHATWG Encoding). The rule, which `decode` also tells in words:
 
-1. A byte order mark decides. Else CA's encoding is taken if all bytes are of it.
+1. A byte order mark decides. Else CA's encoding is taken if all bytes are of it; but of encodings
+   of one byte a character, of which all bytes always are, only if they are no UTF-8.
 2. Else UTF-8 is taken if all bytes are of it.
 3. Else CA's encoding is taken, what is broken being shown as U+FFFD; not if CA says UTF-8 and more
    characters of it are broken than whole.
@@ -48,6 +49,7 @@ GUESSED = {
         "黑白勝負目半子中盤段級執先盃賽局圍棋決第屆國韓日本對戰業餘台灣院際一二三四五六七八九十成功"
         "李王張劉陳楊趙黃周吳徐孫胡朱高林何郭馬羅俊勳栩立誠海峰嘉詩淵至涵蕭正浩元均許皓鋐賴輔靖恩簡庭")),
 }  # fmt: skip
+ONE_BYTE = ("cp125", "iso8859", "koi8")
 CHARACTERS = 4_096  # that a guess is made from
 SAMPLE = 65_536  # bytes, from the first that is no ASCII
 
@@ -61,7 +63,11 @@ def decode(data: bytes) -> tuple[str, str]:
     encoding = ENCODINGS.get(re.sub(r"[^a-z0-9]", "", name.lower()), "")
     said = f"it names {name}, of which its bytes are not" if encoding else (
         f"its encoding {name!r} is not known" if name else "it names no encoding")  # fmt: skip
-    for each, note in ((encoding, ""), ("utf-8-sig", f"read as UTF-8: {said}" if encoding else "")):
+    corrected = f"read as UTF-8, although it names {name}" if encoding else ""
+    order = [(encoding, ""), ("utf-8-sig", corrected)]
+    if encoding.startswith(ONE_BYTE) and not data.isascii():
+        order.reverse()
+    for each, note in order:
         text = strictly(data, each)
         if text is not None:
             return text, note

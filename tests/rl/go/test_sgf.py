@@ -284,7 +284,7 @@ def test_an_encoding_that_is_not_declared_is_guessed_and_told(
         assert status == 0 and said.startswith(f"{black} against {white}, 9 by 9, komi 6.5\n")
         assert f"(read as {name}, a guess: " in said and why in said
     # UTF-8 needs no guess, declared or not, and corrects what a file says wrongly of itself.
-    for head, note in (("(;", 0), ("(;CA[UTF-8]", 0), ("(;CA[Big5]", 1)):
+    for head, note in (("(;", 0), ("(;CA[UTF-8]", 0), ("(;CA[latin-1]", 1), ("(;CA[Big5]", 1)):
         said, _ = watched(tmp_path, capsys, text.replace("(;", head))
         assert said.startswith(f"{black} against {white}") or head == "(;CA[Big5]"
         assert ("read as" in said) <= note
