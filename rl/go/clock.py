@@ -6,6 +6,7 @@ never takes more than a third of what is left: a clock that runs down slows to a
 not stop.
 """
 
+import math
 from dataclasses import dataclass
 
 LAG_S = 0.1  # kept back for what lies between the engine and the clock: 9x9 servers lose 0.25
@@ -25,6 +26,10 @@ class TimeSettings:
     """Periods of overtime that may be used up; with several, servers count them, not stones."""
     increment_s: float = 0.0
     """Seconds added after every move (Fischer)."""
+    cap_s: float = math.inf
+    """Seconds that adding does not go beyond."""
+    longest_s: float = math.inf
+    """Seconds that a move may take."""
 
 
 class Clock:
@@ -58,17 +63,19 @@ class Clock:
                 self.left_s, self.stones = settings.overtime_s, settings.stones
         elif self.left_s < 0 and settings.overtime_s:
             self.left_s, self.stones = self.left_s + settings.overtime_s, max(settings.stones, 1)
-        self.left_s += settings.increment_s
+        # A server may have said that there is more than the cap.
+        self.left_s = min(self.left_s + settings.increment_s, max(settings.cap_s, self.left_s))
 
     def budget_s(self, empty: int, lag_s: float = LAG_S) -> float:
         """Return the seconds for the next move, on a board of so many empty points."""
         left, shortest = self.left_s - lag_s, max(SHORTEST * self.left_s, 1e-4)
+        longest = max(self.settings.longest_s - lag_s, shortest)
         if self.stones:
-            return max(left / self.stones * 0.9, shortest)
+            return min(max(left / self.stones * 0.9, shortest), longest)
         moves_left = max(empty * 0.45, 12)
         share = left / moves_left + 0.8 * self.settings.increment_s
         if self.settings.overtime_s:
             share += 0.5 * self.settings.overtime_s / max(self.settings.stones, 1)
         # With overtime behind it the main time may run out within a move.
         beyond = 0.8 * self.settings.overtime_s / max(self.settings.stones, 1)
-        return max(min(share, left / 3), beyond, shortest)
+        return min(max(min(share, left / 3), beyond, shortest), longest)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from rl.go.board import BLACK, WHITE
 from rl.go.clock import Clock, TimeSettings
 from rl.go.player import Player, Thoughts
@@ -138,18 +140,32 @@ class Engine:
     def mannered(self, colour: int) -> int:
         """Return the best move; where the other has passed, a pass if it wins the count.
 
-        The search takes a second pass for the end, with every stone on the board alive. Where that
-        makes it believe in a pass that would not win the count, its next best move is taken.
+        The search takes a second pass for the end, with every stone on the board alive. Where dead
+        stones are agreed on, the count is an estimate: a pass is played if the search believes to
+        win too; if they disagree, its next best move is taken. A count of all stones is exact.
+        Before the game has begun nobody's pass is answered by one.
         """
         assert self.thoughts
         position, best = self.position, self.thoughts.best
         if not position.moves or position.moves[-1] != (3 - colour, position.pass_move):
             return best.move
-        if self.passing_wins(colour):
+        early = self.hardly_begun()
+        wins, believes = not early and self.passing_wins(colour), best.winrate >= 0.5
+        exact = not position.rules.friendly
+        if wins and (exact or believes):
+            found = (1.0, abs(position.score())) if exact else (best.winrate, best.score)
+            self.thoughts = self.thoughts.with_best(position.pass_move, *found)
             return position.pass_move
         others = [c.move for c in self.thoughts.candidates if c.move != position.pass_move]
-        misled = best.move == position.pass_move and best.winrate > 0.5
+        misled = best.move == position.pass_move and (early or wins or believes)
         return others[0] if misled and others else best.move
+
+    def hardly_begun(self) -> bool:
+        """Is the board empty or, where the players agree on what is dead, nearly so?"""
+        position = self.position
+        stones = np.count_nonzero(position.board["colour"][position.points()])
+        settled = position.size**2 / 8 if position.rules.friendly else 1
+        return bool(stones < settled)
 
     def passing_wins(self, colour: int) -> bool:
         """Would the game be won if a colour passed now and that was the end of it?

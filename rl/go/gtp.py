@@ -53,11 +53,12 @@ class Session:
         self.version, self.name, self.ponders = version, name, ponder
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.id, self.left, self.pondering = "", False, False
+        self.stopped = self.writing = False
 
     def serve(self, lines: Iterable[str]) -> None:
         """Answer until `quit` or the end of the lines, which another thread reads."""
         threading.Thread(target=self.listen, args=(lines,), daemon=True).start()
-        while not self.left:
+        while not (self.left or self.stopped):
             if self.pondering and self.lines.empty():
                 self.engine.ponder(self.interrupted)
                 # The tree may be full: what follows is a wait, not a busy loop.
@@ -75,8 +76,15 @@ class Session:
         finally:
             self.lines.put(None)
 
+    def stop(self) -> None:
+        """End what is going on and answer no more: the user has pressed ctrl-C."""
+        self.stopped = True
+        self.lines.put(None)  # whoever waits for a line goes on
+        if self.writing:  # to a client that may never read
+            raise KeyboardInterrupt
+
     def interrupted(self) -> bool:
-        """Has another line come?"""
+        """Has another line come, or the end of them?"""
         return not self.lines.empty()
 
     def answer(self, line: str) -> None:
@@ -106,8 +114,10 @@ class Session:
 
     def write(self, text: str) -> None:
         """Write at once: clients wait for it."""
+        self.writing = True
         self.out.write(text)
         self.out.flush()
+        self.writing = False
 
 
 def one_line(error: Exception) -> str:

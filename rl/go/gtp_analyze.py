@@ -13,6 +13,7 @@ from rl.go.engine import Limits
 from rl.go.gtp import COLOURS, GtpError, Session, colour_of, command, number_of, whole_of
 from rl.go.player import Candidate, Thoughts
 from rl.go.position import vertex
+from rl.go.rules import read_bool
 
 FLAGS = {"ownership", "ownershipstdev", "rootinfo", "movesownership", "movesownershipstdev",
          "pvvisits", "pvedgevisits"}  # fmt: skip
@@ -51,7 +52,7 @@ def read_asked(session: Session, args: list[str]) -> Asked:
         elif key == "minmoves":
             asked.least = whole_of(value)
         elif key in FLAGS:
-            wanted = value.lower() == "true"
+            wanted = read_bool(value, key)
             asked.ownership |= wanted and key == "ownership"
             asked.root |= wanted and key == "rootinfo"
         else:
@@ -100,14 +101,25 @@ def info(thoughts: Thoughts, asked: Asked, size: int, kata: bool) -> str:
 
 
 class Reporter:
-    """Writes a line of analysis whenever the interval is over."""
+    """Writes an answer's head once something is found, and a line whenever the interval is over.
+
+    Not sooner: a position that cannot be searched is answered by `?` alone.
+    """
 
     def __init__(self, session: Session, asked: Asked, kata: bool) -> None:
         self.session, self.asked, self.kata = session, asked, kata
         self.next_s = time.monotonic() + asked.interval_s
+        self.begun = False
+
+    def begin(self) -> None:
+        """Write the head of the answer, once."""
+        if not self.begun:
+            self.session.write(f"={self.session.id}\n")
+        self.begun = True
 
     def __call__(self) -> bool:
         """Report if it is time; say whether another line has come."""
+        self.begin()
         if time.monotonic() >= self.next_s:
             self.report()
             self.next_s += self.asked.interval_s
@@ -117,6 +129,7 @@ class Reporter:
         """Write a line."""
         position = self.session.engine.position
         thoughts = self.session.engine.player.thoughts(position)
+        self.begin()
         self.session.write(info(thoughts, self.asked, position.size, self.kata) + "\n")
 
 
@@ -124,7 +137,6 @@ def analyze(session: Session, args: list[str], kata: bool) -> None:
     """Analyse until another line comes."""
     asked = read_asked(session, args)
     session.engine.position.whose(asked.colour)
-    session.write(f"={session.id}\n")
     reporter = Reporter(session, asked, kata)
     while not session.interrupted():
         session.engine.search(Limits(seconds=asked.interval_s), reporter)
@@ -137,8 +149,7 @@ def genmove_analyze(session: Session, args: list[str], kata: bool) -> None:
     """Choose and play a move, with lines of analysis meanwhile."""
     asked, engine = read_asked(session, args), session.engine
     reporter = Reporter(session, asked, kata)
-    session.write(f"={session.id}\n")
-    move = engine.generate(asked.colour, lambda: reporter() and False)
+    move = engine.generate(asked.colour, lambda: reporter() and session.stopped)
     if engine.thoughts:
         session.write(info(engine.thoughts, asked, engine.position.size, kata) + "\n")
     if move is None:

@@ -1,12 +1,14 @@
 """The standard commands of GTP, and printsgf."""
 
 import random
+import sys
 import time
 from collections.abc import Iterable
 
 from backbones.training.errors import UserError
+from backbones.training.streams import printable
 from rl.go import sgf
-from rl.go.board import BLACK, LARGEST, SMALLEST
+from rl.go.board import LARGEST, SMALLEST
 from rl.go.clock import TimeSettings
 from rl.go.gtp import (
     COMMANDS,
@@ -131,7 +133,7 @@ def genmove(session: Session, args: list[str]) -> str:
     """Choose a move of a colour and play it."""
     expect(args, 1)
     colour, position = colour_of(args[0]), session.engine.position
-    move = session.engine.generate(colour)
+    move = session.engine.generate(colour, lambda: session.stopped)
     if move is None:
         return "resign"
     position.play(move, colour)
@@ -145,7 +147,7 @@ def reg_genmove(session: Session, args: list[str]) -> str:
     expect(args, 1)
     colour, position = colour_of(args[0]), session.engine.position
     before = position.to_play
-    move = session.engine.generate(colour)
+    move = session.engine.generate(colour, lambda: session.stopped)
     position.whose(before)
     return "resign" if move is None else vertex(move, position.size)
 
@@ -201,7 +203,7 @@ def give(session: Session, moves: list[int]) -> str:
     if position.moves or position.stones:
         raise GtpError("board not empty")
     try:
-        position.set_up([(BLACK, move) for move in moves])
+        position.give_handicap(moves)
     except UserError as error:
         raise GtpError(f"bad vertex list: {error}") from None
     return vertices(moves, position.size)
@@ -276,22 +278,25 @@ def final_status_list(session: Session, args: list[str]) -> str:
 
 @command("loadsgf")
 def loadsgf(session: Session, args: list[str]) -> str:
-    """Take up a file's game, after all moves or before move number N."""
+    """Take up a file's game, after all moves or before move number N; rules stay that it does not
+    name, and what was assumed of it is told on standard error."""
     expect(args, 1)
     moves = whole_of(args[1], 1) - 1 if len(args) > 1 else None
     try:
-        position = sgf.follow(sgf.read(args[0])[0], moves)
+        position = sgf.follow(sgf.read(args[0])[0], moves, session.engine.position.rules)
     except UserError as error:
         raise GtpError(f"cannot load file: {error}") from None
+    for note in position.notes:
+        print(printable(f"{args[0]}: {note}"), file=sys.stderr)
     session.engine.new_game(position)
     return colour_name(position.to_play)
 
 
 @command("printsgf")
 def printsgf(session: Session, args: list[str]) -> str:
-    """The game as SGF, or into a file that is not there yet."""
+    """The game as SGF (also with `-`), or into a file that is not there yet."""
     text = sgf.write(sgf.record(session.engine.position))
-    if not args:
+    if args in ([], ["-"]):
         return text.strip()
     try:
         with open(args[0], "x", encoding="utf-8") as file:

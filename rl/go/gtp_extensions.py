@@ -1,6 +1,7 @@
 """What GoGui, KGS, gtp2ogs, KataGo's clients and gomill ask beyond the standard."""
 
 import json
+import math
 
 from backbones.training.errors import UserError
 from rl.go.clock import TimeSettings
@@ -16,7 +17,8 @@ from rl.go.gtp import (
     whole_of,
 )  # fmt: skip
 from rl.go.gtp_commands import genmove
-from rl.go.position import NAMED_RULES, Position, Rules, colour_name, vertex
+from rl.go.position import Position, colour_name, vertex
+from rl.go.rules import NAMED_RULES, Rules, read_rules
 
 ANALYZE_COMMANDS = (
     "gfx/Ownership/arcadia-ownership", "sboard/Heat map/heatmap", "string/Final score/final_score",
@@ -58,10 +60,14 @@ def set_up(session: Session, args: list[str], keep: bool) -> str:
     before = session.engine.position
     size = before.size
     stones = {m: before.at(m) for m in range(size * size) if keep and before.at(m)}
+    named: set[int] = set()
     for colour, word in pairs(args):
         move = move_of(word, size)
         if move == size * size:
             raise GtpError("syntax error: a pass is no stone")
+        if move in named:
+            raise GtpError(f"{vertex(move, size)} is named twice")
+        named.add(move)
         stones[move] = colour_of(colour)
     position = Position(size, before.komi, before.rules)
     try:
@@ -218,38 +224,35 @@ def take_rules(session: Session, rules: Rules) -> str:
 @command("kata-get-rules")
 def get_rules(session: Session, args: list[str]) -> str:
     """The rules, as KataGo writes them."""
-    rules = session.engine.position.rules
-    return json.dumps({
+    return json.dumps(settings_of(session.engine.position.rules))
+
+
+def settings_of(rules: Rules) -> dict[str, str | bool]:
+    """Return rules by KataGo's keys."""
+    return {
         "hasButton": False, "ko": rules.ko.upper(), "scoring": rules.scoring.upper(),
         "suicide": rules.suicide, "tax": "NONE", "whiteHandicapBonus": "0",
         "friendlyPassOk": rules.friendly,
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 @command("kata-set-rules")
 def set_rules(session: Session, args: list[str]) -> str:
-    """Play by rules with a name, or as JSON with ko, scoring and suicide."""
+    """Play by rules with a name, as JSON with ko, scoring and suicide, or as koSIMPLEscoreAREA."""
     expect(args, 1)
-    text = " ".join(args)
-    if text.lower() in NAMED_RULES:
-        return take_rules(session, NAMED_RULES[text.lower()])
-    try:
-        found = json.loads(text)
-        rules = Rules(
-            ko=str(found["ko"]).lower(), suicide=bool(found["suicide"]),  # type: ignore[arg-type]
-            scoring=str(found["scoring"]).lower(),  # type: ignore[arg-type]
-            friendly=bool(found.get("friendlyPassOk", False)),
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise GtpError(
-            f"unknown rules; choose one of {', '.join(NAMED_RULES)}, or give JSON with ko, scoring "
-            "and suicide"
-        ) from None
-    if rules.ko not in ("simple", "positional", "situational"):
-        raise GtpError(f"unknown ko rule {rules.ko[:20]!r}")
-    if rules.scoring not in ("area", "territory"):
-        raise GtpError(f"unknown scoring {rules.scoring[:20]!r}")
-    return take_rules(session, rules)
+    return take_rules(session, read_rules(" ".join(args)))
+
+
+@command("kata-set-rule")
+def set_rule(session: Session, args: list[str]) -> str:
+    """Change one of the rules that kata-get-rules lists."""
+    expect(args, 2)
+    settings = settings_of(session.engine.position.rules)
+    names = {name.lower(): name for name in settings} | {"score": "scoring"}
+    if args[0].lower() not in names:
+        raise GtpError(f"unknown rule {args[0][:20]!r}; choose one of {', '.join(settings)}")
+    changed = {**settings, names[args[0].lower()]: args[1]}
+    return take_rules(session, read_rules(json.dumps(changed)))
 
 
 @command("kata-list_time_settings")
@@ -268,18 +271,26 @@ def named_time_settings(session: Session, args: list[str]) -> str:
     if system not in needed:
         raise GtpError(f"unknown time system; choose one of {', '.join(needed)}")
     expect(numbers, needed[system])
-    value = [number_of(word, 0.0) for word in numbers[: needed[system]]]
-    if system == "none":
-        settings = TimeSettings()
-    elif system == "absolute":
-        settings = TimeSettings(main_s=value[0])
-    elif system == "byoyomi":
-        settings = TimeSettings(
-            main_s=value[0], overtime_s=value[1], stones=1, periods=max(1, int(value[2]))
-        )
-    elif system == "canadian":
-        settings = TimeSettings(main_s=value[0], overtime_s=value[1], stones=max(1, int(value[2])))
-    else:
-        settings = TimeSettings(main_s=value[0], increment_s=value[1])
-    session.engine.set_time(settings)
+    # Only the limits of fischer-capped may be below 0, which means that there is none.
+    value = [
+        number_of(word, 0.0 if place < 2 or system != "fischer-capped" else -1e9)
+        for place, word in enumerate(numbers[: needed[system]])
+    ]
+    session.engine.set_time(time_system(system, value))
     return ""
+
+
+def time_system(system: str, value: list[float]) -> TimeSettings:
+    """Return the settings of a time system's numbers, in seconds."""
+    if system == "none":
+        return TimeSettings()
+    if system == "absolute" or (system in ("byoyomi", "canadian") and value[2] < 1):
+        return TimeSettings(main_s=value[0])  # without periods or stones there is no overtime
+    if system == "byoyomi":
+        return TimeSettings(main_s=value[0], overtime_s=value[1], stones=1, periods=int(value[2]))
+    if system == "canadian":
+        return TimeSettings(main_s=value[0], overtime_s=value[1], stones=int(value[2]))
+    cap_s, longest_s = [v if v >= 0 else math.inf for v in value[2:]] or [math.inf, math.inf]
+    return TimeSettings(
+        main_s=min(value[0], cap_s), increment_s=value[1], cap_s=cap_s, longest_s=longest_s
+    )

@@ -87,8 +87,7 @@ class Table:
         komi = 0.5 if config.handicap else config.komi
         position = Position(config.size, komi, named_rules(config.rules))
         if config.handicap:
-            stones = handicap_points(config.size, config.handicap)
-            position.set_up([(BLACK, move) for move in stones])
+            position.give_handicap(handicap_points(config.size, config.handicap))
         limits = Limits(visits=config.visits, seconds=config.seconds)
         self.engine = ready_engine(config.engine, position, limits, seed=config.seed)
         self.mine = BLACK if config.colour == "black" else WHITE

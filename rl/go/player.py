@@ -4,7 +4,7 @@ A player thinks about a position in parts, so that whoever asks may stop, report
 clock between them: `search` does more of it, `thoughts` tells what it has found.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -47,6 +47,14 @@ class Thoughts:
     def best(self) -> Candidate:
         """The move to play."""
         return self.candidates[0]
+
+    def with_best(self, move: int, winrate: float, score: float) -> "Thoughts":
+        """Return the same with a move before all others, and what is now believed of it."""
+        found = [each for each in self.candidates if each.move == move]
+        visits, prior = (found[0].visits, found[0].prior) if found else (0, 0.0)
+        best = Candidate(move, visits, winrate, score, prior, [move])
+        others = [each for each in self.candidates if each.move != move]
+        return replace(self, winrate=winrate, score=score, candidates=[best, *others])
 
 
 @runtime_checkable

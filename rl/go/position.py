@@ -7,8 +7,6 @@ column's letter, without I, and the row counted from below.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,32 +14,11 @@ from jaxtyping import Bool, Float
 from backbones.training.errors import UserError
 from rl.go import area, board
 from rl.go.board import BLACK, EMPTY, LARGEST, SMALLEST, WHITE
+from rl.go.rules import NAMED_RULES, Rules, read_rules
 
 LETTERS = "ABCDEFGHJKLMNOPQRST"
 KO_RULES = {
     "simple": board.SIMPLE, "positional": board.POSITIONAL, "situational": board.SITUATIONAL,
-}  # fmt: skip
-Scoring = Literal["area", "territory"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What may be played, and what counts."""
-
-    ko: Literal["simple", "positional", "situational"] = "positional"
-    suicide: bool = False
-    scoring: Scoring = "area"
-    friendly: bool = False
-    """Dead stones are taken off after two passes; otherwise every stone on the board counts."""
-
-
-NAMED_RULES = {
-    "tromp-taylor": Rules(suicide=True), "chinese": Rules(ko="simple", friendly=True),
-    "chinese-ogs": Rules(friendly=True), "cgos": Rules(),
-    "aga": Rules(ko="situational", friendly=True),
-    "new-zealand": Rules(ko="situational", suicide=True, friendly=True),
-    "japanese": Rules(ko="simple", scoring="territory", friendly=True),
-    "korean": Rules(ko="simple", scoring="territory", friendly=True),
 }  # fmt: skip
 LARGEST_KOMI = 1_000.0
 
@@ -90,10 +67,8 @@ def check_komi(komi: float) -> float:
 
 
 def named_rules(name: str) -> Rules:
-    """Return the rules of a name; UserError if there are none."""
-    if name not in NAMED_RULES:
-        raise UserError(f"rules {name!r}: choose one of {', '.join(NAMED_RULES)}")
-    return NAMED_RULES[name]
+    """Return the rules of a name, or of a form of KataGo's; UserError if there are none."""
+    return NAMED_RULES[name] if name in NAMED_RULES else read_rules(name)
 
 
 def most_handicap(size: int) -> int:
@@ -126,6 +101,8 @@ class Position:
         self.rules = rules or Rules()
         self.stones: list[tuple[int, int]] = []  # colour and move, there before the first move
         self.moves: list[tuple[int, int]] = []
+        self.first = BLACK  # who begins, unless the first move says otherwise
+        self.notes: list[str] = []  # what was assumed where the game was read from a file
         self.games = np.zeros(1, board.BOARD)
         self.rebuild()
 
@@ -155,9 +132,7 @@ class Position:
         board.reset(self.board, self.size, KO_RULES[rules.ko], int(rules.suicide))
         for colour, move in self.stones:
             board.set_up(self.board, board.move_to_point(move, self.size), colour)
-        # Who gives a handicap moves first.
-        if self.stones and all(colour == BLACK for colour, _ in self.stones):
-            self.whose(WHITE)
+        board.give_turn(self.board, self.first)
         for colour, move in self.moves:
             self.whose(colour)
             board.play(self.board, board.move_to_point(move, self.size))
@@ -166,6 +141,7 @@ class Position:
         """Return a position that can be played on by itself."""
         other = Position(self.size, self.komi, self.rules)
         other.stones, other.moves = list(self.stones), list(self.moves)
+        other.first, other.notes = self.first, list(self.notes)
         other.games[:] = self.games
         return other
 
@@ -175,6 +151,8 @@ class Position:
 
     def whose(self, colour: int) -> None:
         """Give the turn to a colour."""
+        if not self.moves:
+            self.first = colour
         board.give_turn(self.board, colour)
 
     def legal(self, move: int) -> bool:
@@ -187,14 +165,17 @@ class Position:
         board.mark_legal(self.board, mask)
         return mask
 
-    def play(self, move: int, colour: int = EMPTY) -> None:
-        """Play a move, of a colour if it is not simply the next; IllegalMove says why not."""
+    def play(self, move: int, colour: int = EMPTY, *, forced: bool = False) -> None:
+        """Play a move, of a colour if it is not simply the next; IllegalMove says why not.
+
+        A move that is `forced` must be legal by some rules of ko and suicide, not by these.
+        """
         before = self.to_play
         colour = colour or before
         if self.board["ply"] >= board.MOST_PLIES:
             raise IllegalMove(f"a game ends after {board.MOST_PLIES:,} moves")
         self.whose(colour)
-        if not self.legal(move):
+        if not forced and not self.legal(move):
             self.whose(before)
             raise IllegalMove(f"{colour_name(colour)} {vertex(move, self.size)}: {self.why(move)}")
         board.play(self.board, board.move_to_point(move, self.size))
@@ -217,11 +198,13 @@ class Position:
         self.rebuild()
         self.whose(colour)
 
-    def set_up(self, stones: Iterable[tuple[int, int]]) -> None:
-        """Put stones, (colour, move) each, before the first move; UserError if they do not fit."""
+    def set_up(self, stones: Iterable[tuple[int, int]], removed: Iterable[int] = ()) -> None:
+        """Put stones, (colour, move) each, before the first move, once what stands at `removed` has
+        been taken away; UserError if they do not fit."""
         if self.moves:
             raise UserError("stones are set up before the first move")
-        before, self.stones = self.stones, [*self.stones, *stones]
+        before, gone = self.stones, set(removed)
+        self.stones = [*(stone for stone in before if stone[1] not in gone), *stones]
         points = [move for _, move in self.stones]
         fits = len(points) == len(set(points)) and all(0 <= m < self.pass_move for m in points)
         if fits:
@@ -231,6 +214,17 @@ class Position:
             self.stones = before
             self.rebuild()
             raise UserError("stones to set up must stand on different points and have liberties")
+
+    def give_handicap(self, moves: Iterable[int]) -> None:
+        """Put Black's handicap on the board, after which White begins; UserError as in `set_up`."""
+        self.set_up((BLACK, move) for move in moves)
+        self.whose(WHITE)
+
+    @property
+    def handicap(self) -> int:
+        """How many stones Black was given; 0 if the stones set up are no handicap."""
+        blacks = sum(colour == BLACK for colour, _ in self.stones)
+        return blacks if self.first == WHITE and blacks == len(self.stones) else 0
 
     def score(self, dead: Iterable[int] = ()) -> float:
         """Return Black's points less White's, komi taken off, without the stones at `dead`.

@@ -45,8 +45,11 @@ def main(config: Config) -> int:
     root, live = games[config.game - 1], sys.stdout.isatty()
     colours = live and not config.plain
     print(printable(title(root, sgf.begin(root))))
+    told = 0
     for position in sgf.replay(root):
-        count = len(position.moves)
+        for note in position.notes[told:]:
+            print(printable(f"({note})"))
+        told, count = len(position.notes), len(position.moves)
         if count == 0:
             continue
         colour, move = position.moves[-1]

@@ -18,6 +18,7 @@ from backbones.training.limits import MOST_SEED, require_at_most
 from backbones.training.memory import require_memory
 from rl.go.engine import MOST_SECONDS, Engine, Limits
 from rl.go.gtp import Session
+from rl.go.interrupt import Interrupt
 from rl.go.player import Player, PlayoutPlayer, RandomPlayer
 from rl.go.position import Position, check_komi, check_size, named_rules
 
@@ -112,7 +113,8 @@ def ready_engine(
         limits = Limits(visits=1)  # it would wait for its time to be over
     player = build_player(name, seed=seed, memory_mb=memory_mb, device=device)
     engine = Engine(player, limits, position, resign_below=resign_below)
-    engine.warm_up()
+    with Interrupt():  # the compiler swallows what is raised within it
+        engine.warm_up()
     engine.new_game(position)
     return engine
 
@@ -142,11 +144,13 @@ def main(config: Config) -> int:
         sys.stdin.reconfigure(errors="replace")
     if config.quiet_stderr:
         sys.stderr = open(os.devnull, "w")
-    session = Session(
-        build_engine(config), sys.stdout, name=config.name, ponder=config.ponder,
-        version=config.override_version or installed_version(),
-    )  # fmt: skip
-    session.serve(commands())
+    with Interrupt() as interrupt:
+        session = Session(
+            build_engine(config), sys.stdout, name=config.name, ponder=config.ponder,
+            version=config.override_version or installed_version(),
+        )  # fmt: skip
+        interrupt.when_asked(session.stop)
+        session.serve(commands())
     return 0
 
 

@@ -240,10 +240,16 @@ def test_handicaps_are_where_gtp_says():
             handicap_points(size, stones)
 
 
-def test_a_set_up_board_has_no_history_and_white_to_play():
+def test_a_set_up_board_has_no_history_and_only_a_handicap_gives_white_the_turn():
     position = Position(9)
     position.set_up([(BLACK, 20), (BLACK, 60)])
-    assert position.to_play == WHITE and position.board["ply"] == 0
+    assert position.to_play == BLACK and position.board["ply"] == 0 and position.handicap == 0
+    given = Position(9)
+    given.give_handicap([20, 60])
+    assert given.to_play == WHITE and given.board["ply"] == 0 and given.handicap == 2
+    given.play(0)
+    given.undo()
+    assert given.to_play == WHITE and given.copy().handicap == 2
     for wrong in ([(BLACK, 20)], [(WHITE, 81)], [(WHITE, 1), (WHITE, 1)]):
         with pytest.raises(ValueError, match="stones to set up"):
             position.set_up(wrong)

@@ -1,15 +1,20 @@
 """Time is spread, never run out of, and counted as servers count it."""
 
+import io
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from rl.go import engine as engine_module
 from rl.go.board import BLACK, WHITE
 from rl.go.clock import Clock, TimeSettings
 from rl.go.engine import Engine, Limits
-from rl.go.player import PlayoutPlayer, RandomPlayer
+from rl.go.gtp import Session
+from rl.go.player import Candidate, PlayoutPlayer, RandomPlayer, Thoughts
 from rl.go.position import Position
+from rl.go.rules import NAMED_RULES
+from rl.go.serve import load_commands
 
 
 @pytest.mark.parametrize("main_s", [1.0, 30.0, 900.0])
@@ -149,3 +154,96 @@ def test_who_has_no_time_still_looks_once():
     engine.set_time(TimeSettings(main_s=0.001))
     engine.generate(BLACK)
     assert engine.thoughts.visits >= 1
+
+
+def test_capped_fischer_time_by_hand():
+    clock = Clock(TimeSettings(main_s=10.0, increment_s=5.0, cap_s=12.0, longest_s=2.0))
+    assert clock.budget_s(20) == pytest.approx(1.9)  # the longest, less the lag
+    clock.spend(1.0)
+    assert clock.left_s == 12  # 14 is above the cap
+    clock.tell(20.0, 0)
+    clock.spend(1.0)
+    assert clock.left_s == 19  # what the server gave stays
+    assert Clock(TimeSettings(overtime_s=30.0, stones=1, longest_s=3.0)).budget_s(20) < 3
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        ("fischer-capped 20 1 20 -1", TimeSettings(main_s=20.0, increment_s=1.0, cap_s=20.0)),
+        ("fischer-capped 20 1 -1 -1", TimeSettings(main_s=20.0, increment_s=1.0)),
+        ("fischer-capped 60 5 40 30",
+         TimeSettings(main_s=40.0, increment_s=5.0, cap_s=40.0, longest_s=30.0)),
+        ("fischer 20 1", TimeSettings(main_s=20.0, increment_s=1.0)),
+        ("byoyomi 60 10 0", TimeSettings(main_s=60.0)),
+        ("byoyomi 60 10 3", TimeSettings(main_s=60.0, overtime_s=10.0, stones=1, periods=3)),
+        ("canadian 60 10 0", TimeSettings(main_s=60.0)), ("none", TimeSettings()),
+        ("absolute 9", TimeSettings(main_s=9.0)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["kata-time_settings", "kgs-time_settings"])
+def test_time_systems_are_taken_with_their_edge_values(command, words, expected):
+    load_commands()
+    engine = engine_of(RandomPlayer(), seconds=6.0)
+    session = Session(engine, io.StringIO())
+    session.answer(f"{command} {words}")
+    assert session.out.getvalue() == "=\n\n" and engine.settings == expected
+    for wrong in ("fischer-capped 20 -1 20 -1", "fischer-capped -20 1 20 -1", "fischer 20 -1",
+                  "fischer-capped 20 1 nan -1", "absolute -1"):  # fmt: skip
+        session.answer(f"{command} {wrong}")
+        assert session.out.getvalue().endswith("\n\n") and engine.settings == expected
+        assert "not between" in session.out.getvalue().split("\n\n")[-2]
+
+
+def test_a_fischer_game_of_gtp2ogs_is_played_within_its_clock():
+    load_commands()
+    engine = engine_of(RandomPlayer(), seconds=6.0)
+    session = Session(engine, io.StringIO())
+    for line in ("kata-time_settings fischer-capped 20 1 20 -1", "time_left black 3 0"):
+        session.answer(line)
+    assert engine.limits_of(BLACK).seconds < 1.5 and engine.limits_of(WHITE).seconds < 3
+
+
+class Believes(RandomPlayer):
+    """Believes in a chance to win and in who owns the board; a pass is its first move."""
+
+    winrate, owner = 0.5, 1.0
+
+    def thoughts(self, position):
+        moves = [position.pass_move, 24]
+        candidates = [Candidate(m, 10, self.winrate, 0.0, 0.5, [m]) for m in moves]
+        return Thoughts(20, self.winrate, 0.0, candidates, np.full(25, self.owner))
+
+
+@pytest.mark.parametrize(
+    "rules, winrate, owner, passes",
+    [
+        ("chinese", 0.9, 1.0, True),  # the search and the count agree
+        ("chinese", 0.3, 1.0, False),  # the count says won, the search lost
+        ("japanese", 0.3, 1.0, False),
+        ("japanese", 0.9, -1.0, False),  # the count says lost, the search won
+        ("cgos", 0.3, 1.0, True),  # the count is exact
+    ],
+)
+def test_a_pass_is_answered_where_the_count_and_the_search_agree(rules, winrate, owner, passes):
+    player = Believes()
+    player.winrate, player.owner = winrate, owner
+    engine = engine_of(player, visits=1)
+    position = Position(5, 0.5, NAMED_RULES[rules])
+    position.set_up([(BLACK, m) for m in range(5, 10)] + [(WHITE, 21)])
+    engine.new_game(position)
+    position.play(25, WHITE)
+    assert (engine.generate(BLACK) == 25) == passes
+    # What it says of the move that it plays is not that it loses.
+    assert not passes or engine.thoughts.best.winrate > 0.5
+    assert not passes or engine.thoughts.best.move == 25
+
+
+@pytest.mark.parametrize("rules", ["chinese", "japanese", "cgos", "tromp-taylor"])
+def test_nobody_passes_because_the_other_passed_first(rules):
+    player = Believes()
+    player.winrate, player.owner = 0.9, -1.0
+    engine = engine_of(player, visits=1)
+    engine.new_game(Position(5, 6.5, NAMED_RULES[rules]))
+    engine.position.play(25, BLACK)
+    assert engine.generate(WHITE) == 24

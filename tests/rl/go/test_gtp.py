@@ -1,19 +1,25 @@
 """GTP: what clients say, what they must hear, and what no line may do."""
 
+import contextlib
 import io
 import json
+import os
 import re
+import signal
 import sys
+import threading
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backbones.training.errors import UserError
 from rl.go import serve
 from rl.go.engine import Engine, Limits
 from rl.go.gtp import COMMANDS, Session
 from rl.go.gtp_client import EngineFailed, GtpEngine
+from rl.go.interrupt import Interrupt
 from rl.go.player import RandomPlayer
 from rl.go.position import Position
 
@@ -275,3 +281,183 @@ def test_a_pass_is_answered_by_one_only_where_it_wins_by_the_count_that_follows(
                 visits_a_move=1_500).split("\n\n")  # fmt: skip
     assert (said[6] == "= pass") == passes
     assert not passes or said[9] == "= W+0.5"
+
+
+def told(*lines, **limits):
+    """Return the answers to lines, one each."""
+    return talk(*lines, **limits).split("\n\n")[:-1]
+
+
+def test_rules_are_taken_in_every_form_of_katagos_and_what_is_not_played_is_named():
+    serve.load_commands()
+    session = Session(Engine(RandomPlayer(), Limits(visits=1), Position(5)), io.StringIO())
+
+    def asked(line):
+        session.out = io.StringIO()
+        session.answer(line)
+        return session.out.getvalue().strip()
+
+    def rules():
+        return json.loads(asked("kata-get-rules")[2:])
+
+    for text, ko, scoring, suicide in (
+        ("koSIMPLEscoreAREAtaxNONEsui0", "SIMPLE", "AREA", False),
+        ("kosituational,scoreterritory,taxseki,sui1", "SITUATIONAL", "TERRITORY", True),
+        ('{"ko":"SIMPLE","scoring":"AREA","suicide":"false"}', "SIMPLE", "AREA", False),
+        ('{"ko":"SIMPLE", "score":"AREA", "suicide":"True"}', "SIMPLE", "AREA", True),
+        ('{"ko":"SIMPLE","suicide":0,"tax":"NONE","hasButton":false}', "SIMPLE", "AREA", False),
+        ("{}", "POSITIONAL", "AREA", True), ("tromp_taylor", "POSITIONAL", "AREA", True),
+        ("Chinese_OGS", "POSITIONAL", "AREA", False), ("new zealand", "SITUATIONAL", "AREA", True),
+        ("bga", "SITUATIONAL", "AREA", False), ("JAPANESE", "SIMPLE", "TERRITORY", False),
+    ):  # fmt: skip
+        assert asked(f"kata-set-rules {text}") == "=", text
+        found = rules()
+        assert (found["ko"], found["scoring"], found["suicide"]) == (ko, scoring, suicide), text
+    before = rules()
+    for text, said in (
+        ('{"hasButton":true}', "the button"), ("koSIMPLEscoreAREAbutton1", "the button"),
+        ('{"whiteHandicapBonus":"N"}', "whiteHandicapBonus N"), ("whbN-1", "whiteHandicapBonus"),
+        ('{"tax":"ALL"}', "tax ALL with area"), ("scoreAREAtaxSEKI", "tax SEKI with area"),
+        ("stone-scoring", "'stone-scoring' are not played"), ("aga-button", "are not played"),
+        ('{"ko":"SPIGHT"}', "unknown ko rule 'spight'"), ('{"komi":7}', "komi is no rule"),
+        ('{"suicide":"maybe"}', "suicide 'maybe' is neither true nor false"),
+        ('{"moon":1}', "unknown rule 'moon'"), ("[1]", "unknown rules"), ("{", "unknown rules"),
+        ('{"ko":[]}', "unknown ko rule"), ("koSIMPLEmoon", "unknown rules 'koSIMPLEmoon'"),
+    ):  # fmt: skip
+        assert asked(f"kata-set-rules {text}").startswith("? ") and said in asked(
+            f"kata-set-rules {text}"
+        ), text
+        assert rules() == before
+    assert asked("kata-set-rule suicide yes") == "=" and rules() == {**before, "suicide": True}
+    assert asked("kata-set-rule ko POSITIONAL") == "=" and rules()["ko"] == "POSITIONAL"
+    assert "the button" in asked("kata-set-rule hasButton true")
+    assert "unknown rule 'colour'" in asked("kata-set-rule colour red")
+    assert asked("kata-set-rule scoring AREA") == "=" and rules()["scoring"] == "AREA"
+
+
+def test_rules_that_a_file_does_not_name_stay_and_what_is_assumed_is_told(tmp_path, capsys):
+    finished = (
+        "(;GM[1]FF[4]SZ[5]KM[0.5]{};B[ba];W[ea];B[bb];W[eb];B[bc];W[ec];B[bd];W[ed];B[be];W[];"
+        "B[da];W[];B[db];W[];B[dc];W[];B[dd];W[];B[de];W[ae];B[];W[])"
+    )
+    path = tmp_path / "game.sgf"
+    path.write_text(finished.format(""))
+    load = f"loadsgf {path}"
+    said = told("kata-get-rules", load, "kata-get-rules", "final_score", "kata-set-rules japanese",
+                load, "kata-get-rules", visits_a_move=200)  # fmt: skip
+    assert said[1] == "= black" and said[2] == said[0] and said[3] == "= B+24.5"
+    assert json.loads(said[6][2:])["scoring"] == "TERRITORY"
+    assert capsys.readouterr().err == ""
+    path.write_text(finished.format("RU[Old Moon]PB[x]").replace("KM[0.5]", "KM[375]"))
+    said = told("kata-get-rules", load, "kata-get-rules", "get_komi")
+    assert said[2] == said[0] and said[3] == "= 7.5"
+    err = capsys.readouterr().err
+    assert f"{path}: RU[Old Moon] names no rules that are known here: chinese-ogs taken\n" in err
+    assert f"{path}: KM[375] is taken for 7.5 points\n" in err
+
+
+def test_positions_are_set_without_a_turn_for_white_and_no_point_twice():
+    said = told("boardsize 5", "set_position b A1 w B2 b A1", "set_position b A1 w A1",
+                "gogui-setup b C3 b C3", "set_position b A1 b B2", "showboard",
+                "gogui-setup b C3", "showboard", "gogui-setup w C3", "gogui-setup_player w",
+                "showboard", "clear_board", "set_free_handicap A1 B2", "showboard",
+                "printsgf -")  # fmt: skip
+    assert said[1] == said[2] == "? A1 is named twice" and said[3] == "? C3 is named twice"
+    assert said[4] == "=" and "black to play" in said[5] and "black to play" in said[7]
+    assert said[8] == "=" and "white to play" in said[10] and "white to play" in said[13]
+    assert said[14].startswith("= (;GM[1]") and "HA[2]" in said[14]
+
+
+def test_printsgf_writes_to_the_answer_also_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = told("play b D4", "printsgf", "printsgf -")
+    assert said[1] == said[2] and said[1].startswith("= (;") and list(tmp_path.iterdir()) == []
+
+
+def test_analysis_flags_are_words_for_true_and_false():
+    serve.load_commands()
+    session = Session(Engine(RandomPlayer(), Limits(visits=1), Position(5)), io.StringIO())
+    session.lines.put("")  # analyses end at once
+    for word, shown in (("true", 1), ("True", 1), ("1", 1), ("yes", 1), ("on", 1),
+                        ("false", 0), ("0", 0), ("no", 0)):  # fmt: skip
+        session.out = io.StringIO()
+        session.answer(f"kata-analyze ownership {word} rootInfo {word} maxmoves 1")
+        said = session.out.getvalue()
+        assert said.count(" ownership ") == said.count("rootInfo ") == shown, word
+    session.out = io.StringIO()
+    session.answer("7 kata-analyze ownership maybe")
+    assert session.out.getvalue() == "?7 ownership 'maybe' is neither true nor false\n\n"
+
+
+class Refuses(RandomPlayer):
+    """Knows boards of 5 by 5 only, as a network may."""
+
+    def search(self, position, count):
+        if position.size != 5:
+            raise UserError("boards of 5 by 5 only")
+
+    def thoughts(self, position):
+        self.search(position, 1)
+        return super().thoughts(position)
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+@pytest.mark.parametrize(
+    "name", ["kata-analyze 10", "lz-analyze", "kata-genmove_analyze b", "lz-genmove_analyze"]
+)
+def test_what_cannot_be_searched_is_answered_once(name, waiting):
+    serve.load_commands()
+    session = Session(Engine(Refuses(), Limits(visits=1), Position(5)), io.StringIO())
+    if waiting:
+        session.lines.put("")
+    session.answer("boardsize 7")
+    session.answer(f"3 {name}")
+    assert session.out.getvalue() == "=\n\n?3 boards of 5 by 5 only\n\n"
+
+
+class Interrupted(RandomPlayer):
+    """Ctrl-C is pressed while it thinks, where numba would swallow what is raised."""
+
+    def search(self, position, count):
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("line", ["kata-analyze 90000", "genmove b", "kata-genmove_analyze w", ""])
+def test_ctrl_c_ends_an_analysis_a_move_and_waiting(line):
+    serve.load_commands()
+    session = Session(Engine(Interrupted(), Limits(seconds=3600.0), Position(5)), io.StringIO())
+    over = threading.Event()
+
+    def lines():
+        yield line
+        if not line:
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGINT)  # heard by the main thread, which waits
+        over.wait()  # a client that says nothing more
+
+    with pytest.raises(KeyboardInterrupt), Interrupt() as interrupt:
+        interrupt.when_asked(session.stop)
+        session.serve(lines())
+    over.set()
+    assert session.stopped and (session.out.getvalue().endswith("\n\n") or not line)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_is_kept_until_a_block_is_over_and_the_second_is_raised_at_once():
+    done = []
+    with pytest.raises(KeyboardInterrupt), Interrupt():
+        signal.raise_signal(signal.SIGINT)
+        done.append("went on")
+    assert done == ["went on"]
+    with pytest.raises(KeyboardInterrupt), Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        interrupt.when_asked(lambda: done.append("asked late"))
+        signal.raise_signal(signal.SIGINT)
+        done.append("never")
+    assert done == ["went on", "asked late"]
+    # A client that reads nothing: what is raised while writing ends it.
+    session = Session(Engine(RandomPlayer(), Limits(visits=1), Position(5)), io.StringIO())
+    session.writing = True
+    with pytest.raises(KeyboardInterrupt):
+        session.stop()

@@ -9,7 +9,7 @@ from sgfmill import sgf as sgfmill
 
 import arcadia
 from backbones.training.errors import UserError
-from rl.go import sgf
+from rl.go import sgf, sgf_tree
 from rl.go.position import Position, vertex
 
 GAME = r"""(;GM[1]FF[4]SZ[9]KM[6.5]PB[Ann]PW[Bo]RU[Chinese]RE[W+R]C[a \] in\
@@ -144,7 +144,7 @@ def test_rules_and_who_begins_are_written():
         (again,) = sgf.parse(sgf.write(root))
         assert sgf.follow(again).to_play == 2
     given = Position(9)
-    given.set_up([(1, 20), (1, 30)])
+    given.give_handicap([20, 30])
     assert sgf.record(given).one("HA") == "2"
     with pytest.raises(UserError, match="SZ"):
         sgf.follow(sgf.parse(f"(;SZ[{'9' * 5000}])")[0])
@@ -173,7 +173,7 @@ def test_a_long_comment_costs_a_few_times_its_size(inside, tmp_path):
 
 @pytest.mark.parametrize("piece", ["(;B[aa]", ";", "(", "AA[]", "[aa]"])
 def test_what_a_file_is_made_of_is_counted(piece, monkeypatch):
-    monkeypatch.setattr(sgf, "MOST_TOKENS", 1_000)
+    monkeypatch.setattr(sgf_tree, "MOST_TOKENS", 1_000)
     with pytest.raises(UserError, match="more than 1,000 nodes, properties and parentheses"):
         sgf.parse("(;AB[bb]" + piece * 2_000 + ")" * 2_001)
 
@@ -220,3 +220,184 @@ def test_a_larger_file_is_refused_unread(tmp_path):
 def test_names_that_are_no_utf8_are_written_with_a_question_mark():
     text = sgf.write(sgf.record(Position(9), black="k\udcf6ter", white="k\xf6ter"))
     assert "PB[k?ter]" in text and "PW[köter]" in text and text.encode()
+
+
+def watched(tmp_path, capsys, data, *args):
+    """Return what `watch` prints of a file of these bytes, and its exit status."""
+    path = tmp_path / "watched.sgf"
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    status = arcadia.main(["watch", str(path), *args])
+    heard = capsys.readouterr()
+    return heard.out + heard.err, status
+
+
+@pytest.mark.parametrize(
+    "declared, encoding, black, white",
+    [
+        ("Shift_JIS", "cp932", "望月", "髙橋"),  # a second byte is ], and NEC's characters
+        ("gb2312", "gbk", "李喆", "王二"),  # outside GB2312
+        ("GBK", "gb18030", "柯洁", "㐂"),
+        ("EUC-KR", "cp949", "똠방", "백"),  # outside KS X 1001
+        ("big5", "big5hkscs", "成功", "許"),  # a second byte is \
+    ],
+)
+def test_a_declared_encoding_is_read_with_all_characters_of_its_superset(
+    declared, encoding, black, white, tmp_path, capsys
+):
+    text = f"(;CA[{declared}]SZ[9]PB[{black}]PW[{white}]KM[6.5];B[ee])"
+    said, status = watched(tmp_path, capsys, text.encode(encoding))
+    assert status == 0 and said.startswith(f"{black} against {white}, 9 by 9, komi 6.5\n\nmove 1")
+
+
+@pytest.mark.parametrize("broken", [b"caf\xe9", b"hello \xe4\xb8", b"\xff\xfe\x80"])
+def test_a_byte_that_is_broken_costs_one_character_and_is_told(broken, tmp_path, capsys):
+    data = "(;CA[UTF-8]SZ[9]PB[黒木]PW[白石];B[ee]C[".encode() + broken + b"];W[ge])"
+    said, status = watched(tmp_path, capsys, data)
+    assert status == 0 and said.startswith("黒木 against 白石, 9 by 9")
+    assert "(some of its bytes are no UTF-8: shown as \N{REPLACEMENT CHARACTER})" in said
+    (root,) = sgf.read(tmp_path / "watched.sgf")
+    assert "\N{REPLACEMENT CHARACTER}" in root.children[0].one("C")
+    assert root.children[0].children[0].one("W") == "ge"
+
+
+@pytest.mark.parametrize(
+    "encoding, name, black, white",
+    [
+        ("gb18030", "GB18030", "李喆", "王二"), ("gb18030", "GB18030", "聂卫平", "马晓春"),
+        ("gb18030", "GB18030", "绝艺", "星阵"), ("big5", "Big5", "成功", "白"),
+        ("big5", "Big5", "周俊勳", "林海峰"), ("big5", "Big5", "許功蓋", "黑方"),
+        ("cp932", "Shift_JIS", "望月", "山田"), ("cp932", "Shift_JIS", "井山裕太", "一力遼"),
+        ("cp932", "Shift_JIS", "ニギリ", "髙橋"), ("cp949", "EUC-KR", "박정환", "백"),
+        ("cp949", "EUC-KR", "이세돌", "구리"), ("cp949", "EUC-KR", "방랑자", "하늘"),
+        ("cp1252", "Latin-1", "José", "Müller"), ("cp1252", "Latin-1", "Ke Jié", "Ödön"),
+    ],
+)  # fmt: skip
+def test_an_encoding_that_is_not_declared_is_guessed_and_told(
+    encoding, name, black, white, tmp_path, capsys
+):
+    text = f"(;GM[1]FF[4]SZ[9]PB[{black}]PW[{white}]KM[6.5];B[ee];W[ge])"
+    for head, why in (
+        ("(;", "it names no encoding"),
+        ("(;CA[punycode]", "'punycode' is not known"),
+    ):
+        said, status = watched(tmp_path, capsys, text.replace("(;", head).encode(encoding))
+        assert status == 0 and said.startswith(f"{black} against {white}, 9 by 9, komi 6.5\n")
+        assert f"(read as {name}, a guess: " in said and why in said
+    # UTF-8 needs no guess, declared or not, and corrects what a file says wrongly of itself.
+    for head, note in (("(;", 0), ("(;CA[UTF-8]", 0), ("(;CA[latin-1]", 1), ("(;CA[Big5]", 1)):
+        said, _ = watched(tmp_path, capsys, text.replace("(;", head))
+        assert said.startswith(f"{black} against {white}") or head == "(;CA[Big5]"
+        assert ("read as" in said) <= note
+    said, _ = watched(tmp_path, capsys, text.replace("(;", "(;CA[UTF-8]").encode(encoding))
+    assert said.startswith(f"{black} against {white}") and "it names UTF-8" in said
+    said, _ = watched(tmp_path, capsys, text.encode("utf-16"))
+    assert said.startswith(f"{black} against {white}")
+
+
+def test_stones_are_taken_away_and_changed_before_the_first_move():
+    text = "(;SZ[9]AB[dd][ee][ff]AW[aa];AE[ee]AW[gg][ff]PL[W];W[cc]AE[ii])"
+    position = sgf.follow(sgf.parse(text)[0])
+    stood = {(colour, vertex(move, 9)) for colour, move in position.stones}
+    assert stood == {(1, "D6"), (2, "A9"), (2, "G3"), (2, "F4")}
+    assert position.moves == [(2, 20)]
+    for wrong, said in (
+        ("(;SZ[9]AB[dd]AE[dd])", "different points"), ("(;SZ[9]AE[zz])", "AE has a point"),
+        ("(;SZ[9];B[dd];AE[dd])", "middle of the game"),
+        ("(;SZ[9];B[dd];AB[ee])", "middle of the game"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=said):
+            sgf.follow(sgf.parse(wrong)[0])
+    # What changes nothing is no set-up.
+    same = sgf.follow(sgf.parse("(;SZ[9]AB[];B[dd];AE[ee]AB[dd];W[cc])")[0])
+    assert len(same.moves) == 2 and same.stones == []
+
+
+@pytest.mark.parametrize(
+    "head, turn",
+    [("AB[dd][ee]", 1), ("HA[2]AB[dd][ee]", 2), ("HA[2]AB[dd][ee]PL[B]", 1), ("AB[dd]PL[W]", 2),
+     ("HA[0]AB[dd][ee]", 1), ("AW[dd]", 1), ("AB[dd];AW[ee];PL[W];C[x]", 2)],
+)  # fmt: skip
+def test_who_begins_follows_from_the_handicap_or_is_said(head, turn):
+    position = sgf.follow(sgf.parse(f"(;SZ[9]{head})")[0])
+    assert position.to_play == turn
+    (again,) = sgf.parse(sgf.write(sgf.record(position)))
+    assert sgf.follow(again).to_play == turn
+
+
+@pytest.mark.parametrize(
+    "white", ["\n", "\r\n", "\r", "\n\r", "\t", "\v", "\\\n ", "\u2028", "\x85"]
+)
+def test_simple_text_is_one_line_and_a_comment_keeps_its_own(white):
+    (root,) = sgf.parse(f"(;SZ[9]PB[Ann{white}Black]C[a{white}b]RE[W+{white}R])")
+    assert root.one("PB") == ("AnnBlack" if white == "\x85" else "Ann Black")
+    assert root.one("RE").split()[-1].endswith("R")
+    assert root.one("C") == {"\t": "a b", "\v": "a b", "\\\n ": "a b", "\u2028": "a\u2028b",
+                             "\x85": "ab"}.get(white, "a\nb")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said, komi, told",
+    [("6.5", 6.5, False), ("6,5", 6.5, False), (" 7.50 ", 7.5, False), ("-5.5", -5.5, False),
+     ("", 0.0, False), ("0", 0.0, False), ("375", 7.5, True), ("275", 5.5, True),
+     ("650", 6.5, True), ("750", 7.5, True), ("3.75", 7.5, True), ("3,75", 7.5, True),
+     ("3 3/4子", 7.5, True), ("3又3/4子", 7.5, True), ("2 3/4", 5.5, True), ("3.75zi", 7.5, True),
+     ("6目半", 6.5, False), ("6.5目", 6.5, False), ("6집반", 6.5, False), ("+.5", 0.5, False),
+     ("-375", -7.5, True)],
+)  # fmt: skip
+def test_komi_is_read_in_the_units_that_servers_write(said, komi, told):
+    position = sgf.follow(sgf.parse(f"(;SZ[9]KM[{said}];B[ee])")[0])
+    assert position.komi == komi
+    assert [note for note in position.notes if f"KM[{said.strip()}] is taken for" in note] == (
+        position.notes if told else []
+    )
+    assert len(position.notes) == told
+
+
+@pytest.mark.parametrize("said", ["lots", "nan", "1e9", "6.5.5", "1/0", "999999", "--5", "3 3/0"])
+def test_komi_that_is_none_is_refused(said):
+    with pytest.raises(UserError, match="is no komi"):
+        sgf.follow(sgf.parse(f"(;SZ[9]KM[{said}])")[0])
+
+
+def test_what_was_played_is_replayed_also_against_the_rules_of_the_file(tmp_path, capsys):
+    # Sending two, returning one: no simple ko, and the board of before move 1 comes back.
+    text = "(;SZ[2]RU[cgos];B[aa];W[ba];B[ab];W[bb];B[aa];W[];B[ab];W[ba])"
+    position = sgf.follow(sgf.parse(text)[0])
+    assert len(position.moves) == 8 and position.rules.ko == "positional"
+    (note,) = position.notes
+    assert note.startswith("move 8, white B2: the board was there before (positional ko)")
+    assert note.endswith("played as recorded")
+    said, status = watched(tmp_path, capsys, text)
+    assert status == 0 and f"({note})\n" in said
+    simple = sgf.follow(sgf.parse(text.replace("cgos", "chinese"))[0])
+    assert simple.moves == position.moves and simple.notes == []
+    assert (simple.board["colour"] == position.board["colour"]).all()
+    # A suicide of two stones, which New Zealand allows and nobody says.
+    suicide = "(;SZ[5]AB[aa]AW[ca][ab][bb];B[ba];W[cb])"
+    taken = sgf.follow(sgf.parse(suicide)[0])
+    assert taken.at(0) == taken.at(1) == 0 and "suicide: played as recorded" in taken.notes[0]
+    # What no rules allow stays refused: a ko taken back at once.
+    ko = "(;SZ[5]AB[ba][ab][bc]AW[ca][bb][db][cc];B[cb];W[bb])"
+    with pytest.raises(UserError, match="move 2, white B4: the board was there before"):
+        sgf.follow(sgf.parse(ko)[0])
+
+
+@pytest.mark.parametrize(
+    "said, ko, scoring, notes",
+    [
+        ("", "situational", "territory", 0), ("Chinese", "simple", "area", 0),
+        ("Japanese rules", "simple", "territory", 0), ("Chinese, OGS", "positional", "area", 0),
+        ("koSIMPLEscoreTERRITORYtaxSEKIsui0", "simple", "territory", 0),
+        ("koSITUATIONALscoreAREAtaxNONEsui1button1whbN", "situational", "area", 2),
+        ('{"ko":"SIMPLE","scoring":"AREA","suicide":false}', "simple", "area", 0),
+        ("Old Moon", "situational", "territory", 1), ("koSPIGHT", "situational", "territory", 1),
+        ("日本", "simple", "territory", 0), ("NZ", "situational", "area", 0),
+    ],
+)  # fmt: skip
+def test_rules_that_a_file_does_not_name_stay(said, ko, scoring, notes):
+    before = sgf.Rules(ko="situational", scoring="territory")
+    position = sgf.begin(sgf.parse(f"(;SZ[9]RU[{said}])")[0], before)
+    assert (position.rules.ko, position.rules.scoring) == (ko, scoring)
+    assert len(position.notes) == notes
+    (again,) = sgf.parse(sgf.write(sgf.record(position)))
+    assert sgf.begin(again).rules == position.rules
