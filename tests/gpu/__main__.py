@@ -81,18 +81,18 @@ def main() -> int:
         limit = min(part.limit_s, end - time.monotonic())
         begin = time.monotonic()
         figures = (
-            measured(part, small, flags.out, limit) if limit > 5 else {"error": "no time left"}
+            measured(part, small, flags.out, limit) if limit > 5 else {"failed": "no time left"}
         )
         results[part.name] = {**figures, "took_s": round(time.monotonic() - begin, 1)}
         text = json.dumps(results, indent=1)
         (flags.out / "gpu.json").write_text(text + "\n")
         row = ", ".join(f"{key} {value}" for key, value in results[part.name].items())
         print(f"{part.name:24}{row}", flush=True)
-    return int(any("error" in figures for figures in results.values()))
+    return int(any("failed" in figures for figures in results.values()))
 
 
 def measured(part: Part, small: bool, out: Path, limit_s: float) -> dict[str, Any]:
-    """Return what a part measures, in a process of its own; `error` says why there is nothing."""
+    """Return what a part measures, in a process of its own; `failed` says why there is nothing."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=in_child, args=(part, small, out, sender))
@@ -100,11 +100,11 @@ def measured(part: Part, small: bool, out: Path, limit_s: float) -> dict[str, An
     sender.close()
     try:
         if not receiver.poll(limit_s):
-            return {"error": f"over its limit of {limit_s:.0f} s"}
+            return {"failed": f"over its limit of {limit_s:.0f} s"}
         figures: dict[str, Any] = receiver.recv()
         return figures
     except EOFError:
-        return {"error": f"the process ended with status {process.exitcode}"}
+        return {"failed": f"the process ended with status {process.exitcode}"}
     finally:
         process.join(5)
         process.kill()
@@ -117,7 +117,7 @@ def in_child(part: Part, small: bool, out: Path, sender: Connection) -> None:
         sender.send(part.measure(small, out))
     except BaseException as error:
         traceback.print_exc()
-        sender.send({"error": f"{type(error).__name__}: {error}"[:300]})
+        sender.send({"failed": f"{type(error).__name__}: {error}"[:300]})
 
 
 if __name__ == "__main__":
