@@ -114,7 +114,7 @@ def finish(
 
 def report(run: str, task: Task, split: Split, sums: Sums) -> dict[str, Any]:
     """Return the object that `eval --json` prints."""
-    scores = task.scores(sums)
+    scores, task.scored = task.scores(sums), split
     baseline, how = task.baseline()
     return {
         "run": run, "metric": task.metric, "score": scores[task.metric], "baseline": baseline,

@@ -32,6 +32,8 @@ class Task:
         self.config = config
         # What an answer needs to know of the training data, as plain values.
         self.about = about or {}
+        self.scored: Split = "test"
+        """The split that `baseline` and `protocol` speak of."""
 
     def data(self, split: Split) -> Samples:
         """Return the samples of a split; UserError if there are none."""

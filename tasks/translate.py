@@ -285,7 +285,7 @@ class Translate(Task):
         return text_scores(sums)
 
     def baseline(self) -> tuple[float, str]:
-        pairs = self.pairs("test")
+        pairs = self.pairs(self.scored)
         sums = text_sums(pairs.source, pairs.target, pairs.tokenised)
         return text_scores(sums)["bleu"], "the source as it is"
 
@@ -293,7 +293,7 @@ class Translate(Task):
         """Return how answers are made: printed with every score."""
         config = self.config
         return {
-            "set": self.name_of_data, "test_texts": self.pairs("test").digest,
+            "set": self.name_of_data, f"{self.scored}_texts": self.pairs(self.scored).digest,
             "direction": f"{config.source}-{config.target}",
             "beam": config.beam, "alpha": config.alpha,
             "bleu": signature(self.about["tokenised"]),

@@ -26,10 +26,9 @@ import numpy as np
 from backbones.training.errors import UserError
 from tasks.data.folders import Split
 from tasks.data.text import Pairs
-from tasks.worlds.chance import PHRASES, sample_rng
+from tasks.worlds.chance import PHRASES, SEEDS, sample_rng
 
 LANGUAGES = ("en", "de", "fr")
-SEEDS = {"train": 1, "val": 2, "test": 3}
 SIZES = {"train": 40_000, "val": 1_000, "test": 2_000}
 # What the English text's checksum leaves over ten, for each split.
 PLACES = {"val": (0,), "test": (1,), "train": tuple(range(2, 10))}
