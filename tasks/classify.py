@@ -66,7 +66,7 @@ class Config:
     held_out: int = 5_000
     """Training pictures kept back to validate on, where the set has no split for it."""
     label_smoothing: float = 0.1
-    """Share of a label's weight that is spread over all classes."""
+    """Share of a label's weight that is spread over all classes; of the scenes, over yes and no."""
     dropout: float = 0.0
     """Chance that a feature before the head is dropped."""
     ensemble: int = 1
@@ -168,20 +168,21 @@ class Classify(Task):
 
     def loss_of(self, logits: Float[Tensor, "B A"], batch: Batch) -> Float[Tensor, "B"]:
         """Return the loss of one network."""
-        if self.many:
-            present = batch["label"].float()
-            return F.binary_cross_entropy_with_logits(logits, present, reduction="none").mean(1)
         label, smoothing = batch["label"], self.config.label_smoothing
-        loss = F.cross_entropy(logits, label, reduction="none", label_smoothing=smoothing)
+
+        def against(label: Tensor) -> Float[Tensor, "B"]:
+            if not self.many:
+                return F.cross_entropy(logits, label, reduction="none", label_smoothing=smoothing)
+            present = label.float() * (1 - smoothing) + smoothing / 2
+            return F.binary_cross_entropy_with_logits(logits, present, reduction="none").mean(1)
+
+        loss = against(label)
         if "own" in batch:
-            other = F.cross_entropy(
-                logits, label.flip(0), reduction="none", label_smoothing=smoothing
-            )
-            loss = loss * batch["own"] + other * (1 - batch["own"])
+            loss = loss * batch["own"] + against(label.flip(0)) * (1 - batch["own"])
         return loss
 
     def predict(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B A"]:
-        """Return log probabilities, of labels that exclude each other not: logits."""
+        """Return log probabilities; logits where a picture may have several labels."""
         answers = [self.answer(model(view)) for view in self.views(batch["picture"])]
         return torch.stack(answers).mean(0)
 
@@ -300,7 +301,7 @@ CIFAR10 = changed(
 )  # fmt: skip
 # Few labels: what a trunk that has learnt elsewhere is worth.
 SCENES = changed(
-    DIGITS, set="scenes", samples=300,
+    DIGITS, set="scenes", samples=300, label_smoothing=0.0,
     fit=FitConfig(num_epochs=60, batch_size=50, learning_rate=0.05, eval_every=20, ema=0.99),
     augment=AugmentConfig(flip=True, crop_px=4), run=RunConfig(threads=2),
 )  # fmt: skip

@@ -192,6 +192,20 @@ def test_mixed_labels_are_weighed_like_the_pictures():
     )
 
 
+def test_labels_of_scenes_are_mixed_and_smoothed_too():
+    config = changed(classify.SMOKE, set="scenes", label_smoothing=0.2)
+    task = classify.Classify(config)
+    logits = torch.randn(2, 6)
+    label = torch.tensor([[True] * 6, [False, True] * 3])
+    own = torch.tensor([0.75, 0.75])
+    loss = task.loss_of(logits, {"label": label, "own": own})
+    blended = 0.75 * label.float() + 0.25 * label.flip(0).float()
+    target = blended * 0.8 + 0.1
+    expected = -(target * logits.sigmoid().log() + (1 - target) * (-logits).sigmoid().log())
+    assert_close(loss, expected.mean(1))
+    assert classify.PRESETS["scenes"].label_smoothing == 0  # as its published figures were made
+
+
 def test_the_scenes_ask_for_every_shape(runs, capsys):
     words = ["train", "classify", "--preset", "smoke", "--set", "scenes", "--samples", "128"]
     assert arcadia.main([*words, "--name", "scenes", *FP32]) == 0
@@ -207,7 +221,7 @@ def test_the_scenes_ask_for_every_shape(runs, capsys):
         (["--set", "nothing-here"], "no such folder"),
         (["--label-smoothing", "1"], "between 0 and 1"),
         (["--crop-px", "-1"], "0 or above"),
-        (["--num-epochs", "0"], "num_epochs"),
+        (["--num-epochs", "0"], "num-epochs"),
         (["--trunk", "nature", "--norm", "none"], "too small"),
     ],
 )
@@ -263,7 +277,7 @@ def test_names_that_are_no_utf8_are_learnt_asked_and_shown(tmp_path, runs, capsy
         folder = tmp_path / "set" / ("train" if n < 30 else "test") / kind
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture[0]).save(folder / f"{n}.png")
-    words = ["train", "classify", "--preset", "smoke", "--name", "latin"]
+    words = ["train", "classify", "--preset", "smoke", "--name", "latin", *FP32]
     assert arcadia.main([*words, "--data", str(tmp_path / "set"), "--grey"]) == 0
     run = find_run("latin")
     names = (run.folder / "embedding" / "names.tsv").read_text(encoding="utf-8").split()
