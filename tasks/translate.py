@@ -31,6 +31,7 @@ from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import load_weights
 from tasks.data.find import found_folder
+from tasks.data.languages import code_of
 from tasks.data.samples import Batch, Ragged, first_of, moved
 from tasks.data.text import Pairs, read_pairs
 from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN, Vocabulary, learn
@@ -63,7 +64,7 @@ class Config:
     """A folder of $ARCADIA_DATA, such as multi30k/tok or tatoeba, or the offline world phrases."""
     data: str = ""
     """Folder of the set: train.en and train.de (plain or gzip), val and test likewise (split off
-    train where there are none), or ManyThings' zip."""
+    train where there are none; valid and dev are val), or ManyThings' zip."""
     source: str = "en"
     """Language to translate from, as the files' names have it."""
     target: str = "de"
@@ -104,7 +105,7 @@ class Config:
             raise ValueError("samples and alpha must be 0 or above")
         if self.units % 2:
             raise ValueError(f"units = {self.units} must be even: half of them read each way")
-        if self.source == self.target:
+        if code_of(self.source) == code_of(self.target):
             raise ValueError(f"source and target are both {self.source}; give two languages")
 
 
@@ -273,7 +274,8 @@ class Translate(Task):
     def score(self, predictions: Tensor, batch: Batch) -> Sums:
         bytes_of = zip(batch["reference"].tolist(), batch["reference_length"].tolist(), strict=True)
         references = [bytes(row[:length]).decode() for row, length in bytes_of]
-        return text_sums(self.decode(predictions), references, self.about["tokenised"])
+        tokenised, language = self.about["tokenised"], self.config.target
+        return text_sums(self.decode(predictions), references, tokenised, language)
 
     def decode(self, pieces: Int64[Tensor, "B T"]) -> list[str]:
         """Return the texts of padded pieces."""
@@ -286,7 +288,7 @@ class Translate(Task):
 
     def baseline(self) -> tuple[float, str]:
         pairs = self.pairs(self.scored)
-        sums = text_sums(pairs.source, pairs.target, pairs.tokenised)
+        sums = text_sums(pairs.source, pairs.target, pairs.tokenised, self.config.target)
         return text_scores(sums)["bleu"], "the source as it is"
 
     def protocol(self) -> dict[str, Any]:
@@ -296,7 +298,7 @@ class Translate(Task):
             "set": self.name_of_data, f"{self.scored}_texts": self.pairs(self.scored).digest,
             "direction": f"{config.source}-{config.target}",
             "beam": config.beam, "alpha": config.alpha,
-            "bleu": signature(self.about["tokenised"]),
+            "bleu": signature(self.about["tokenised"], config.target),
         }  # fmt: skip
 
     def show(self, board: Board, progress: int, model: Any, sums: Sums) -> None:

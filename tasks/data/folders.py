@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 import numpy as np
 import torch
@@ -37,11 +36,10 @@ from tasks.data.decode import (
     read_picture,
 )
 from tasks.data.pictures import Pictures
+from tasks.data.split_names import NAMES, Split, name_of
 from tasks.data.tars import is_picture, stream
 
 __all__ = ["Split", "read_classes", "read_folder", "read_picture", "read_tars", "tars_of"]
-
-Split = Literal["train", "val", "test"]
 
 TAR = r"([-_.]?\d+)?\.(tar|tgz|txz|tar\.(gz|xz|bz2|zst))"
 # Pictures per task of a thread: one small JPEG decodes in less time than handing it over takes.
@@ -79,11 +77,18 @@ class Decoded:
         )
 
 
+def folder_of(folder: Path, split: str) -> str | None:
+    """Return the name of a split's folder, None if it has none; UserError if it has two."""
+    if not folder.is_dir():
+        return None
+    return name_of(split, (path.name for path in folder.iterdir() if path.is_dir()), folder)
+
+
 def loose(folder: Path, split: str) -> Iterator[Entry]:
     """Yield the class folders of a split's folder and their pictures."""
-    root = folder / split
+    root = folder / (folder_of(folder, split) or split)
     for place in sorted(root.iterdir()):
-        name = PurePosixPath(split, place.name)
+        name = PurePosixPath(root.name, place.name)
         if place.is_dir() and not place.name.startswith("."):
             yield Entry(place.name, str(name), None)
             for parent, _, files in os.walk(place):
@@ -97,9 +102,10 @@ def loose(folder: Path, split: str) -> Iterator[Entry]:
 def class_of(name: PurePosixPath, split: str, *, is_folder: bool) -> str:
     """Return the class of a file or folder inside a split's tar, "" if it lies in none."""
     folders = name.parts if is_folder else name.parts[:-1]
+    places = [n for n, name in enumerate(folders) if name.lower() in NAMES[split]]
     # Not the last folder: a class may be named train.
-    if split in folders[:-1] or (is_folder and folders == (split,)):
-        folders = folders[folders.index(split) + 1 :]
+    if places and (places[0] < len(folders) - 1 or (is_folder and len(folders) == 1)):
+        folders = folders[places[0] + 1 :]
     return folders[0] if folders else ""
 
 
@@ -231,7 +237,7 @@ def read_folder(
     classes: tuple[str, ...] | None = None,
 ) -> Pictures:  # fmt: skip
     """Return the pictures of `folder/split/CLASS/`; UserError if they cannot be had."""
-    place = folder / split
+    place = folder / (folder_of(folder, split) or split)
     if not place.is_dir():
         raise UserError(f"{place} is not a folder; expected {split}/CLASS/NAME.jpg in {folder}")
     return pictures_of(loose(folder, split), str(place), size_px, channels, classes)
@@ -239,10 +245,12 @@ def read_folder(
 
 def tars_of(folder: Path, split: str) -> list[Path]:
     """Return the tars of a split by name; UserError if the same pictures may be there twice."""
-    pattern = re.compile(re.escape(split) + TAR)
-    found = sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name))
+    pattern = re.compile(f"({'|'.join(NAMES[split])}){TAR}", re.IGNORECASE)
+    tars = {path: pattern.fullmatch(path.name) for path in sorted(folder.iterdir())}
+    called = name_of(split, (match[1] for match in tars.values() if match), folder)
+    found = [path for path, match in tars.items() if match]
     stems = [path.name.partition(".t")[0] for path in found]
-    if len(set(stems)) < len(stems) or (split in stems and len(stems) > 1):
+    if len(set(stems)) < len(stems) or (called in stems and len(stems) > 1):
         names = ", ".join(path.name for path in found)
         raise UserError(f"{folder} holds {names}: the same pictures twice; leave one of them")
     return found
@@ -267,7 +275,7 @@ def read_classes(
     """Return a split from class folders or, where there is no such folder, from tars."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; expected one that holds {split}/CLASS/NAME.jpg")
-    read = read_folder if (folder / split).is_dir() else read_tars
+    read = read_folder if folder_of(folder, split) else read_tars
     if read is read_tars and not tars_of(folder, split):
         raise UserError(
             f"{folder} has neither a folder {split} nor {split}.tar; expected "

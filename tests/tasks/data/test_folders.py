@@ -392,3 +392,14 @@ def test_names_of_classes_that_are_no_utf8_are_told_apart():
     assert shown_names(names) == ("cat", "k?ter", "?[31m")
     names = [os.fsdecode(name) for name in (b"k\xe4se", b"k\xf6se", "k\xf6se".encode())]
     assert shown_names(names) == (r"k\udce4se", r"k\udcf6se", "k\xf6se")
+
+
+def test_other_names_of_splits_are_known(tmp_path: Path):
+    write(tmp_path, {"Train/cat/1.png": one(1), "valid/cat/1.png": one(2)})
+    pack(tmp_path / "testing.tar", {"testing/cat/1.png": one(3)})
+    assert splits_of(tmp_path) == ("train", "val", "test")
+    for split, value in (("train", 1), ("val", 2), ("test", 3)):
+        assert values(read_classes(tmp_path, split, size_px=2, channels=1)) == [value]
+    write(tmp_path, {"dev/cat/1.png": one(2)})
+    with pytest.raises(UserError, match="dev and valid, and each of them means val"):
+        splits_of(tmp_path)
