@@ -186,12 +186,17 @@ def decoded_line(line: bytes, where: str) -> str:
 
 
 def read_pairs(folder: Path, split: Split, source: str, target: str) -> Pairs:
-    """Return a split in two languages; UserError with what lies there instead."""
+    """Return a split in two languages; UserError with what lies there instead.
+
+    `folder` may also be ManyThings' zip, or the text in it.
+    """
+    if folder.is_file():
+        return tab_separated(folder, split, source, target)
     files = {name: files_of(folder, name, source, target) for name in SPLITS}
     wanting = [name for name in SPLITS if not files[name]]
     if files[split] and (split != "train" or not wanting):
         return aligned(*files[split])
-    archives = sorted(folder.glob("*-*.zip"))
+    archives = sorted([*folder.glob("*-*.zip"), *filter(is_tab_separated, folder.glob("*.txt"))])
     if archives and len(wanting) == len(SPLITS):
         return tab_separated(archives[0], split, source, target)
     if "train" in wanting:
@@ -269,9 +274,18 @@ def whole(pairs: list[tuple[str, str]], tokenised: bool, name: str) -> Pairs:
     return Pairs(sources, targets, tokenised, len(pairs) - len(kept))
 
 
+def is_tab_separated(path: Path) -> bool:
+    """Say whether a text is one of ManyThings': named after a language, with a tab in it."""
+    if code_of(path.stem.partition("-")[0]) == path.stem or path.name.startswith("_"):
+        return False
+    with open_plain(path) as file:
+        return b"\t" in file.readline(LARGEST_LINE)
+
+
 def tab_separated(archive: Path, split: Split, source: str, target: str) -> Pairs:
-    """Return a split of ManyThings' zip: the first column is the second language of its name."""
-    second, first = archive.stem.split("-")[:2]
+    """Return a split of ManyThings' zip, or of the text in it: the first column is the second
+    language of its name, English if that has but one (`deu.txt`)."""
+    second, first = [*archive.stem.split("-")[:2], "eng"][:2]
     columns = []
     for language in (source, target):
         places = [
@@ -281,8 +295,9 @@ def tab_separated(archive: Path, split: Split, source: str, target: str) -> Pair
         if not places:
             raise UserError(f"{archive.name} has {first} and {second}, not {language}")
         columns.append(places[0])
+    read = read_archive if archive.suffix.lower() == ".zip" else read_lines
     pairs = []
-    for number, line in enumerate(read_archive(archive), 1):
+    for number, line in enumerate(read(archive), 1):
         fields = line.split("\t")
         if len(fields) < 2:
             raise UserError(f"{archive.name}, line {number} has no tab; expected two texts")
