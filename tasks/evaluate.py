@@ -15,7 +15,7 @@ from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
 from backbones.training.files import write_atomically
 from backbones.training.jobs import module_of_task
-from backbones.training.log import Board
+from backbones.training.log import Board, read_metrics
 from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
 from backbones.training.saved import config_of, restoring, room_for
@@ -104,7 +104,12 @@ def finish(
     result = report(run.name, task, "test", sums)
     for line in lines(result):
         run.log(line)
-    board.scalars(progress, {f"eval/{name}": value for name, value in result["scores"].items()})
+    scored = {f"eval/{name}": value for name, value in result["scores"].items()}
+    # A run that was killed between this row and eval.json has it already.
+    if not any(
+        {"step": progress, **scored}.items() <= row.items() for row in read_metrics(run.folder)
+    ):
+        board.scalars(progress, scored)
     try:
         text = json.dumps({**result, "progress": progress}, indent=2) + "\n"
         write_atomically(run.folder / "eval.json", text)

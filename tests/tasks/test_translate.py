@@ -167,7 +167,10 @@ def test_predict_says_which_line_it_cannot_answer_and_keeps_its_place(trained, m
     assert "standard input, line 2: a line of 10,000 words has" in err
     assert ask(monkeypatch, "1 漢\x1b[31m字\n") == 0
     out, err = capsys.readouterr()
-    assert "line 1: 漢\\x1b[31m字: with letters that training never had" in err and out.count("\n") == 1
+    assert (
+        "line 1: 漢\\x1b[31m字: with letters that training never had" in err
+        and out.count("\n") == 1
+    )
     assert ask(monkeypatch, b"1\n\xff\n2\n") == 2
     out, err = capsys.readouterr()
     assert "standard input, line 2: byte 0xff is no UTF-8" in err and out == "one\n\ntwo\n"
