@@ -403,3 +403,20 @@ def test_other_names_of_splits_are_known(tmp_path: Path):
     write(tmp_path, {"dev/cat/1.png": one(2)})
     with pytest.raises(UserError, match="dev and valid, and each of them means val"):
         splits_of(tmp_path)
+
+
+def test_pictures_with_odd_metadata_are_read_as_they_are():
+    whole = encoded([[9, 9], [9, 9]])
+    text = b"tEXta\0b"
+    odd = whole[:33] + struct.pack(">I", 3) + text + bytes(4) + whole[33:]
+    assert read_picture(odd, size_px=2, channels=1).unique().tolist() == [9]
+    photo = Image.new("RGB", (16, 16), (9, 9, 9))
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    turned = encoded(photo, "JPEG", exif=tags)
+    broken = turned.replace(b"II*\0", b"II*\1").replace(b"MM\0*", b"MM\1*")
+    assert broken != turned
+    for data in (turned, broken, turned.replace(b"\x01\x12\0\x03", b"\x01\x12\0\x63")):
+        assert read_picture(data, size_px=8, channels=1).unique().tolist() == [9]
+    with pytest.raises(UserError, match="damaged"):
+        read_picture(odd[:-26], size_px=2, channels=1)
