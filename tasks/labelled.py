@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from backbones.training.errors import UserError
+from backbones.training.streams import plain
 from tasks.data.find import found_folder, read_set, splits_of
 from tasks.data.pictures import Pictures
 from tasks.data.samples import Batch, Generated, InMemory, Samples
@@ -144,6 +145,11 @@ class Labelled:
             if pictures.skipped:
                 names = "; ".join(pictures.skipped[:10])
                 said.append(f"{split}: {len(pictures.skipped)} pictures left out ({names})")
+            if pictures.passed:
+                names = ", ".join(map(plain, pictures.passed[:5]))
+                more = ", ..." if len(pictures.passed) > 5 else ""
+                number = len(pictures.passed)
+                said.append(f"{split}: {number:,} files passed over, no pictures ({names}{more})")
         if not self.offline and self.file_of("test") == "val":
             held = len(self.samples("val")) if self.config.fit.eval_every else 0
             instead = f"; {held:,} pictures held out of train validate" if held else ""

@@ -32,6 +32,9 @@ from tasks.data.metadata import bare, upright
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".webp")
+# What pictures begin with; of WebP the size stands between the two.
+STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
+HEAD_BYTES = 16
 # No photo of LARGEST_PX pixels needs more as a file.
 LARGEST_BYTES = 2**27
 # 201 megabytes decoded: room for a photo, not for a bomb.
@@ -40,6 +43,11 @@ LARGEST_PX = 2**26
 # transparency takes a gigabyte on its way.
 LARGE_PX = 2**24
 ONE_AT_A_TIME = threading.Lock()
+
+
+def is_picture_data(head: bytes) -> bool:
+    """Say whether a file that begins so is a picture, whatever its name."""
+    return head.startswith(STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 class Unreadable(ValueError):

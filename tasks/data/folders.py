@@ -15,7 +15,7 @@ of them is an error, but never a single one: a set of twenty pictures may have o
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -26,18 +26,22 @@ from jaxtyping import UInt8
 
 from backbones.training.cores import available_threads
 from backbones.training.errors import UserError
+from backbones.training.files import open_plain
 from backbones.training.streams import plain
 from tasks.data.decode import (
+    HEAD_BYTES,
+    SUFFIXES,
     Unreadable,
     check_shape,
     contents,
     decode,
+    is_picture_data,
     quiet_pillow,
     read_picture,
 )
 from tasks.data.pictures import Pictures
 from tasks.data.split_names import NAMES, Split, name_of
-from tasks.data.tars import is_picture, stream
+from tasks.data.tars import is_hidden, is_picture, stream
 
 __all__ = ["Split", "read_classes", "read_folder", "read_picture", "read_tars", "tars_of"]
 
@@ -84,19 +88,49 @@ def folder_of(folder: Path, split: str) -> str | None:
     return name_of(split, (path.name for path in folder.iterdir() if path.is_dir()), folder)
 
 
-def loose(folder: Path, split: str) -> Iterator[Entry]:
-    """Yield the class folders of a split's folder and their pictures."""
+def loose(folder: Path, split: str, passed: list[str]) -> Iterator[Entry]:
+    """Yield the class folders of a split's folder and their pictures, through links too; put the
+    names of all else into `passed`."""
     root = folder / (folder_of(folder, split) or split)
     for place in sorted(root.iterdir()):
         name = PurePosixPath(root.name, place.name)
-        if place.is_dir() and not place.name.startswith("."):
+        if is_hidden(name):
+            passed.append(str(name))
+        elif place.is_dir():
             yield Entry(place.name, str(name), None)
-            for parent, _, files in os.walk(place):
-                inside = name / Path(parent).relative_to(place).as_posix()
-                for file in filter(lambda file: is_picture(inside / file), files):
-                    yield Entry(place.name, str(inside / file), Path(parent, file))
-        elif is_picture(name):
+            yield from below(place, name, passed)
+        elif holds_picture(place):
             yield Entry("", str(name), place)
+        else:
+            passed.append(str(name))
+
+
+def below(place: Path, name: PurePosixPath, passed: list[str]) -> Iterator[Entry]:
+    """Yield the pictures of a class folder, however deep; a folder linked into itself once."""
+    seen = set[str]()
+    for parent, folders, files in os.walk(place, followlinks=True):
+        inside = name / Path(parent).relative_to(place).as_posix()
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        for file in files:
+            if not is_hidden(inside / file) and holds_picture(Path(parent, file)):
+                yield Entry(place.name, str(inside / file), Path(parent, file))
+            else:
+                passed.append(str(inside / file))
+
+
+def holds_picture(path: Path) -> bool:
+    """Say whether a file is a picture by its name or, if that tells nothing, by its content."""
+    if is_picture(PurePosixPath(path.name)) or not path.is_file():
+        return path.suffix.lower() in SUFFIXES
+    try:
+        with open_plain(path) as file:
+            return is_picture_data(file.read(HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def class_of(name: PurePosixPath, split: str, *, is_folder: bool) -> str:
@@ -211,8 +245,10 @@ def pictures_of(
     size_px: int,
     channels: int,
     classes: tuple[str, ...] | None,
+    passed: Sequence[str] = (),
 ) -> Pictures:
-    """Return the pictures of a split's entries; `place` is what messages call it."""
+    """Return the pictures of a split's entries; `place` is what messages call it, and `passed`
+    holds, once they are read, the names of files that are no pictures."""
     check_shape(size_px, channels)
     folders: set[str] = set()
     done = decode_all(entries, folders, size_px, channels)
@@ -229,7 +265,7 @@ def pictures_of(
     picture = torch.empty(len(good), channels, size_px, size_px, dtype=torch.uint8)
     np.stack([item.pixels for item in good if item.pixels is not None], out=picture.numpy())
     label = torch.tensor([numbers[item.entry.kind] for item in good], dtype=torch.int64)
-    return Pictures(picture, label, classes, tuple(item.why() for item in broken))
+    return Pictures(picture, label, classes, tuple(item.why() for item in broken), tuple(passed))
 
 
 def read_folder(
@@ -240,7 +276,9 @@ def read_folder(
     place = folder / (folder_of(folder, split) or split)
     if not place.is_dir():
         raise UserError(f"{place} is not a folder; expected {split}/CLASS/NAME.jpg in {folder}")
-    return pictures_of(loose(folder, split), str(place), size_px, channels, classes)
+    passed: list[str] = []
+    entries = loose(folder, split, passed)
+    return pictures_of(entries, str(place), size_px, channels, classes, passed)
 
 
 def tars_of(folder: Path, split: str) -> list[Path]:
