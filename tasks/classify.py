@@ -28,6 +28,7 @@ from tasks.augment import AugmentConfig, augment, mixed
 from tasks.classifier import Classifier
 from tasks.data.find import folder_of
 from tasks.data.folders import read_picture
+from tasks.data.ground import on_ground, trained_ground
 from tasks.data.pictures import shown_names
 from tasks.data.samples import Batch, Samples
 from tasks.fit import FitConfig
@@ -241,7 +242,16 @@ class Classify(Task):
                 f"the picture is {picture.dtype} of shape {tuple(picture.shape)}; expected uint8 "
                 f"[{self.channels}, H, W]"
             )
-        return {"picture": picture[None]}
+        return {"picture": self.on_ground(picture)[0][None]}
+
+    def on_ground(self, picture: Shaped[Tensor, "C H W"]) -> tuple[Tensor, str]:
+        """Return a picture with its strokes and ground as training had them, and what to say."""
+        wanted = 0 if self.source.offline and not self.many else trained_ground(self.about)
+        return (picture, "") if wanted is None else on_ground(picture, wanted)
+
+    def doubts(self, line: Any) -> str:
+        """Return how a picture differs from those of the training, "" for not at all."""
+        return self.on_ground(read_picture(line, size_px=self.side_px, channels=self.channels))[1]
 
     def say(self, predictions: Tensor) -> list[dict[str, Any]]:
         answers = []

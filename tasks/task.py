@@ -99,8 +99,9 @@ class Task:
         """Return a batch of one from a path, bytes or an array; UserError if it cannot be."""
         raise UserError("this task answers no files")
 
-    def doubts(self, line: str) -> str:
-        """Return what an answer to a line leaves out, "" for nothing."""
+    def doubts(self, line: Any) -> str:
+        """Return what is to be said of a line, or a picture's file, before its answer; "" for
+        nothing."""
         return ""
 
     def alignment(self, model: Any, line: str) -> tuple[list[str], list[str], Tensor]:
