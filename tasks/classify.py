@@ -30,7 +30,8 @@ from tasks.data.find import folder_of
 from tasks.data.folders import read_picture
 from tasks.data.ground import on_ground, trained_ground
 from tasks.data.pictures import shown_names
-from tasks.data.samples import Batch, Samples
+from tasks.data.samples import Batch, InMemory, Samples
+from tasks.evaluate import eval_batch
 from tasks.fit import FitConfig
 from tasks.job import Job
 from tasks.labelled import Labelled
@@ -270,21 +271,23 @@ class Classify(Task):
         return f"{self.classes[label]} {chance if best == label else f'not {self.classes[best]}'}"
 
     def show(self, board: Board, progress: int, model: Any, sums: Sums) -> None:
-        batch = self.source.some("val", 1_000)
-        device = next(model.parameters()).device
-        with torch.no_grad():
-            answers = self.predict(model, {k: v.to(device) for k, v in batch.items()}).cpu()
         if self.many:
             return
-        board.picture(progress, "val/confusion", confusion_picture(sums["confusion"], self.classes))
-        loss = -answers.gather(1, batch["label"][:, None])[:, 0]
-        worst = loss.argsort(descending=True)[:WORST]
-        titles = [self.title(int(batch["label"][i]), answers[i]) for i in worst]
-        board.picture(progress, "val/worst", contact_sheet(batch["picture"][worst], titles))
+        batch = self.source.some("val", 1_000)
+        device = next(model.parameters()).device
+        answers, features = [], []
         with torch.no_grad():
-            features = model.features(batch["picture"].to(device)).float().cpu()
+            for part in batch["picture"].split(eval_batch(InMemory(batch), device)):
+                answers.append(self.predict(model, {"picture": part.to(device)}).cpu())
+                features.append(model.features(part.to(device)).float().cpu())
+        answer = torch.cat(answers)
+        board.picture(progress, "val/confusion", confusion_picture(sums["confusion"], self.classes))
+        loss = -answer.gather(1, batch["label"][:, None])[:, 0]
+        worst = loss.argsort(descending=True)[:WORST]
+        titles = [self.title(int(batch["label"][i]), answer[i]) for i in worst]
+        board.picture(progress, "val/worst", contact_sheet(batch["picture"][worst], titles))
         names = [self.classes[int(label)] for label in batch["label"]]
-        write_embedding(board.folder, features, names, batch["picture"])
+        write_embedding(board.folder, torch.cat(features), names, batch["picture"])
 
 
 DIGITS = Config(

@@ -28,6 +28,9 @@ from tasks.task import Split, Task
 
 EVAL_BATCH = 256
 GPU_EVAL_BATCH = 1024
+# Pictures of a batch on a CPU have at most so many bytes: 256 of the scenes. The maps of a deep
+# trunk take several hundred times as much.
+EVAL_BYTES = 3 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class Config:
 def evaluate(task: Task, model: nn.Module, samples: Samples, world: World = ALONE) -> Sums:
     """Return the sums of a model's scores on samples, in fp32; each process takes every W-th."""
     device = next(model.parameters()).device
-    batch_size = GPU_EVAL_BATCH if device.type == "cuda" else EVAL_BATCH
+    batch_size = eval_batch(samples, device)
     model.eval()
     places = getattr(samples, "places", torch.zeros(len(samples)))
     # Like sizes together, for less padding.
@@ -67,6 +70,15 @@ def evaluate(task: Task, model: nn.Module, samples: Samples, world: World = ALON
         batch = moved(samples.batch(index), device)
         parts.append(task.score(task.predict(model, batch), batch))
     return add(parts, world)
+
+
+def eval_batch(samples: Samples, device: torch.device) -> int:
+    """Return how many samples are answered at once, for memory to be bounded."""
+    most = GPU_EVAL_BATCH if device.type == "cuda" else EVAL_BATCH
+    one = samples.batch(torch.zeros(min(1, len(samples)), dtype=torch.long)).get("picture")
+    if one is None or not one.nbytes:
+        return most
+    return max(1, min(most, EVAL_BYTES * most // EVAL_BATCH // one.nbytes))
 
 
 def load_model(

@@ -12,6 +12,8 @@ import arcadia
 from backbones.training.config import changed
 from backbones.training.errors import UserError
 from tasks import classify
+from tasks.data.samples import InMemory
+from tasks.evaluate import eval_batch
 from tasks.labelled import Labelled
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.digits import digits
@@ -98,3 +100,10 @@ def test_every_world_and_task_takes_one_table_of_seeds():
     task = classify.Classify(changed(classify.SMOKE, samples=8))
     made = task.data("val").batch(index)["picture"]
     assert torch.equal(made, torch.from_numpy(digits(SEEDS["val"], index.numpy())[0]))
+
+
+def test_large_pictures_are_answered_few_at_a_time():
+    for side, batch in ((28, 256), (64, 256), (224, 20), (4_096, 1)):
+        samples = InMemory({"picture": torch.empty(1, 3, side, side, dtype=torch.uint8)})
+        assert eval_batch(samples, torch.device("cpu")) == batch
+    assert eval_batch(samples, torch.device("cuda")) == 1
