@@ -9,13 +9,12 @@ log probabilities, and its first network's trunk is the one that others may star
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from backbones.airbench import Airbench
@@ -25,14 +24,17 @@ from backbones.training.errors import UserError
 from backbones.training.limits import require_at_most
 from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
-from backbones.trunk import Trunk
 from tasks.augment import AugmentConfig, augment, mixed
-from tasks.data.find import folder_of, found_folder, read_set, splits_of
+from tasks.classifier import Classifier
+from tasks.data.find import folder_of
 from tasks.data.folders import read_picture
-from tasks.data.pictures import Pictures, shown_names
-from tasks.data.samples import Batch, Generated, InMemory, Samples, first_of
+from tasks.data.ground import on_ground, trained_ground
+from tasks.data.pictures import shown_names
+from tasks.data.samples import Batch, InMemory, Samples
+from tasks.evaluate import eval_batch
 from tasks.fit import FitConfig
 from tasks.job import Job
+from tasks.labelled import Labelled
 from tasks.metrics import (
     Sums,
     classification_scores,
@@ -45,10 +47,6 @@ from tasks.sheet import confusion_picture, contact_sheet
 from tasks.task import Split, Task
 from tasks.worlds import digits, scenes
 
-WORLDS = ("digits", "scenes")
-# The splits of a world are made from other seeds.
-WORLD_SEEDS = {"train": 1, "val": 2, "test": 3}
-WORLD_SIZES = {"val": 1_000, "test": 5_000}
 MOST_SIZE_PX, MOST_SAMPLES, MOST_NETWORKS = 4_096, 2**31 - 1, 100
 WORST = 36  # mistakes shown
 
@@ -70,7 +68,7 @@ class Config:
     held_out: int = 5_000
     """Training pictures kept back to validate on, where the set has no split for it."""
     label_smoothing: float = 0.1
-    """Share of a label's weight that is spread over all classes."""
+    """Share of a label's weight that is spread over all classes; of the scenes, over yes and no."""
     dropout: float = 0.0
     """Chance that a feature before the head is dropped."""
     ensemble: int = 1
@@ -94,32 +92,6 @@ class Config:
             raise ValueError("label_smoothing and dropout must lie between 0 and 1")
 
 
-class Classifier(nn.Module):
-    """A trunk, global average pooling, a linear layer; several of them for an ensemble."""
-
-    def __init__(self, trunks: list[Trunk], classes: int, dropout: float) -> None:
-        super().__init__()
-        self.cnn = trunks[0]
-        self.others = nn.ModuleList(trunks[1:])
-        channels = trunks[0].channels[trunks[0].stages[-1]]
-        self.heads = nn.ModuleList([nn.Linear(channels, classes) for _ in trunks])
-        self.dropout = dropout
-
-    def features(self, picture: Shaped[Tensor, "B C H W"]) -> Float[Tensor, "B D"]:
-        """Return the pooled maps of the first network."""
-        return self.cnn(picture)[self.cnn.stages[-1]].mean((2, 3))
-
-    def forward(self, picture: Shaped[Tensor, "B C H W"]) -> Float[Tensor, "M B A"]:
-        """Return every network's logits, in fp32."""
-        logits = []
-        for trunk, head in zip([self.cnn, *self.others], self.heads, strict=True):
-            pooled = trunk(picture)[trunk.stages[-1]].mean((2, 3))
-            with torch.autocast(pooled.device.type, enabled=False):
-                kept = F.dropout(pooled.float(), self.dropout, self.training)
-                logits.append(head(kept))
-        return torch.stack(logits)
-
-
 class Classify(Task):
     """The task; see `tasks/task.py` for what each method is for."""
 
@@ -127,12 +99,11 @@ class Classify(Task):
 
     def __init__(self, config: Config, about: dict[str, Any] | None = None) -> None:
         """`about` is what a checkpoint keeps of the training set, so that it is not needed."""
-        super().__init__(config)
-        self.sets: dict[str, Pictures] = {}
-        self.splits: dict[str, Samples] = {}
-        self.offline = config.set in WORLDS and not config.data
-        self.many = self.offline and config.set == "scenes"  # several labels a picture
-        self.about = about or self.look()
+        super().__init__(config, about)
+        self.source = Labelled(config, self.about)
+        self.many = self.source.many
+        if not about:
+            self.about = self.source.about = self.describe_data()
         self.classes = shown_names(self.about["classes"])
         self.channels, self.side_px = self.about["channels"], self.about["side_px"]
         if config.augment.crop_px >= self.side_px:
@@ -141,88 +112,33 @@ class Classify(Task):
                 "are shifted by less than their side; give a smaller one"
             )
 
-    def look(self) -> dict[str, Any]:
+    def describe_data(self) -> dict[str, Any]:
         """Return the classes, and what the training pictures are like."""
-        config = self.config
-        if self.offline:
-            names = scenes.SHAPES if self.many else digits.CLASSES
-            channels, side = (3, 64) if self.many else (1, 28)
+        config, source = self.config, self.source
+        if source.offline:
+            names = scenes.SHAPES if source.many else digits.CLASSES
+            channels, side = (3, 64) if source.many else (1, 28)
             return {
                 "classes": names, "channels": channels, "side_px": config.size_px or side,
                 "mean": [96.0] * channels, "std": [64.0] * channels,
             }  # fmt: skip
-        pictures = self.pictures("train")
+        pictures = source.pictures("train")
         values = pictures.picture[:: max(1, len(pictures) // 2000)].float()
         return {
             "classes": pictures.classes, "channels": values.shape[1], "side_px": values.shape[-1],
             "mean": values.mean((0, 2, 3)).tolist(), "std": values.std((0, 2, 3)).tolist(),
         }  # fmt: skip
 
-    def pictures(self, split: Split) -> Pictures:
-        """Return a split from disk, read once; UserError if there is none."""
-        if split not in self.sets:
-            config, about = self.config, self.about
-            classes = tuple(about["classes"]) if about else None
-            self.sets[split] = read_set(
-                self.folder, split, size_px=about.get("side_px", config.size_px),
-                channels=about.get("channels", int(config.grey)), classes=classes,
-            )  # fmt: skip
-        return self.sets[split]
-
-    @property
-    def folder(self) -> Path:
-        """Where the set lies; UserError if it is nowhere."""
-        fetched = f"fetch it with `arcadia data {self.config.set}`"
-        return found_folder(
-            self.config.set, self.config.data, fetched, f"use {' or '.join(WORLDS)}"
-        )
-
     def data(self, split: Split) -> Samples:
-        if split not in self.splits:
-            self.splits[split] = self.world(split) if self.offline else self.on_disk(split)
-        return self.splits[split]
-
-    def on_disk(self, split: Split) -> InMemory:
-        """Return a split of a set that was read, in part where the config says so."""
-        there = splits_of(self.folder)
-        # Where there is one split beside train, as in ImageNet's folders, it is the test.
-        tested: Split = "test" if "test" in there else "val"
-        own_val = "val" in there and tested == "test"
-        source = tested if split == "test" else "val" if split == "val" and own_val else "train"
-        pictures = self.pictures(source)
-        whole = InMemory({"picture": pictures.picture, "label": pictures.label})
-        if source == "train" and not own_val:
-            # The same pictures for every seed, so that runs are compared on the same ones.
-            order = torch.from_numpy(np.random.default_rng(0).permutation(len(whole)))
-            held = min(self.config.held_out, len(whole) // 5)
-            whole = whole.part(order[-held:] if split == "val" else order[:-held])
-        few = self.config.samples if split == "train" else 0
-        return whole.part(torch.arange(min(few, len(whole)))) if few else whole
-
-    def world(self, split: Split) -> Samples:
-        """Return a split of an offline world."""
-        seed = WORLD_SEEDS[split]
-        count = self.config.samples or 50_000 if split == "train" else WORLD_SIZES[split]
-
-        def make(index: Int64[np.ndarray, "B"]) -> dict[str, np.ndarray]:
-            make_pictures = scenes.pictures if self.many else digits.digits
-            picture, label = make_pictures(seed, index, self.side_px)
-            return {"picture": picture, "label": label}
-
-        return Generated(count, make)
+        return self.source.samples(split)
 
     def start(self, model: Classifier) -> None:
         for trunk in [model.cnn, *model.others]:
             if isinstance(trunk, Airbench):
-                trunk.whiten(first_of(self.data("train"), 5_000)["picture"])
+                trunk.whiten(self.source.some("train", 5_000)["picture"])
 
     def notes(self) -> list[str]:
-        said = []
-        for split, pictures in self.sets.items():
-            if pictures.skipped:
-                names = "; ".join(pictures.skipped[:10])
-                said.append(f"{split}: {len(pictures.skipped)} pictures left out ({names})")
-        return said
+        return self.source.notes()
 
     def prepare(self, batch: Batch, epoch: int) -> Batch:
         config = self.config
@@ -254,20 +170,21 @@ class Classify(Task):
 
     def loss_of(self, logits: Float[Tensor, "B A"], batch: Batch) -> Float[Tensor, "B"]:
         """Return the loss of one network."""
-        if self.many:
-            present = batch["label"].float()
-            return F.binary_cross_entropy_with_logits(logits, present, reduction="none").mean(1)
         label, smoothing = batch["label"], self.config.label_smoothing
-        loss = F.cross_entropy(logits, label, reduction="none", label_smoothing=smoothing)
+
+        def against(label: Tensor) -> Float[Tensor, "B"]:
+            if not self.many:
+                return F.cross_entropy(logits, label, reduction="none", label_smoothing=smoothing)
+            present = label.float() * (1 - smoothing) + smoothing / 2
+            return F.binary_cross_entropy_with_logits(logits, present, reduction="none").mean(1)
+
+        loss = against(label)
         if "own" in batch:
-            other = F.cross_entropy(
-                logits, label.flip(0), reduction="none", label_smoothing=smoothing
-            )
-            loss = loss * batch["own"] + other * (1 - batch["own"])
+            loss = loss * batch["own"] + against(label.flip(0)) * (1 - batch["own"])
         return loss
 
     def predict(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B A"]:
-        """Return log probabilities, of labels that exclude each other not: logits."""
+        """Return log probabilities; logits where a picture may have several labels."""
         answers = [self.answer(model(view)) for view in self.views(batch["picture"])]
         return torch.stack(answers).mean(0)
 
@@ -298,12 +215,12 @@ class Classify(Task):
         return presence_scores(sums) if self.many else classification_scores(sums)
 
     def baseline(self) -> tuple[float, str]:
-        labels = first_of(self.data("train"), 2_000)
+        label = self.source.labels(self.scored)
         if self.many:
-            often = labels["label"].float().mean(0)
+            often = label.float().mean(0)
             return 100 * float(torch.minimum(often, 1 - often).mean()), "the likelier of yes and no"
-        most = torch.bincount(labels["label"], minlength=len(self.classes)).max()
-        return 100 * (1 - float(most) / len(labels["label"])), "always the commonest class"
+        most = torch.bincount(label, minlength=len(self.classes)).max()
+        return 100 * (1 - float(most) / len(label)), "always the commonest class"
 
     def protocol(self) -> dict[str, Any]:
         """Return how answers are made: printed with every score."""
@@ -311,7 +228,7 @@ class Classify(Task):
         where = folder.name if folder else "made here"
         return {
             "set": self.name_of_data, "data": where, "networks": self.config.ensemble,
-            "views": self.config.tta,
+            "views": self.config.tta, **self.source.stands_for(self.scored),
         }  # fmt: skip
 
     def read_input(self, source: Any) -> Batch:
@@ -326,7 +243,16 @@ class Classify(Task):
                 f"the picture is {picture.dtype} of shape {tuple(picture.shape)}; expected uint8 "
                 f"[{self.channels}, H, W]"
             )
-        return {"picture": picture[None]}
+        return {"picture": self.on_ground(picture)[0][None]}
+
+    def on_ground(self, picture: Shaped[Tensor, "C H W"]) -> tuple[Tensor, str]:
+        """Return a picture with its strokes and ground as training had them, and what to say."""
+        wanted = 0 if self.source.offline and not self.many else trained_ground(self.about)
+        return (picture, "") if wanted is None else on_ground(picture, wanted)
+
+    def doubts(self, line: Any) -> str:
+        """Return how a picture differs from those of the training, "" for not at all."""
+        return self.on_ground(read_picture(line, size_px=self.side_px, channels=self.channels))[1]
 
     def say(self, predictions: Tensor) -> list[dict[str, Any]]:
         answers = []
@@ -345,22 +271,23 @@ class Classify(Task):
         return f"{self.classes[label]} {chance if best == label else f'not {self.classes[best]}'}"
 
     def show(self, board: Board, progress: int, model: Any, sums: Sums) -> None:
-        samples = self.data("val")
-        batch = first_of(samples, 1_000)
-        device = next(model.parameters()).device
-        with torch.no_grad():
-            answers = self.predict(model, {k: v.to(device) for k, v in batch.items()}).cpu()
         if self.many:
             return
-        board.picture(progress, "val/confusion", confusion_picture(sums["confusion"], self.classes))
-        loss = -answers.gather(1, batch["label"][:, None])[:, 0]
-        worst = loss.argsort(descending=True)[:WORST]
-        titles = [self.title(int(batch["label"][i]), answers[i]) for i in worst]
-        board.picture(progress, "val/worst", contact_sheet(batch["picture"][worst], titles))
+        batch = self.source.some("val", 1_000)
+        device = next(model.parameters()).device
+        answers, features = [], []
         with torch.no_grad():
-            features = model.features(batch["picture"].to(device)).float().cpu()
+            for part in batch["picture"].split(eval_batch(InMemory(batch), device)):
+                answers.append(self.predict(model, {"picture": part.to(device)}).cpu())
+                features.append(model.features(part.to(device)).float().cpu())
+        answer = torch.cat(answers)
+        board.picture(progress, "val/confusion", confusion_picture(sums["confusion"], self.classes))
+        loss = -answer.gather(1, batch["label"][:, None])[:, 0]
+        worst = loss.argsort(descending=True)[:WORST]
+        titles = [self.title(int(batch["label"][i]), answer[i]) for i in worst]
+        board.picture(progress, "val/worst", contact_sheet(batch["picture"][worst], titles))
         names = [self.classes[int(label)] for label in batch["label"]]
-        write_embedding(board.folder, features, names, batch["picture"])
+        write_embedding(board.folder, torch.cat(features), names, batch["picture"])
 
 
 DIGITS = Config(
@@ -387,7 +314,7 @@ CIFAR10 = changed(
 )  # fmt: skip
 # Few labels: what a trunk that has learnt elsewhere is worth.
 SCENES = changed(
-    DIGITS, set="scenes", samples=300,
+    DIGITS, set="scenes", samples=300, label_smoothing=0.0,
     fit=FitConfig(num_epochs=60, batch_size=50, learning_rate=0.05, eval_every=20, ema=0.99),
     augment=AugmentConfig(flip=True, crop_px=4), run=RunConfig(threads=2),
 )  # fmt: skip

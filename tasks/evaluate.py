@@ -15,7 +15,7 @@ from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
 from backbones.training.files import write_atomically
 from backbones.training.jobs import module_of_task
-from backbones.training.log import Board
+from backbones.training.log import Board, read_metrics
 from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
 from backbones.training.saved import config_of, restoring, room_for
@@ -28,6 +28,9 @@ from tasks.task import Split, Task
 
 EVAL_BATCH = 256
 GPU_EVAL_BATCH = 1024
+# Pictures of a batch on a CPU have at most so many bytes: 256 of the scenes. The maps of a deep
+# trunk take several hundred times as much.
+EVAL_BYTES = 3 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class Config:
 def evaluate(task: Task, model: nn.Module, samples: Samples, world: World = ALONE) -> Sums:
     """Return the sums of a model's scores on samples, in fp32; each process takes every W-th."""
     device = next(model.parameters()).device
-    batch_size = GPU_EVAL_BATCH if device.type == "cuda" else EVAL_BATCH
+    batch_size = eval_batch(samples, device)
     model.eval()
     places = getattr(samples, "places", torch.zeros(len(samples)))
     # Like sizes together, for less padding.
@@ -67,6 +70,15 @@ def evaluate(task: Task, model: nn.Module, samples: Samples, world: World = ALON
         batch = moved(samples.batch(index), device)
         parts.append(task.score(task.predict(model, batch), batch))
     return add(parts, world)
+
+
+def eval_batch(samples: Samples, device: torch.device) -> int:
+    """Return how many samples are answered at once, for memory to be bounded."""
+    most = GPU_EVAL_BATCH if device.type == "cuda" else EVAL_BATCH
+    one = samples.batch(torch.zeros(min(1, len(samples)), dtype=torch.long)).get("picture")
+    if one is None or not one.nbytes:
+        return most
+    return max(1, min(most, EVAL_BYTES * most // EVAL_BATCH // one.nbytes))
 
 
 def load_model(
@@ -104,7 +116,12 @@ def finish(
     result = report(run.name, task, "test", sums)
     for line in lines(result):
         run.log(line)
-    board.scalars(progress, {f"eval/{name}": value for name, value in result["scores"].items()})
+    scored = {f"eval/{name}": value for name, value in result["scores"].items()}
+    # A run that was killed between this row and eval.json has it already.
+    if not any(
+        {"step": progress, **scored}.items() <= row.items() for row in read_metrics(run.folder)
+    ):
+        board.scalars(progress, scored)
     try:
         text = json.dumps({**result, "progress": progress}, indent=2) + "\n"
         write_atomically(run.folder / "eval.json", text)
@@ -114,7 +131,7 @@ def finish(
 
 def report(run: str, task: Task, split: Split, sums: Sums) -> dict[str, Any]:
     """Return the object that `eval --json` prints."""
-    scores = task.scores(sums)
+    scores, task.scored = task.scores(sums), split
     baseline, how = task.baseline()
     return {
         "run": run, "metric": task.metric, "score": scores[task.metric], "baseline": baseline,

@@ -128,6 +128,8 @@ class Fitting:
             world=world, device=self.device, blend=task.blend,
         )  # fmt: skip
         self.updates = 0
+        # Loss and norm of the updates since the last row of figures; a checkpoint keeps them.
+        self.gathered: list[Tensor] = []
         self.total = config.fit.num_epochs * self.feeder.updates_an_epoch
 
     def begin(self) -> list[str]:
@@ -200,6 +202,7 @@ class Fitting:
     def checkpoint(self) -> Snapshot | None:
         """Return, in the first process, what `restore` continues from exactly."""
         self.share_statistics()
+        gathered = summed(self.gathered, self.world) if self.gathered else torch.empty(0, 2)
         self.world.confirm(self.device)
         if not self.world.is_first:
             return None
@@ -209,7 +212,7 @@ class Fitting:
         info = {
             "job": self.job, "updates": self.updates, "averaged": self.average.updates,
             "precision": self.precision.name, "about": self.task.about,
-            "data": self.task.name_of_data, "score": None,
+            "data": self.task.name_of_data, "score": None, "gathered": gathered.tolist(),
         }  # fmt: skip
         return transfer.snapshot(self.progress, self.average.model, state, info)
 
@@ -237,6 +240,10 @@ class Fitting:
         load_optimizer_tensors(self.optimizer, under("optimizer", state))
         self.average.updates = info["averaged"]
         self.updates = info["updates"]
+        # The sums of all processes, which the first one has now; checkpoints of before have none.
+        table = torch.tensor(info.get("gathered", []), device=self.device).view(-1, 2)
+        table[:, 0] *= self.world.is_first
+        self.gathered = list(table)
 
 
 def fit(fitting: Fitting, run: Run, resumed: dict[str, Any] | None) -> None:
@@ -251,21 +258,21 @@ def fit(fitting: Fitting, run: Run, resumed: dict[str, Any] | None) -> None:
     run.log(f"device {fitting.device}, {fitting.precision}")
     if config.run.graphs:
         run.log("no CUDA graphs (--graphs): a task's updates are not recorded, only PPO's are")
-    gathered: list[Tensor] = []
     shown: dict[str, str] = {}
-    waited, since = 0.0, time.monotonic()
+    waited, since, first = 0.0, time.monotonic(), fitting.updates
     with feeder, session:
         while fitting.updates < fitting.total and not session.stopped:
             begin = time.monotonic()
             batch = feeder.batch(fitting.updates)
             waited += time.monotonic() - begin
-            gathered.append(fitting.update(batch))
+            fitting.gathered.append(fitting.update(batch))
             ended = fitting.epoch_ended
             if fitting.updates % RECORD_EVERY == 0 or ended:
-                figures = speeds(len(gathered), feeder, since, waited)
-                figures |= losses(gathered, fitting, world)
+                figures = speeds(fitting.updates - first, feeder, since, waited)
+                figures |= losses(fitting)
                 session.record(fitting.progress, figures, shown)
-                gathered, waited, since = [], 0.0, time.monotonic()
+                waited, since, first = 0.0, time.monotonic(), fitting.updates
+                fitting.gathered = []
             if ended and samples and ended % config.fit.eval_every == 0:
                 shown = validate(fitting, session, samples["val"])
                 since = time.monotonic()
@@ -289,11 +296,16 @@ def speeds(updates: int, feeder: Feeder, since: float, waited: float) -> dict[st
     }  # fmt: skip
 
 
-def losses(gathered: list[Tensor], fitting: Fitting, world: World) -> dict[str, float]:
-    """Return the means over some updates; UserError names the first that is not finite."""
+def summed(gathered: list[Tensor], world: World) -> Tensor:
+    """Return loss and norm of some updates, [U, 2], the losses of all processes added."""
     table = torch.stack(gathered)
     table[:, 0] = world.sum_(table[:, 0].clone())
-    table = table.float().cpu()
+    return table.float().cpu()
+
+
+def losses(fitting: Fitting) -> dict[str, float]:
+    """Return the means over some updates; UserError names the first that is not finite."""
+    table = summed(fitting.gathered, fitting.world)
     require_finite(table, fitting.updates - len(table) + 1)
     means = table.mean(0).tolist()
     names = ("train/loss", "train/grad_norm")

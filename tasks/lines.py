@@ -6,16 +6,16 @@ line stays empty; one that cannot be answered becomes an empty line and a messag
 
 import contextlib
 import json
+import select
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from torch import Tensor
 
 from backbones.training.errors import UserError
-from backbones.training.files import open_input
+from backbones.training.files import open_input, standard_input
 from backbones.training.progress import say
 from tasks.data.text import DAMAGE, decoded_line, stream_lines, unpacked
 from tasks.task import Task
@@ -59,9 +59,9 @@ def new_file(path: Path) -> Iterator[TextIO]:
 
 def answer(config: "Config", predictor: "Predictor", out: Any) -> int:
     """Write the answers of all lines in order."""
-    at_once = 1 if not config.inputs and on_terminal() else AT_ONCE
-    lines, failed = numbered(config.inputs), False
-    while chunk := list(islice(lines, at_once)):
+    piped = not config.inputs or "-" in config.inputs
+    failed = False
+    for chunk in as_they_come(numbered(config.inputs), piped):
         read = [understood(predictor.task, where, line) for where, line in chunk]
         failed |= not all(good for _, good in read)
         good = [text for text, good in read if good and text.strip()]
@@ -73,6 +73,28 @@ def answer(config: "Config", predictor: "Predictor", out: Any) -> int:
                 print(drawn(*predictor.task.alignment(predictor.model, text)), file=out)
         out.flush()
     return 2 if failed else 0
+
+
+def as_they_come(
+    lines: Iterator[tuple[str, bytes]], piped: bool
+) -> Iterator[list[tuple[str, bytes]]]:
+    """Yield lines up to AT_ONCE together; those of standard input when no more are there yet."""
+    chunk = []
+    for line in lines:
+        chunk.append(line)
+        if len(chunk) == AT_ONCE or (piped and is_idle()):
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def is_idle() -> bool:
+    """Say whether standard input holds nothing to read now."""
+    try:
+        return on_terminal() or not select.select([standard_input()], [], [], 0)[0]
+    except (OSError, ValueError):  # it is no file, or the system waits for sockets only
+        return False
 
 
 def understood(task: Task, where: str, line: bytes) -> tuple[str, bool]:

@@ -132,11 +132,13 @@ def main(config: Config) -> int:
         raise UserError("predict needs something to look at: files, folders or -")
     for name, source in sources(config.inputs):
         try:
-            answer = predictor.predict(source)[0]
+            answer, doubts = predictor.predict(source)[0], predictor.task.doubts(source)
         except UserError as error:
             say(f"arcadia: {name}: {error}", sys.stderr)
             failed = True
             continue
+        if doubts:
+            say(f"arcadia: {name}: {doubts}", sys.stderr)
         line = f"{name}: {answer['text']}"
         print(json.dumps({"input": name, **answer}) if config.json else printable(line), flush=True)
     return 2 if failed else 0

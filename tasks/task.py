@@ -32,6 +32,8 @@ class Task:
         self.config = config
         # What an answer needs to know of the training data, as plain values.
         self.about = about or {}
+        self.scored: Split = "test"
+        """The split that `baseline` and `protocol` speak of."""
 
     def data(self, split: Split) -> Samples:
         """Return the samples of a split; UserError if there are none."""
@@ -97,8 +99,9 @@ class Task:
         """Return a batch of one from a path, bytes or an array; UserError if it cannot be."""
         raise UserError("this task answers no files")
 
-    def doubts(self, line: str) -> str:
-        """Return what an answer to a line leaves out, "" for nothing."""
+    def doubts(self, line: Any) -> str:
+        """Return what is to be said of a line, or a picture's file, before its answer; "" for
+        nothing."""
         return ""
 
     def alignment(self, model: Any, line: str) -> tuple[list[str], list[str], Tensor]:

@@ -13,6 +13,7 @@ import torch
 from sacrebleu.metrics import BLEU
 from torch import Tensor
 
+from tasks.data.languages import tokeniser_of
 from tasks.metrics import Sums
 
 LONGEST_NGRAM = 6
@@ -20,21 +21,28 @@ BETA = 2
 
 
 @cache
-def bleu(tokenised: bool) -> BLEU:
-    """Return the scorer: tokenised text is scored as it is, other text in 13a's tokens."""
-    return BLEU(tokenize="none" if tokenised else "13a", force=True)
+def bleu(tokeniser: str) -> BLEU:
+    """Return the scorer of one of sacrebleu's tokenisers."""
+    return BLEU(tokenize=tokeniser, force=True)
 
 
-def signature(tokenised: bool) -> str:
+def scorer_of(tokenised: bool, language: str) -> BLEU:
+    """Return the scorer: tokenised text is scored as it is, other text as its language wants."""
+    return bleu("none" if tokenised else tokeniser_of(language))
+
+
+def signature(tokenised: bool, language: str = "") -> str:
     """Return what to print beside a score, so that others can repeat it."""
-    scorer = bleu(tokenised)
+    scorer = scorer_of(tokenised, language)
     scorer.corpus_score(["a"], [["a"]])  # It counts the references first.
     return str(scorer.get_signature())
 
 
-def text_sums(said: Sequence[str], references: Sequence[str], tokenised: bool) -> Sums:
-    """Return sums over texts and their references, one each."""
-    counted = bleu(tokenised).corpus_score(said, [references])
+def text_sums(
+    said: Sequence[str], references: Sequence[str], tokenised: bool, language: str = ""
+) -> Sums:
+    """Return sums over texts in a language and their references, one each."""
+    counted = scorer_of(tokenised, language).corpus_score(said, [references])
     characters = torch.zeros(3, LONGEST_NGRAM)
     for ours, theirs in zip(said, references, strict=True):
         characters += character_ngrams(ours, theirs)

@@ -31,6 +31,8 @@ from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import load_weights
 from tasks.data.find import found_folder
+from tasks.data.languages import code_of
+from tasks.data.natural import as_trained, escapes, unescaped
 from tasks.data.samples import Batch, Ragged, first_of, moved
 from tasks.data.text import Pairs, read_pairs
 from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN, Vocabulary, learn
@@ -63,7 +65,8 @@ class Config:
     """A folder of $ARCADIA_DATA, such as multi30k/tok or tatoeba, or the offline world phrases."""
     data: str = ""
     """Folder of the set: train.en and train.de (plain or gzip), val and test likewise (split off
-    train where there are none), or ManyThings' zip."""
+    train where there are none; valid and dev are val), or
+    ManyThings' zip or deu.txt, which may also be given by itself."""
     source: str = "en"
     """Language to translate from, as the files' names have it."""
     target: str = "de"
@@ -104,7 +107,7 @@ class Config:
             raise ValueError("samples and alpha must be 0 or above")
         if self.units % 2:
             raise ValueError(f"units = {self.units} must be even: half of them read each way")
-        if self.source == self.target:
+        if code_of(self.source) == code_of(self.target):
             raise ValueError(f"source and target are both {self.source}; give two languages")
 
 
@@ -173,7 +176,10 @@ class Translate(Task):
 
     @property
     def folder(self) -> Path:
-        """Where the set lies; UserError if it is nowhere."""
+        """Where the set lies, a folder or one file; UserError if it is nowhere."""
+        given = Path(self.config.data).expanduser()
+        if self.config.data and given.is_file():
+            return given
         return found_folder(self.config.set, self.config.data, f"use {WORLD}")
 
     def data(self, split: Split) -> Ragged:
@@ -273,7 +279,8 @@ class Translate(Task):
     def score(self, predictions: Tensor, batch: Batch) -> Sums:
         bytes_of = zip(batch["reference"].tolist(), batch["reference_length"].tolist(), strict=True)
         references = [bytes(row[:length]).decode() for row, length in bytes_of]
-        return text_sums(self.decode(predictions), references, self.about["tokenised"])
+        tokenised, language = self.about["tokenised"], self.config.target
+        return text_sums(self.decode(predictions), references, tokenised, language)
 
     def decode(self, pieces: Int64[Tensor, "B T"]) -> list[str]:
         """Return the texts of padded pieces."""
@@ -285,18 +292,18 @@ class Translate(Task):
         return text_scores(sums)
 
     def baseline(self) -> tuple[float, str]:
-        pairs = self.pairs("test")
-        sums = text_sums(pairs.source, pairs.target, pairs.tokenised)
+        pairs = self.pairs(self.scored)
+        sums = text_sums(pairs.source, pairs.target, pairs.tokenised, self.config.target)
         return text_scores(sums)["bleu"], "the source as it is"
 
     def protocol(self) -> dict[str, Any]:
         """Return how answers are made: printed with every score."""
         config = self.config
         return {
-            "set": self.name_of_data, "test_texts": self.pairs("test").digest,
+            "set": self.name_of_data, f"{self.scored}_texts": self.pairs(self.scored).digest,
             "direction": f"{config.source}-{config.target}",
             "beam": config.beam, "alpha": config.alpha,
-            "bleu": signature(self.about["tokenised"]),
+            "bleu": signature(self.about["tokenised"], config.target),
         }  # fmt: skip
 
     def show(self, board: Board, progress: int, model: Any, sums: Sums) -> None:
@@ -334,8 +341,8 @@ class Translate(Task):
         is no text."""
         lines = [source] if isinstance(source, str) else list(source)
         try:
-            pieces = self.encode(lines)
-        except TypeError:  # also for half of a surrogate pair
+            pieces = self.encode([self.as_trained(line) for line in lines])
+        except (TypeError, UnicodeEncodeError):  # the second for half of a surrogate pair
             raise UserError("a translator takes a line of text, or a list of them") from None
         longest = self.config.longest
         for line, row in zip(lines, pieces, strict=True):
@@ -348,15 +355,23 @@ class Translate(Task):
 
     def doubts(self, line: str) -> str:
         """Return what a translation of a line leaves out, "" for nothing."""
-        unknown = self.vocabulary.unknown(line)
+        unknown = self.vocabulary.unknown(self.as_trained(line))
         if not unknown:
             return ""
-        said = f"{', '.join(unknown[:5])}: with letters that training never had, read as a blank"
-        lower = not self.vocabulary.unknown(" ".join(unknown).lower())
-        return f"{said}; it was trained on lower-case text" if lower else said
+        return f"{', '.join(unknown[:5])}: with letters that training never had, read as a blank"
+
+    def as_trained(self, line: Any) -> str:
+        """Return a line in the case and with the marks of the training texts; TypeError for what
+        is no text."""
+        if not isinstance(line, str):
+            raise TypeError
+        letters, language = self.vocabulary.letters, code_of(self.config.source)
+        return as_trained(line, letters, self.about["tokenised"], language)
 
     def say(self, predictions: Tensor) -> list[dict[str, Any]]:
-        return [{"text": text} for text in self.decode(predictions)]
+        escaped = self.about["tokenised"] and escapes(self.vocabulary.letters)
+        texts = self.decode(predictions)
+        return [{"text": unescaped(text) if escaped else text} for text in texts]
 
 
 MULTI30K = Config(

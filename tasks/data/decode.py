@@ -23,14 +23,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from backbones.training.errors import UserError
 from backbones.training.files import open_plain, read_at_most
+from tasks.data.metadata import bare, upright
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".webp")
+# What pictures begin with; of WebP the size stands between the two.
+STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
+HEAD_BYTES = 16
 # No photo of LARGEST_PX pixels needs more as a file.
 LARGEST_BYTES = 2**27
 # 201 megabytes decoded: room for a photo, not for a bomb.
@@ -41,8 +45,18 @@ LARGE_PX = 2**24
 ONE_AT_A_TIME = threading.Lock()
 
 
+def is_picture_data(head: bytes) -> bool:
+    """Say whether a file that begins so is a picture, whatever its name."""
+    return head.startswith(STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
 class Unreadable(ValueError):
     """A picture that cannot be had from a file; the message follows the file's name."""
+
+    def __init__(self, message: str, is_damage: bool = False) -> None:
+        """`is_damage`: the decoder gave up, rather than a bound of ours."""
+        super().__init__(message)
+        self.is_damage = is_damage
 
 
 @contextmanager
@@ -101,6 +115,21 @@ def decode(data: bytes, *, size_px: int, channels: int) -> UInt8[np.ndarray, "C 
     if len(data) > LARGEST_BYTES:
         raise Unreadable(f"is larger than {LARGEST_BYTES >> 20} MiB")
     try:
+        return decoded(data, size_px, channels)
+    except Unreadable as error:
+        # The pixels may be whole where a text beside them is not.
+        plain = bare(data)
+        if len(plain) == len(data) or not error.is_damage:
+            raise
+        try:
+            return decoded(plain, size_px, channels)
+        except Unreadable:
+            raise error from None
+
+
+def decoded(data: bytes, size_px: int, channels: int) -> UInt8[np.ndarray, "C H W"]:
+    """Return the picture in some bytes, metadata and all; Unreadable says why not."""
+    try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > LARGEST_PX:
@@ -112,16 +141,16 @@ def decode(data: bytes, *, size_px: int, channels: int) -> UInt8[np.ndarray, "C 
                 # A large JPEG decodes several times faster at 1/2, 1/4 or 1/8 of its size. Twice
                 # the size that is wanted leaves the antialiasing something to do.
                 image.draft(None, (2 * size_px, 2 * size_px))
-                ImageOps.exif_transpose(image, in_place=True)
-                return planes(image, size_px, channels)
+                image.load()
+                return planes(upright(image), size_px, channels)
     except Unreadable:
         raise
     except UnidentifiedImageError:
-        raise Unreadable("is not a PNG, JPEG, BMP or WebP picture") from None
+        raise Unreadable("is not a PNG, JPEG, BMP or WebP picture", is_damage=True) from None
     except Exception as error:
         # Pillow's readers raise almost anything on damaged bytes, from SyntaxError to MemoryError.
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise Unreadable(f"is damaged ({reason})") from None
+        raise Unreadable(f"is damaged ({reason})", is_damage=True) from None
 
 
 def contents(path: Path) -> bytes:

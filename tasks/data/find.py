@@ -18,12 +18,13 @@ from torch import Tensor
 from backbones.training.errors import UserError
 from tasks.data.cifar import batches, read_cifar10
 from tasks.data.decode import check_shape, planes
-from tasks.data.folders import Split, read_classes, tars_of
+from tasks.data.folders import folder_of as split_folder
+from tasks.data.folders import read_classes, tars_of
 from tasks.data.idx import files_of, read_mnist
 from tasks.data.pictures import Pictures
+from tasks.data.split_names import SPLITS, Split
 
 OWN_PX = 32  # of class folders
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 KNOWN = (
     "train-images-idx3-ubyte[.gz] (MNIST and its like), data_batch_1[.bin] (CIFAR-10), "
     "train/CLASS/NAME.jpg, train.tar[.gz|.xz] or train-000.tar"
@@ -58,7 +59,7 @@ def splits_of(folder: Path) -> tuple[Split, ...]:
     elif batches(folder, "train"):
         files = {split for split in ("train", "test") if has_batches(folder, split)}
     elif folder.is_dir():
-        files = {s for s in SPLITS if (folder / s).is_dir() or tars_of(folder, s)}
+        files = {s for s in SPLITS if split_folder(folder, s) or tars_of(folder, s)}
     else:
         raise UserError(f"{folder} is not a folder; expected the folder of a set")
     if not files:

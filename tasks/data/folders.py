@@ -15,11 +15,10 @@ of them is an error, but never a single one: a set of twenty pictures may have o
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 import numpy as np
 import torch
@@ -27,21 +26,24 @@ from jaxtyping import UInt8
 
 from backbones.training.cores import available_threads
 from backbones.training.errors import UserError
+from backbones.training.files import open_plain
 from backbones.training.streams import plain
 from tasks.data.decode import (
+    HEAD_BYTES,
+    SUFFIXES,
     Unreadable,
     check_shape,
     contents,
     decode,
+    is_picture_data,
     quiet_pillow,
     read_picture,
 )
 from tasks.data.pictures import Pictures
-from tasks.data.tars import is_picture, stream
+from tasks.data.split_names import NAMES, Split, name_of
+from tasks.data.tars import is_hidden, is_picture, stream
 
 __all__ = ["Split", "read_classes", "read_folder", "read_picture", "read_tars", "tars_of"]
-
-Split = Literal["train", "val", "test"]
 
 TAR = r"([-_.]?\d+)?\.(tar|tgz|txz|tar\.(gz|xz|bz2|zst))"
 # Pictures per task of a thread: one small JPEG decodes in less time than handing it over takes.
@@ -79,27 +81,65 @@ class Decoded:
         )
 
 
-def loose(folder: Path, split: str) -> Iterator[Entry]:
-    """Yield the class folders of a split's folder and their pictures."""
-    root = folder / split
+def folder_of(folder: Path, split: str) -> str | None:
+    """Return the name of a split's folder, None if it has none; UserError if it has two."""
+    if not folder.is_dir():
+        return None
+    return name_of(split, (path.name for path in folder.iterdir() if path.is_dir()), folder)
+
+
+def loose(folder: Path, split: str, passed: list[str]) -> Iterator[Entry]:
+    """Yield the class folders of a split's folder and their pictures, through links too; put the
+    names of all else into `passed`."""
+    root = folder / (folder_of(folder, split) or split)
     for place in sorted(root.iterdir()):
-        name = PurePosixPath(split, place.name)
-        if place.is_dir() and not place.name.startswith("."):
+        name = PurePosixPath(root.name, place.name)
+        if is_hidden(name):
+            passed.append(str(name))
+        elif place.is_dir():
             yield Entry(place.name, str(name), None)
-            for parent, _, files in os.walk(place):
-                inside = name / Path(parent).relative_to(place).as_posix()
-                for file in filter(lambda file: is_picture(inside / file), files):
-                    yield Entry(place.name, str(inside / file), Path(parent, file))
-        elif is_picture(name):
+            yield from below(place, name, passed)
+        elif holds_picture(place):
             yield Entry("", str(name), place)
+        else:
+            passed.append(str(name))
+
+
+def below(place: Path, name: PurePosixPath, passed: list[str]) -> Iterator[Entry]:
+    """Yield the pictures of a class folder, however deep; a folder linked into itself once."""
+    seen = set[str]()
+    for parent, folders, files in os.walk(place, followlinks=True):
+        inside = name / Path(parent).relative_to(place).as_posix()
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        for file in files:
+            if not is_hidden(inside / file) and holds_picture(Path(parent, file)):
+                yield Entry(place.name, str(inside / file), Path(parent, file))
+            else:
+                passed.append(str(inside / file))
+
+
+def holds_picture(path: Path) -> bool:
+    """Say whether a file is a picture by its name or, if that tells nothing, by its content."""
+    if is_picture(PurePosixPath(path.name)) or not path.is_file():
+        return path.suffix.lower() in SUFFIXES
+    try:
+        with open_plain(path) as file:
+            return is_picture_data(file.read(HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def class_of(name: PurePosixPath, split: str, *, is_folder: bool) -> str:
     """Return the class of a file or folder inside a split's tar, "" if it lies in none."""
     folders = name.parts if is_folder else name.parts[:-1]
+    places = [n for n, name in enumerate(folders) if name.lower() in NAMES[split]]
     # Not the last folder: a class may be named train.
-    if split in folders[:-1] or (is_folder and folders == (split,)):
-        folders = folders[folders.index(split) + 1 :]
+    if places and (places[0] < len(folders) - 1 or (is_folder and len(folders) == 1)):
+        folders = folders[places[0] + 1 :]
     return folders[0] if folders else ""
 
 
@@ -205,8 +245,10 @@ def pictures_of(
     size_px: int,
     channels: int,
     classes: tuple[str, ...] | None,
+    passed: Sequence[str] = (),
 ) -> Pictures:
-    """Return the pictures of a split's entries; `place` is what messages call it."""
+    """Return the pictures of a split's entries; `place` is what messages call it, and `passed`
+    holds, once they are read, the names of files that are no pictures."""
     check_shape(size_px, channels)
     folders: set[str] = set()
     done = decode_all(entries, folders, size_px, channels)
@@ -223,7 +265,7 @@ def pictures_of(
     picture = torch.empty(len(good), channels, size_px, size_px, dtype=torch.uint8)
     np.stack([item.pixels for item in good if item.pixels is not None], out=picture.numpy())
     label = torch.tensor([numbers[item.entry.kind] for item in good], dtype=torch.int64)
-    return Pictures(picture, label, classes, tuple(item.why() for item in broken))
+    return Pictures(picture, label, classes, tuple(item.why() for item in broken), tuple(passed))
 
 
 def read_folder(
@@ -231,18 +273,22 @@ def read_folder(
     classes: tuple[str, ...] | None = None,
 ) -> Pictures:  # fmt: skip
     """Return the pictures of `folder/split/CLASS/`; UserError if they cannot be had."""
-    place = folder / split
+    place = folder / (folder_of(folder, split) or split)
     if not place.is_dir():
         raise UserError(f"{place} is not a folder; expected {split}/CLASS/NAME.jpg in {folder}")
-    return pictures_of(loose(folder, split), str(place), size_px, channels, classes)
+    passed: list[str] = []
+    entries = loose(folder, split, passed)
+    return pictures_of(entries, str(place), size_px, channels, classes, passed)
 
 
 def tars_of(folder: Path, split: str) -> list[Path]:
     """Return the tars of a split by name; UserError if the same pictures may be there twice."""
-    pattern = re.compile(re.escape(split) + TAR)
-    found = sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name))
+    pattern = re.compile(f"({'|'.join(NAMES[split])}){TAR}", re.IGNORECASE)
+    tars = {path: pattern.fullmatch(path.name) for path in sorted(folder.iterdir())}
+    called = name_of(split, (match[1] for match in tars.values() if match), folder)
+    found = [path for path, match in tars.items() if match]
     stems = [path.name.partition(".t")[0] for path in found]
-    if len(set(stems)) < len(stems) or (split in stems and len(stems) > 1):
+    if len(set(stems)) < len(stems) or (called in stems and len(stems) > 1):
         names = ", ".join(path.name for path in found)
         raise UserError(f"{folder} holds {names}: the same pictures twice; leave one of them")
     return found
@@ -267,7 +313,7 @@ def read_classes(
     """Return a split from class folders or, where there is no such folder, from tars."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; expected one that holds {split}/CLASS/NAME.jpg")
-    read = read_folder if (folder / split).is_dir() else read_tars
+    read = read_folder if folder_of(folder, split) else read_tars
     if read is read_tars and not tars_of(folder, split):
         raise UserError(
             f"{folder} has neither a folder {split} nor {split}.tar; expected "

@@ -22,6 +22,7 @@ class Pictures:
     label: Int64[Tensor, "N"]
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()  # names of files that could not be read, each with the reason
+    passed: tuple[str, ...] = ()  # names of files that are no pictures
 
     def __post_init__(self) -> None:
         if len(self.picture) != len(self.label):

@@ -92,10 +92,14 @@ def check_compression(path: Path, start: bytes) -> None:
         )
 
 
+def is_hidden(name: PurePosixPath) -> bool:
+    """Say whether a name is hidden, such as one of the twins that a Mac adds."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+
+
 def is_picture(name: PurePosixPath) -> bool:
-    """Say whether a name is a picture's, and not one of the hidden twins that a Mac adds."""
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
-    return name.suffix.lower() in SUFFIXES and not hidden
+    """Say whether a name is a picture's, and not a hidden one."""
+    return name.suffix.lower() in SUFFIXES and not is_hidden(name)
 
 
 def check_member(path: Path, member: tarfile.TarInfo) -> None:

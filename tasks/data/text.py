@@ -7,7 +7,7 @@ its own, val or test, is split off the training texts. A file with `.tok.` in it
 
 What surprises: Python's `splitlines` also cuts at characters such as U+2028, and two files with one
 of them in would no longer be aligned; only line feeds end a line here. Tatoeba has many
-translations of one sentence, so its splits are made by sentence, not by pair.
+translations of one sentence, so its splits are made by the sentence to translate, not by pair.
 """
 
 import codecs
@@ -31,7 +31,8 @@ from backbones.training.files import (
     read_at_most,
     written_size,
 )
-from tasks.data.folders import Split
+from tasks.data.languages import code_of, names_of
+from tasks.data.split_names import NAMES, SPLITS, Split, name_of
 
 LARGEST_BYTES = 2**32  # of a file, unpacked
 # Of a line: no sentence has more, and the pieces of more would take a hundred times the memory.
@@ -48,7 +49,6 @@ PACKED = {
     b"\x1f\x8b": ("packed by gzip once more", "gunzip"),
 }  # fmt: skip
 DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 # Of a thousand sentences of a file without splits, so many validate and so many test.
 PER_MILLE = {"val": 10, "test": 10}
 
@@ -186,12 +186,17 @@ def decoded_line(line: bytes, where: str) -> str:
 
 
 def read_pairs(folder: Path, split: Split, source: str, target: str) -> Pairs:
-    """Return a split in two languages; UserError with what lies there instead."""
+    """Return a split in two languages; UserError with what lies there instead.
+
+    `folder` may also be ManyThings' zip, or the text in it.
+    """
+    if folder.is_file():
+        return tab_separated(folder, split, source, target)
     files = {name: files_of(folder, name, source, target) for name in SPLITS}
     wanting = [name for name in SPLITS if not files[name]]
     if files[split] and (split != "train" or not wanting):
         return aligned(*files[split])
-    archives = sorted(folder.glob("*-*.zip"))
+    archives = sorted([*folder.glob("*-*.zip"), *filter(is_tab_separated, folder.glob("*.txt"))])
     if archives and len(wanting) == len(SPLITS):
         return tab_separated(archives[0], split, source, target)
     if "train" in wanting:
@@ -231,16 +236,21 @@ def inside(folder: Path) -> str:
 
 
 def file_of(folder: Path, split: str, language: str) -> Path | None:
-    """Return a split's file in a language, None if there is none; UserError if there are more."""
-    endings = (f".{language}", f".{language}.gz")
-    found = sorted(
-        path for path in folder.iterdir()
-        if path.name.endswith(endings) and path.name.startswith((f"{split}.", f"{split}_"))
-    )  # fmt: skip
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise UserError(f"{folder} has more than one {split} text in {language}: {names}")
-    return found[0] if found else None
+    """Return a split's file in a language, None if it has none; UserError if there are more."""
+    names = sorted(path.name for path in folder.iterdir())
+    starts = tuple(f"{name}{mark}" for name in NAMES[split] for mark in "._")
+    for called in names_of(language):
+        endings = (f".{called}", f".{called}.gz")
+        found = [
+            name for name in names if name.endswith(endings) and name.lower().startswith(starts)
+        ]
+        name_of(split, (name.replace("_", ".").partition(".")[0] for name in found), folder)
+        if len(found) > 1:
+            many = ", ".join(found)
+            raise UserError(f"{folder} has more than one {split} text in {language}: {many}")
+        if found:
+            return folder / found[0]
+    return None
 
 
 def aligned(source: Path, target: Path) -> Pairs:
@@ -264,21 +274,35 @@ def whole(pairs: list[tuple[str, str]], tokenised: bool, name: str) -> Pairs:
     return Pairs(sources, targets, tokenised, len(pairs) - len(kept))
 
 
+def is_tab_separated(path: Path) -> bool:
+    """Say whether a text is one of ManyThings': named after a language, with a tab in it."""
+    if code_of(path.stem.partition("-")[0]) == path.stem or path.name.startswith("_"):
+        return False
+    with open_plain(path) as file:
+        return b"\t" in file.readline(LARGEST_LINE)
+
+
 def tab_separated(archive: Path, split: Split, source: str, target: str) -> Pairs:
-    """Return a split of ManyThings' zip: the first column is the second language of its name."""
-    second, first = archive.stem.split("-")[:2]
+    """Return a split of ManyThings' zip, or of the text in it: the first column is the second
+    language of its name, English if that has but one (`deu.txt`)."""
+    second, first = [*archive.stem.split("-")[:2], "eng"][:2]
     columns = []
     for language in (source, target):
-        places = [n for n, name in enumerate((first, second)) if name.startswith(language)]
+        places = [
+            n for n, name in enumerate((first, second))
+            if name.startswith(language) or code_of(name) == code_of(language)
+        ]  # fmt: skip
         if not places:
             raise UserError(f"{archive.name} has {first} and {second}, not {language}")
         columns.append(places[0])
+    read = read_archive if archive.suffix.lower() == ".zip" else read_lines
     pairs = []
-    for number, line in enumerate(read_archive(archive), 1):
+    for number, line in enumerate(read(archive), 1):
         fields = line.split("\t")
         if len(fields) < 2:
             raise UserError(f"{archive.name}, line {number} has no tab; expected two texts")
-        if split_of(fields[0]) == split:
+        # By what is asked: one German sentence has several English ones.
+        if split_of(fields[columns[0]]) == split:
             pairs.append((fields[columns[0]], fields[columns[1]]))
     return whole(pairs, False, archive.name)
 

@@ -2,18 +2,20 @@
 
 One vocabulary serves both languages. It is learnt from the training side alone and kept in the run
 as text (base64 of SentencePiece's own file), so that a model and its pieces cannot be parted. A
-character that training never had becomes `unknown`, and who asks is told so.
+character that training never had, in no form of it, becomes `unknown`, and who asks is told so.
 """
 
 import base64
 import io
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import sentencepiece
 
 from backbones.training.errors import UserError
+from tasks.data.natural import readable
 
 PAD, UNKNOWN, BEGIN, END = range(4)
 LONGEST_BYTES = 100_000  # of a line to learn from
@@ -60,12 +62,18 @@ class Vocabulary:
         except (ValueError, RuntimeError):
             raise UserError("the run's vocabulary is damaged; train it again") from None
 
+    @cached_property
+    def letters(self) -> frozenset[str]:
+        """All characters that training had, and the blank."""
+        pieces = (self.pieces.IdToPiece(piece) for piece in range(END + 1, len(self)))
+        return frozenset(letter for piece in pieces for letter in piece) | {" "}
+
     def __len__(self) -> int:
         return int(self.pieces.GetPieceSize())
 
     def encode(self, lines: list[str]) -> list[list[int]]:
         """Return the pieces of every line, without begin and end."""
-        return self.pieces.Encode(lines)  # type: ignore[no-any-return]
+        return self.pieces.Encode([readable(line, self.letters) for line in lines])  # type: ignore[no-any-return]
 
     def decode(self, pieces: list[list[int]]) -> list[str]:
         """Return the lines that pieces make; begin, end and padding are not seen."""
@@ -77,4 +85,5 @@ class Vocabulary:
 
     def unknown(self, line: str) -> list[str]:
         """Return the words of a line with characters that training never had."""
-        return [word for word in line.split() if UNKNOWN in self.pieces.Encode(word)]
+        words = readable(line, self.letters).split(" ")
+        return [word for word in words if UNKNOWN in self.pieces.Encode(word)]

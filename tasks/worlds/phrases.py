@@ -24,12 +24,12 @@ from datetime import date, timedelta
 import numpy as np
 
 from backbones.training.errors import UserError
-from tasks.data.folders import Split
+from tasks.data.languages import code_of
+from tasks.data.split_names import Split
 from tasks.data.text import Pairs
-from tasks.worlds.chance import PHRASES, sample_rng
+from tasks.worlds.chance import PHRASES, SEEDS, sample_rng
 
 LANGUAGES = ("en", "de", "fr")
-SEEDS = {"train": 1, "val": 2, "test": 3}
 SIZES = {"train": 40_000, "val": 1_000, "test": 2_000}
 # What the English text's checksum leaves over ten, for each split.
 PLACES = {"val": (0,), "test": (1,), "train": tuple(range(2, 10))}
@@ -259,6 +259,7 @@ def phrase(seed: int, index: int, split: Split) -> Phrase:
 
 def pairs(split: Split, source: str, target: str, count: int = 0) -> Pairs:
     """Return phrases in two languages; UserError for one that is not spoken here."""
+    source, target = code_of(source), code_of(target)
     for language in (source, target):
         if language not in LANGUAGES:
             raise UserError(

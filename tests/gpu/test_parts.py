@@ -44,4 +44,6 @@ def test_a_part_that_hangs_or_fails_is_said_and_the_next_one_runs(tmp_path):
         raise ValueError("no such card")
 
     assert measured(Part("a", 1, hangs), True, tmp_path, 0.5) == {"failed": "over its limit of 0 s"}
-    assert measured(Part("b", 1, fails), True, tmp_path, 5) == {"failed": "ValueError: no such card"}
+    assert measured(Part("b", 1, fails), True, tmp_path, 5) == {
+        "failed": "ValueError: no such card"
+    }

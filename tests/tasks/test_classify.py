@@ -192,6 +192,20 @@ def test_mixed_labels_are_weighed_like_the_pictures():
     )
 
 
+def test_labels_of_scenes_are_mixed_and_smoothed_too():
+    config = changed(classify.SMOKE, set="scenes", label_smoothing=0.2)
+    task = classify.Classify(config)
+    logits = torch.randn(2, 6)
+    label = torch.tensor([[True] * 6, [False, True] * 3])
+    own = torch.tensor([0.75, 0.75])
+    loss = task.loss_of(logits, {"label": label, "own": own})
+    blended = 0.75 * label.float() + 0.25 * label.flip(0).float()
+    target = blended * 0.8 + 0.1
+    expected = -(target * logits.sigmoid().log() + (1 - target) * (-logits).sigmoid().log())
+    assert_close(loss, expected.mean(1))
+    assert classify.PRESETS["scenes"].label_smoothing == 0  # as its published figures were made
+
+
 def test_the_scenes_ask_for_every_shape(runs, capsys):
     words = ["train", "classify", "--preset", "smoke", "--set", "scenes", "--samples", "128"]
     assert arcadia.main([*words, "--name", "scenes", *FP32]) == 0

@@ -63,3 +63,19 @@ def test_exact_matches_are_counted_by_letter():
     sums = text_sums(["a b", "A b"], ["a b", "a b"], tokenised=False)
     assert text_scores(sums)["exact"] == 50
     assert isinstance(sums["exact"], torch.Tensor)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "tokeniser"),
+    [
+        ("zh", "今天天气很好我们去公园。", "zh"), ("zh-CN", "今天天气很好我们去公园。", "zh"),
+        ("cmn", "今天天气很好我们去公园。", "zh"), ("ja", "今日は天気がとても良いです。", "char"),
+        ("tha", "วันนี้อากาศดีมาก", "char"), ("de", "das Haus ist sehr alt", "13a"),
+    ],
+)  # fmt: skip
+def test_texts_without_blanks_are_scored_by_what_they_are_written_in(language, text, tokeniser):
+    assert text_scores(text_sums([text], [text], False, language))["bleu"] == pytest.approx(100)
+    half = text_scores(text_sums([text[:-2]], [text], False, language))["bleu"]
+    assert 20 < half < 100
+    assert f"tok:{tokeniser}" in signature(False, language)
+    assert "tok:none" in signature(True, language)

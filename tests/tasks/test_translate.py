@@ -5,7 +5,10 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
+import zipfile
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -352,3 +355,33 @@ def test_the_bench_prints_one_comparison(runs, capsys):
     (row,) = json.loads(capsys.readouterr().out)
     assert row["ratio"] == pytest.approx(row["ours"] / row["peer"]) and row["ours"] > 0
     assert row["name"] == "translate tokens_per_s" and not runs.exists()
+
+
+def test_a_filter_answers_a_line_before_the_next_one_comes(toy):
+    words = [sys.executable, "-m", "arcadia", "predict", "toy", "--threads", "1"]
+    env = {**os.environ, "ARCADIA_RUNS": str(toy / "runs")}
+    with subprocess.Popen(words, stdin=PIPE, stdout=PIPE, env=env, text=True, bufsize=1) as process:
+        for line, answer in (("1 2", "one two"), ("3", "three")):
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+            assert process.stdout.readline().strip() == answer
+        process.stdin.close()
+        assert process.wait() == 0
+
+
+def test_texts_come_from_a_zip_or_a_file_by_its_path(tmp_path):
+    rows = "\n".join(f"Number {n}.\tNummer {n}.\tCC-BY" for n in range(2_000))
+    (tmp_path / "deu.txt").write_text(rows)
+    (tmp_path / "_about.txt").write_text("about\tit")
+    with zipfile.ZipFile(tmp_path / "german-english.zip", "w") as archive:
+        archive.writestr("deu.txt", rows)
+    found = []
+    for data in ("deu.txt", "german-english.zip"):
+        config = changed(translate.SMOKE, set="", data=str(tmp_path / data), target="deu")
+        found.append(translate.Translate(config).pairs("test").digest)
+    (tmp_path / "german-english.zip").unlink()
+    config = changed(translate.SMOKE, set="", data=str(tmp_path))
+    found.append(translate.Translate(config).pairs("test").digest)
+    assert len(set(found)) == 1
+    with pytest.raises(ValueError, match="give two languages"):
+        changed(translate.SMOKE, source="eng", target="English")

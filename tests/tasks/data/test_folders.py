@@ -256,7 +256,7 @@ def test_folders_without_what_is_wanted_are_said(tmp_path: Path):
     refused("expected train/CLASS/NAME.jpg", {})
     refused("expected train/CLASS/NAME.jpg", {"cat/1.png": one(1)})
     refused("holds no class folders", {"train/1.png": one(1)})
-    refused("holds no pictures", {"train/cat/1.txt": one(1)})
+    refused("holds no pictures", {"train/cat/1.txt": b"words"})
     refused("no picture of class dog", {"train/cat/1.png": one(1), "train/dog/1.txt": b""})
     refused("no picture of class dog", {"train/cat/1.png": one(1), "train/dog/1.png": b"x"})
     refused("1 of 1 pictures", {"train/cat/1.png": b"x"})
@@ -392,3 +392,44 @@ def test_names_of_classes_that_are_no_utf8_are_told_apart():
     assert shown_names(names) == ("cat", "k?ter", "?[31m")
     names = [os.fsdecode(name) for name in (b"k\xe4se", b"k\xf6se", "k\xf6se".encode())]
     assert shown_names(names) == (r"k\udce4se", r"k\udcf6se", "k\xf6se")
+
+
+def test_other_names_of_splits_are_known(tmp_path: Path):
+    write(tmp_path, {"Train/cat/1.png": one(1), "valid/cat/1.png": one(2)})
+    pack(tmp_path / "testing.tar", {"testing/cat/1.png": one(3)})
+    assert splits_of(tmp_path) == ("train", "val", "test")
+    for split, value in (("train", 1), ("val", 2), ("test", 3)):
+        assert values(read_classes(tmp_path, split, size_px=2, channels=1)) == [value]
+    write(tmp_path, {"dev/cat/1.png": one(2)})
+    with pytest.raises(UserError, match="dev and valid, and each of them means val"):
+        splits_of(tmp_path)
+
+
+def test_pictures_with_odd_metadata_are_read_as_they_are():
+    whole = encoded([[9, 9], [9, 9]])
+    text = b"tEXta\0b"
+    odd = whole[:33] + struct.pack(">I", 3) + text + bytes(4) + whole[33:]
+    assert read_picture(odd, size_px=2, channels=1).unique().tolist() == [9]
+    photo = Image.new("RGB", (16, 16), (9, 9, 9))
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    turned = encoded(photo, "JPEG", exif=tags)
+    broken = turned.replace(b"II*\0", b"II*\1").replace(b"MM\0*", b"MM\1*")
+    assert broken != turned
+    for data in (turned, broken, turned.replace(b"\x01\x12\0\x03", b"\x01\x12\0\x63")):
+        assert read_picture(data, size_px=8, channels=1).unique().tolist() == [9]
+    with pytest.raises(UserError, match="is not a PNG"):
+        read_picture(odd[:-26], size_px=2, channels=1)
+
+
+def test_links_are_followed_contents_known_and_the_rest_is_named(tmp_path: Path):
+    write(tmp_path / "elsewhere", {"3.png": one(3), "deep/4": one(4)})
+    photo = encoded([[7, 7], [7, 7]], "JPEG")
+    files = {"cat/1.png": one(1), "dog/2.jfif": photo, "dog/n5": one(5), "dog/notes.txt": b"a"}
+    write(tmp_path / "train", {**files, "dog/Thumbs.db": b"x", ".ipynb_checkpoints/1.png": one(1)})
+    (tmp_path / "train" / "cat" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "again").symlink_to(tmp_path / "elsewhere")
+    train = read_classes(tmp_path, "train", size_px=2, channels=1)
+    assert values(train) == [1, 3, 4, 7, 5] and train.skipped == ()
+    names = ["train/.ipynb_checkpoints", "train/dog/Thumbs.db", "train/dog/notes.txt"]
+    assert sorted(train.passed) == names

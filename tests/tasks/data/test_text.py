@@ -85,7 +85,34 @@ def test_a_zip_of_tab_separated_pairs_is_split_by_sentence(tmp_path):
         assert all(split_of(line) == split for line in pairs.source)
         assert pairs.target[0].startswith(pairs.source[0].replace("Number", "Nummer")[:-1])
     back = read_pairs(tmp_path, "test", "de", "en")
-    assert (back.source, back.target) == (splits["test"].target, splits["test"].source)
+    assert all(split_of(line) == "test" for line in back.source)
+    again = read_pairs(tmp_path, "test", "eng", "german")
+    assert (again.source, again.target) == (splits["test"].source, splits["test"].target)
+
+
+def test_what_is_asked_in_the_test_is_never_learnt_whatever_the_direction(tmp_path):
+    # Every German sentence stands for several English ones, as in Tatoeba.
+    rows = [f"Number {n} {way}.\tNummer {n}." for n in range(500) for way in range(4)]
+    with zipfile.ZipFile(tmp_path / "deu-eng.zip", "w") as archive:
+        archive.writestr("deu.txt", "\n".join(rows))
+    for source, target in (("en", "de"), ("de", "en")):
+        train, test = (
+            set(read_pairs(tmp_path, s, source, target).source) for s in ("train", "test")
+        )
+        assert test and not train & test
+
+
+def test_other_names_of_splits_and_languages_are_known(tmp_path):
+    text = "\n".join(f"line {n}" for n in range(400)) + "\n"
+    write(tmp_path, train__en=text, train__de=text, Valid__en="a\n", Valid__de="b\n")
+    write(tmp_path, dev__fr="c\n", testing__en="d\n", testing__deu="e\n")
+    val, test = (read_pairs(tmp_path, split, "en", "de") for split in ("val", "test"))
+    assert (val.source, val.target, val.split_off) == (["a"], ["b"], False)
+    assert (test.source, test.target) == (["d"], ["e"])
+    assert len(read_pairs(tmp_path, "train", "en", "de")) == 400
+    write(tmp_path, dev__en="a\n")
+    with pytest.raises(UserError, match="each of them means val"):
+        read_pairs(tmp_path, "val", "en", "de")
 
 
 @pytest.mark.parametrize(("files", "words"), [
