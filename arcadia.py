@@ -24,7 +24,7 @@ from backbones.training.streams import LOST, open_streams, printable, silence, t
 
 if TYPE_CHECKING:
     from rl.agent import Agent
-    from tasks.predict import Predictor
+    from tasks.predictor import Predictor
 
 __version__ = "0.1.0"
 
@@ -300,7 +300,7 @@ def load(
     if package_of_run([run]) == "tasks":
         from backbones.training.precision import choose_device
         from backbones.training.run import find_run
-        from tasks.predict import load_predictor
+        from tasks.predictor import load_predictor
 
         return load_predictor(find_run(run), choose_device(device))
     from rl.agent import load_agent

@@ -10,7 +10,7 @@ import select
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from torch import Tensor
 
@@ -18,16 +18,14 @@ from backbones.training.errors import UserError
 from backbones.training.files import open_input, standard_input
 from backbones.training.progress import say
 from tasks.data.text import DAMAGE, decoded_line, stream_lines, unpacked
+from tasks.predictor import Config, Predictor
 from tasks.task import Task
-
-if TYPE_CHECKING:
-    from tasks.predict import Config, Predictor
 
 AT_ONCE = 64
 SHADES = " ░▒▓█"
 
 
-def main(config: "Config", predictor: "Predictor") -> int:
+def main(config: Config, predictor: Predictor) -> int:
     """Answer all lines; exit status 2 if any could not be."""
     if config.attention and (config.json or config.output):
         raise UserError("--attention draws for people; leave --json and --output away")
@@ -57,7 +55,7 @@ def new_file(path: Path) -> Iterator[TextIO]:
         raise
 
 
-def answer(config: "Config", predictor: "Predictor", out: Any) -> int:
+def answer(config: Config, predictor: Predictor, out: Any) -> int:
     """Write the answers of all lines in order."""
     piped = not config.inputs or "-" in config.inputs
     failed = False

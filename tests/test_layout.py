@@ -1,6 +1,7 @@
 """The house stays as it was drawn: imports go one way, rooms stay small, names say something."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,27 @@ def test_imports_go_one_way(path: Path):
     package = path.relative_to(ROOT).parts[0]
     ours = imported_packages(path) & {*ALLOWED, "arcadia", "tests"}
     assert ours <= ALLOWED[package]
+
+
+def imported_files(path: Path) -> set[Path]:
+    """Return the files of ours that a file imports, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    files = {ROOT / f"{name.replace('.', '/')}.py" for name in names}
+    return files & {*SOURCES} - {path}
+
+
+def test_no_files_import_each_other_in_a_circle():
+    circles = []
+    try:
+        TopologicalSorter({path: imported_files(path) for path in SOURCES}).prepare()
+    except CycleError as error:
+        circles = [str(path.relative_to(ROOT)) for path in error.args[1]]
+    assert circles == []
 
 
 def test_no_file_is_longer_than_a_reader_can_hold():

@@ -20,7 +20,7 @@ from tasks import classify
 from tasks.augment import AugmentConfig
 from tasks.evaluate import load_model
 from tasks.fit import FitConfig
-from tasks.predict import load_predictor
+from tasks.predictor import load_predictor
 from tasks.worlds.digits import digits
 
 FP32 = ("--precision", "fp32")

@@ -25,7 +25,7 @@ from backbones.training.run import find_run
 from tasks import translate
 from tasks.data.samples import Ragged
 from tasks.data.vocabulary import BEGIN
-from tasks.predict import load_predictor
+from tasks.predictor import load_predictor
 from tests.tasks.test_fit import everything
 
 WORDS = "zero one two three four five six seven eight nine".split()
