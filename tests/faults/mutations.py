@@ -5,6 +5,7 @@ a failing one shrinks to few changes. `odd_words.py` has those of words.
 """
 
 import bz2
+import copy
 import gzip
 import io
 import json
@@ -50,7 +51,8 @@ ODD: tuple[Any, ...] = (
     None, True, False, [], {}, [[]], [None], [1, 2, 3], ["x"] * 1000, {"a": 1}, {"": {}}, DEEP,
     *NUMBERS, *TEXTS, *PATHS, *MODULES,
 )  # fmt: skip
-odd = st.sampled_from(ODD)
+# Copies: a later change of the same draw may go into a list or table that was put in.
+odd = st.sampled_from(ODD).map(copy.deepcopy)
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -128,7 +128,9 @@ def test_a_run_that_was_trained_here_goes_on_without_typing_until_it_is_another(
 ):
     name, _ = payload
     monkeypatch.setenv("ARCADIA_RUNS", "runs")
-    run = ppo.train(changed(TINY, env=f"{name}:Sent-v0", run=RunConfig(name="mine")))
+    run = ppo.train(
+        changed(TINY, env=f"{name}:Sent-v0", run=RunConfig(name="mine", precision="fp32"))
+    )
     for _ in range(2):  # As the config began, and as resume has changed it.
         trust.typed.clear()
         assert load_agent("mine").env == f"{name}:Sent-v0"
@@ -152,7 +154,7 @@ def test_where_no_note_can_be_made_training_says_what_to_type_later(
     monkeypatch.setenv("ARCADIA_STATE", str(tmp_path / "file" / "state"))
     monkeypatch.setenv("ARCADIA_RUNS", "runs")
     env = f"{name}:Sent-v0"
-    ppo.train(changed(TINY, env=env, eval_games=1, run=RunConfig(name="mine")))
+    ppo.train(changed(TINY, env=env, eval_games=1, run=RunConfig(name="mine", precision="fp32")))
     assert f"will want --env {env}" in capsys.readouterr().err
     trust.typed.clear()
     with pytest.raises(UserError, match="add --env"):
