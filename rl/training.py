@@ -12,6 +12,7 @@ from backbones.training.config import ResumeConfig, changed
 from backbones.training.cores import spare_cores
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped, UserError
+from backbones.training.jobs import JOBS
 from backbones.training.memory import model_bytes, require_memory
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
 from backbones.training.precision import Precision, choose_device
@@ -24,7 +25,7 @@ from backbones.training.session import (
     is_evaluated,
     lengthened,
     resume_point,
-)  # fmt: skip
+)
 from backbones.transfer import full_name, load_weights, snapshot
 from rl.agent import start_from
 from rl.contract import STACK, mean_score
@@ -111,7 +112,7 @@ def refuse_too_large(job: str, config: Any, device: torch.device) -> None:
     # Frames of the rollout that is learnt from and of the next; the first also as stacks.
     size = (2.0 + STACK) * rows * frame + config.num_envs * EMULATOR_BYTES
     if device.type == "cpu":
-        build = import_module(f"rl.{job.replace('-', '_')}").build_network
+        build = import_module(JOBS[job][0]).build_network
         obs = (STACK * channels, options.size_px, options.size_px)
         size += model_bytes(lambda: build(config, 1), obs, min(rows, config.minibatch_size))
     require_memory(size, "this run", "--hidden, --width, --size-px, --num-envs or --num-steps")

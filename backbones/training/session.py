@@ -27,7 +27,6 @@ from backbones.training.run import Run, commit, hardware, versions
 
 # Between two attempts to write the last checkpoint of a run.
 RETRY_S = 10.0
-LARGEST_RESULT = 2**24
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ import pytest
 from hypothesis import strategies as st
 
 import arcadia
+from backbones.training.checkpoint import remove
 from rl.go.network import build_network, save_network
 from tasks.data.cifar import BATCHES
 from tests.faults import mutations
@@ -131,14 +132,6 @@ class Victim:
             found["reached"].append(f"the file {stray}")
             remove(self.folder / stray)
         return found
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
 
 
 def link_large(source: str, target: str) -> None:
