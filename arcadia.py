@@ -36,7 +36,7 @@ VERBS = {
     "predict": ("tasks.predict", "RUN INPUT...", "say what a trained model makes of files"),
     "watch": ("rl.watch", "[RUN|F.sgf] [--window|--video F]", "watch an agent play; --follow"),
     "play": ("rl.play", "GAME|RUN|go", "play yourself, alone or against an agent's score"),
-    "gtp": ("rl.go.serve", "[PLAYER]", "the Go engine, for any program that speaks GTP"),
+    "gtp": ("rl.go.gtp.serve", "[PLAYER]", "the Go engine, for any program that speaks GTP"),
     "arena": ("rl.go.arena", "[PLAYER] --opponent P", "Go engine against Go engine, with Elo"),
     "export": ("rl.export", "[RUN] --sb3 F|--onnx F|--folder D", "write it for other programs"),
     "data": ("tasks.data.download", "NAME", "fetch a public dataset with its checksum"),
@@ -190,7 +190,7 @@ def dispatch(verb: str, args: Sequence[str]) -> int:
     if verb == "play" and args[:1] == ["go"]:
         return run_module("rl.go.play", args[1:], "arcadia play go")
     if verb == "watch" and any(arg.lower().endswith(".sgf") for arg in args):
-        return run_module("rl.go.replay", args, "arcadia watch")
+        return run_module("rl.go.watch", args, "arcadia watch")
     if verb in OF_TASKS and package_of_run(args) == "tasks":
         # With the run in its name, since the help of the verb alone is that of agents.
         return run_module(OF_TASKS[verb], args, f"arcadia {verb} RUN")

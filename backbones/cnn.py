@@ -3,7 +3,7 @@
 Letters as there. `nature` is Mnih et al. 2015, https://doi.org/10.1038/nature14236; `impala` is
 figure 3 of Espeholt et al. 2018, https://arxiv.org/abs/1802.01561; `plain` is 3x3 convolutions and
 nothing else (its `norm` puts a layer after each). The classic classifiers are in
-`backbones/classic.py`, `backbones/vgg.py` and `backbones/inception.py`, the network of CIFAR speed
+`backbones/resnet.py`, `backbones/vgg.py` and `backbones/inception.py`, the network of CIFAR speed
 runs in `backbones/airbench.py`, that of board games in `backbones/tower.py`.
 """
 
@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from backbones.airbench import Airbench
-from backbones.classic import ResNet
 from backbones.inception import GoogLeNet
 from backbones.norm import conv_norm
+from backbones.resnet import ResNet
 from backbones.tower import Tower
 from backbones.training.errors import UserError
 from backbones.trunk import (

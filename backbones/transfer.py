@@ -2,7 +2,7 @@
 
 A card says what a file is worth: spec, source job, data, progress, score, commit. It lies in the
 header of the .safetensors file, so the two cannot be parted. A file without a card is taken for
-published ImageNet weights: `backbones/timm.py`.
+published ImageNet weights: `backbones/published_weights.py`.
 """
 
 import json
@@ -16,17 +16,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from backbones import timm
+from backbones import published_weights as timm
 from backbones.cnn import build_trunk
 from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
+from backbones.training.checks.limits import require_at_most
+from backbones.training.checks.received import parse_json
+from backbones.training.checks.saved import SLACK_BYTES, Room
 from backbones.training.config import require_not_negative, require_positive
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain
-from backbones.training.limits import require_at_most
-from backbones.training.received import parse_json
 from backbones.training.run import commit, find_run
-from backbones.training.saved import SLACK_BYTES, Room
 from backbones.training.session import Snapshot
 from backbones.trunk import Trunk, TrunkName, TrunkSpec
 

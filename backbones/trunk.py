@@ -26,9 +26,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
+from backbones.training.checks.values import from_dict
 from backbones.training.errors import UserError
 from backbones.training.precision import compute_dtype
-from backbones.training.values import from_dict
 
 TrunkName = Literal[
     "nature", "impala", "plain", "resnet", "alexnet", "vgg11", "vgg16", "googlenet", "resnet18",

@@ -15,16 +15,16 @@ from torch import Tensor
 from backbones import transfer
 from backbones.lstm import State
 from backbones.training import checkpoint
+from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.errors import UserError
 from backbones.training.jobs import module_of_agent
 from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
-from backbones.training.saved import config_of, restoring, room_for
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import TrunkConfig, heads_of, load_weights
-from rl.environments import EnvOptions
-from rl.network import AgentNetwork
-from rl.rollout import sample
+from rl.experience.rollout import sample
+from rl.games.make import EnvOptions
+from rl.networks.actor_critic import AgentNetwork
 
 Choice = Literal["sampled", "greedy"]
 

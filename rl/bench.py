@@ -106,7 +106,7 @@ def measure_stock(
     from stable_baselines3.common.vec_env import VecFrameStack
 
     from backbones.training.cores import available_threads
-    from rl.atari import atari_ids
+    from rl.games.atari import atari_ids
 
     atari_ids()  # Registers the games.
     torch.set_num_threads(available_threads())
@@ -178,7 +178,7 @@ def compare(
         raise UserError(
             f"{peer}, the peer, is not installed; `pip install -e .[sb3]` brings it"
         ) from None
-    from rl.environments import is_atari
+    from rl.games.make import is_atari
 
     if not is_atari(config.env):
         raise UserError(f"bench {name} plays Atari; {config.env} is another environment")

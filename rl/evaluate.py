@@ -16,6 +16,7 @@ import tyro
 from jaxtyping import Int64
 from torch import Tensor
 
+from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.config import (
     changed,
     require_fraction,
@@ -24,15 +25,14 @@ from backbones.training.config import (
 )
 from backbones.training.cores import available_threads
 from backbones.training.files import write_atomically
-from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.log import Board, for_people
 from backbones.training.run import Run
 from backbones.training.streams import printable
 from rl.agent import Agent, Choice, load_agent
-from rl.atari import atari_ids
-from rl.contract import FrameStack, GameProtocol, ScoreKeeper
-from rl.environments import EnvOptions, make_environments
 from rl.find_agent import agent_of
+from rl.games.atari import atari_ids
+from rl.games.contract import FrameStack, GameProtocol, ScoreKeeper
+from rl.games.make import EnvOptions, make_environments
 from rl.scores import RANDOM_AND_HUMAN, human_normalised
 from rl.watch import film
 

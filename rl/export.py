@@ -21,7 +21,7 @@ from backbones.training.errors import UserError
 from backbones.training.published import publish, replacing_file, replacing_folder, writing
 from rl.agent import Agent, load_agent
 from rl.evaluate import Evaluation, evaluate
-from rl.network import ActorCritic, blank_obs
+from rl.networks.actor_critic import ActorCritic, blank_obs
 
 OPSET = 17
 
@@ -101,7 +101,7 @@ def export_sb3(agent: Agent, path: Path) -> str:
     """Write an agent for stable-baselines3; return what it is for. UserError if that, or
     sb3-contrib for an agent with a memory, is not installed."""
     with sb3_needed():
-        from rl import sb3
+        from rl.sb3 import environments as sb3
 
         return sb3.export_sb3(agent, path)
 

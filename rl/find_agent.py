@@ -4,7 +4,7 @@ from pathlib import Path
 
 from backbones.training.errors import UserError
 from rl.agent import Agent, load_agent
-from rl.sb3_zip import import_sb3
+from rl.sb3.read_zip import import_sb3
 
 
 def agent_of(text: str, env: str = "", *, best: bool = False) -> Agent:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import torch
 import tyro
 
+from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.config import changed, require_positive
 from backbones.training.errors import UserError
-from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl import watch
 from rl.agent import Agent, load_agent
-from rl.environments import EnvOptions, is_atari
-from rl.screen import drawing_notes, make_screen
-from rl.show import MOST_SPEED, Blind, Closed, Pace, Show, Terminal, Window, has_display
+from rl.games.make import EnvOptions, is_atari
+from rl.games.screen import drawing_notes, make_screen
+from rl.shows.show import MOST_SPEED, Blind, Closed, Pace, Show, Terminal, Window, has_display
 
 DIRECTIONS = {"up": "UP", "down": "DOWN", "left": "LEFT", "right": "RIGHT",
               "w": "UP", "s": "DOWN", "a": "LEFT", "d": "RIGHT"}  # fmt: skip

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from backbones import transfer
 from backbones.lstm import LSTM, LSTMSpec
-from backbones.training import trust
+from backbones.training.checks import trust
+from backbones.training.checks.limits import MOST_GAMES, MOST_THREADS, require_at_most
 from backbones.training.config import (
     ResumeConfig,
     RunConfig,
@@ -36,17 +37,16 @@ from backbones.training.config import (
 )
 from backbones.training.distributed import World, join, leave
 from backbones.training.graphs import Graphed, upload
-from backbones.training.limits import MOST_GAMES, MOST_THREADS, require_at_most
 from backbones.training.optim import FlatGradients, anneal, require_finite, set_rate, with_rates
 from backbones.training.precision import Precision, choose_precision, why_no_graphs
 from backbones.training.run import Run, begun_before
 from backbones.transfer import TrunkConfig
-from rl.advantage import explained_variance, gae, normalise
-from rl.atari import SEED_EVERY
-from rl.environments import MOST_ENVS, EnvOptions, is_atari
-from rl.network import MOST_UNITS, ActorCritic, blank_obs, build_cnn
-from rl.pipeline import halves, shared_work
-from rl.rollout import Rollout, minibatches, require_whole_minibatches
+from rl.experience.pipeline import halves, shared_work
+from rl.experience.rollout import Rollout, minibatches, require_whole_minibatches
+from rl.games.atari import SEED_EVERY
+from rl.games.make import MOST_ENVS, EnvOptions, is_atari
+from rl.networks.actor_critic import MOST_UNITS, ActorCritic, blank_obs, build_cnn
+from rl.returns import explained_variance, gae, normalise
 from rl.training import begin, go_on, run_to_end
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from backbones.training.checkpoint import Checkpoint, prefixed, under
+from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.config import ResumeConfig, changed
 from backbones.training.cores import spare_cores
 from backbones.training.distributed import World, leave
@@ -17,7 +18,6 @@ from backbones.training.memory import model_bytes, require_memory
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
 from backbones.training.precision import Precision, choose_device
 from backbones.training.run import Run, shared_run
-from backbones.training.saved import config_of, restoring, room_for
 from backbones.training.session import (
     Session,
     Snapshot,
@@ -28,13 +28,13 @@ from backbones.training.session import (
 )
 from backbones.transfer import full_name, load_weights, snapshot
 from rl.agent import start_from
-from rl.contract import STACK, mean_score
-from rl.environments import make_environments, settle_end_of_games, short_name
 from rl.evaluate import finish
-from rl.pipeline import Pipeline
-from rl.report import SCORE_OVER_GAMES, Reel
-from rl.rollout import Rollout
-from rl.screen import drawing_notes
+from rl.experience.pipeline import Pipeline
+from rl.experience.rollout import Rollout
+from rl.games.contract import STACK, mean_score
+from rl.games.make import make_environments, settle_end_of_games, short_name
+from rl.games.screen import drawing_notes
+from rl.shows.reel import SCORE_OVER_GAMES, Reel
 
 EMULATOR_BYTES = 2**20  # of one game, at least
 

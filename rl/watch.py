@@ -16,18 +16,18 @@ import torch
 import tyro
 
 from backbones.training.checkpoint import numbered
+from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.config import require_fraction, require_not_negative, require_positive
 from backbones.training.errors import UserError
-from backbones.training.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl.agent import Agent, Choice
-from rl.contract import FrameStack, game_seed
-from rl.environments import EnvOptions
 from rl.find_agent import agent_of
-from rl.overlay import Thought
-from rl.screen import drawing_notes, make_screen
-from rl.show import MOST_SPEED, Closed, Film, Pace, Show, Terminal, Window, has_display
+from rl.games.contract import FrameStack, game_seed
+from rl.games.make import EnvOptions
+from rl.games.screen import drawing_notes, make_screen
+from rl.shows.panel import Thought
+from rl.shows.show import MOST_SPEED, Closed, Film, Pace, Show, Terminal, Window, has_display
 
 FILM_LIMIT_S = 120.0
 WATCH_SEED = 2_000_000

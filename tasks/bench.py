@@ -21,10 +21,10 @@ from torch import Tensor
 from backbones.training.config import changed, require_positive
 from backbones.training.distributed import ALONE
 from backbones.training.log import read_metrics
-from tasks import classify
 from tasks.data.samples import Batch
 from tasks.fit import Fitting
 from tasks.job import Job
+from tasks.labels import classify
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from backbones.training.config import changed, require_positive
-from tasks import translate
 from tasks.bench import compare, random_texts
+from tasks.words import translate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import tyro
 from torch import nn
 
 from backbones.training.checkpoint import Checkpoint
+from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.config import require_not_negative
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
@@ -18,12 +19,11 @@ from backbones.training.jobs import module_of_task
 from backbones.training.log import Board, read_metrics
 from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
-from backbones.training.saved import config_of, restoring, room_for
 from backbones.training.session import newest_checkpoint
 from backbones.training.streams import printable
 from backbones.transfer import load_weights
 from tasks.data.samples import Samples, moved
-from tasks.metrics import Sums, add
+from tasks.scores.labels import Sums, add
 from tasks.task import Split, Task
 
 EVAL_BATCH = 256

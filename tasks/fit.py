@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from backbones import transfer
 from backbones.training.checkpoint import Checkpoint, prefixed, under
+from backbones.training.checks.limits import require_at_most
 from backbones.training.config import require_fraction, require_positive
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped
-from backbones.training.limits import require_at_most
 from backbones.training.log import for_people
 from backbones.training.memory import model_bytes, require_memory
 from backbones.training.optim import (

@@ -17,7 +17,7 @@ from torch import Tensor
 from backbones.training.errors import UserError
 from backbones.training.files import open_input, standard_input
 from backbones.training.progress import say
-from tasks.data.text import DAMAGE, decoded_line, stream_lines, unpacked
+from tasks.data.formats.text import DAMAGE, decoded_line, stream_lines, unpacked
 from tasks.predictor import Config, Predictor
 from tasks.task import Task
 

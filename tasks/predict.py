@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from backbones.training.checks.limits import shortened
 from backbones.training.errors import UserError
 from backbones.training.files import read_at_most, standard_input
-from backbones.training.limits import shortened
 from backbones.training.progress import say
 from backbones.training.run import find_run
 from backbones.training.streams import printable

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from backbones.training.errors import UserError
 from backbones.training.log import Board
 from tasks.data.samples import Batch, Samples
-from tasks.metrics import Sums
+from tasks.scores.labels import Sums
 
 Split = Literal["train", "val", "test"]
 

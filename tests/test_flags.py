@@ -18,7 +18,7 @@ MODULES = {
     **{verb: module for verb, (module, _, _) in arcadia.VERBS.items() if module},
     **{f"{verb} RUN": module for verb, module in arcadia.OF_TASKS.items()},
     **{f"bench {name}": module for name, module in arcadia.BENCHES.items()},
-    "play go": "rl.go.play", "watch F.sgf": "rl.go.replay",
+    "play go": "rl.go.play", "watch F.sgf": "rl.go.watch",
 }  # fmt: skip
 JOBS = [name for name in arcadia.JOBS if not name.startswith("sb3")]
 

@@ -17,9 +17,9 @@ from backbones.training import checkpoint
 from backbones.training.errors import UserError
 from backbones.training.log import for_people
 from backbones.training.run import find_run, named_run
-from rl.environments import EnvOptions
-from rl.screen import drawing_notes, make_screen
-from rl.show import Film
+from rl.games.make import EnvOptions
+from rl.games.screen import drawing_notes, make_screen
+from rl.shows.show import Film
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,7 +54,7 @@ def test_modules_of_the_working_folder_never_stand_in_for_ours(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
     (tmp_path / "own.py").write_text(
-        "import gymnasium\ngymnasium.register('Own-v0', entry_point='rl.toys:Catch')\n"
+        "import gymnasium\ngymnasium.register('Own-v0', entry_point='rl.games.toys:Catch')\n"
     )
     args = ("train", "ppo", "--preset", "smoke", "--env", "own:Own-v0", "--eval-games", "0")
     out = command(*args, cwd=tmp_path, ARCADIA_RUNS=str(tmp_path / "runs"))

@@ -26,10 +26,10 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_to_bytes
 from torch import Tensor
 
+from backbones.training.checks.received import INFO_BYTES, file_digest, read_json, regular, sealed
+from backbones.training.checks.values import checked, shown
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import sync
-from backbones.training.received import INFO_BYTES, file_digest, read_json, regular, sealed
-from backbones.training.values import checked, shown
 
 FORMAT = 1
 KEEP = 2

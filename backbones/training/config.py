@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from backbones.training.errors import UserError
-from backbones.training.limits import (
+from backbones.training.checks.limits import (
     FLAGS,
     MOST_NAME_BYTES,
     MOST_SEED,
@@ -22,6 +21,7 @@ from backbones.training.limits import (
     require_at_most,
     shortened,
 )
+from backbones.training.errors import UserError
 from backbones.training.precision import PrecisionName
 
 T = TypeVar("T")

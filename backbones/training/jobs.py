@@ -9,11 +9,14 @@ from backbones.training.errors import UserError
 # job: (module, what it is)
 JOBS = {
     "ppo": ("rl.ppo", "PPO agents on Atari, or any game seen as pixels"),
-    "sb3-ppo": ("rl.sb3_ppo", "stock PPO of stable-baselines3 on our environments and trunks"),
-    "sb3-a2c": ("rl.sb3_a2c", "stock A2C of stable-baselines3"),
-    "sb3-dqn": ("rl.sb3_dqn", "stock DQN of stable-baselines3"),
-    "classify": ("tasks.classify", "image classification: MNIST, CIFAR-10, folders of pictures"),
-    "translate": ("tasks.translate", "translation of text, line by line"),
+    "sb3-ppo": ("rl.sb3.ppo", "stock PPO of stable-baselines3 on our environments and trunks"),
+    "sb3-a2c": ("rl.sb3.a2c", "stock A2C of stable-baselines3"),
+    "sb3-dqn": ("rl.sb3.dqn", "stock DQN of stable-baselines3"),
+    "classify": (
+        "tasks.labels.classify",
+        "image classification: MNIST, CIFAR-10, class folders",
+    ),
+    "translate": ("tasks.words.translate", "translation of text, line by line"),
 }
 
 

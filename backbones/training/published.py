@@ -18,9 +18,9 @@ from torch import Tensor
 
 from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint
+from backbones.training.checks.received import CONFIG_BYTES, parse_json, sealed
 from backbones.training.errors import UserError
 from backbones.training.files import make_folder, read_bounded, sync, write_atomically
-from backbones.training.received import CONFIG_BYTES, parse_json, sealed
 from backbones.training.run import Run
 
 # What belongs to the training, or is written anew.

@@ -26,17 +26,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from backbones.training import trust
+from backbones.training.checks import trust
+from backbones.training.checks.limits import shortened
+from backbones.training.checks.received import CONFIG_BYTES, read_json, refuse_strange, sealed
+from backbones.training.checks.values import checked
 from backbones.training.config import command_line, to_dict
 from backbones.training.cores import available_threads
 from backbones.training.distributed import World, launch, restarts
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import Appender, write_atomically
-from backbones.training.limits import shortened
 from backbones.training.progress import say
-from backbones.training.received import CONFIG_BYTES, read_json, refuse_strange, sealed
 from backbones.training.streams import printable
-from backbones.training.values import checked
 
 FORMAT = 1
 CHECKOUT = Path(__file__).resolve().parents[2]

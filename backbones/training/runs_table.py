@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from backbones.training.checkpoint import numbered, size_bytes
-from backbones.training.limits import MOST_INT
+from backbones.training.checks.limits import MOST_INT
+from backbones.training.checks.received import INFO_BYTES, read_json
 from backbones.training.log import read_metrics
 from backbones.training.progress import clock
-from backbones.training.received import INFO_BYTES, read_json
 from backbones.training.run import Run, all_runs, runs_folder
 from backbones.training.streams import printable
 

@@ -18,11 +18,11 @@ import torch
 
 from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint, Chunks, Parts, prefixed
+from backbones.training.checks.received import INFO_BYTES, read_json
 from backbones.training.config import RunConfig
 from backbones.training.distributed import World, launch
 from backbones.training.log import Board
 from backbones.training.progress import ProgressReport
-from backbones.training.received import INFO_BYTES, read_json
 from backbones.training.run import Run, commit, hardware, versions
 
 # Between two attempts to write the last checkpoint of a run.

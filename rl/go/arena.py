@@ -19,17 +19,18 @@ from typing import Any, Protocol, runtime_checkable
 
 import tyro
 
+from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, MOST_THREADS, require_at_most
 from backbones.training.config import require_positive
 from backbones.training.errors import UserError
 from backbones.training.files import make_folder, write_atomically
-from backbones.training.limits import MOST_GAMES, MOST_SEED, MOST_THREADS, require_at_most
 from backbones.training.progress import say
-from rl.go import sgf
-from rl.go.board import BLACK, WHITE
 from rl.go.clock import TimeSettings
 from rl.go.engine import MOST_SECONDS, Limits
-from rl.go.gtp_client import EngineFailed, GtpEngine
-from rl.go.position import (
+from rl.go.games import sgf
+from rl.go.gtp.client import EngineFailed, GtpEngine
+from rl.go.gtp.serve import PLAYERS, ready_engine
+from rl.go.rules.board import BLACK, WHITE
+from rl.go.rules.position import (
     Position,
     check_komi,
     check_size,
@@ -38,7 +39,6 @@ from rl.go.position import (
     result,
     vertex,
 )  # fmt: skip
-from rl.go.serve import PLAYERS, ready_engine
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,14 +19,15 @@ from numba import njit
 from backbones.training.config import require_not_negative, require_positive
 from backbones.training.precision import choose_device
 from backbones.training.progress import say
-from rl.go import board, forest, playout
-from rl.go.board import POINTS
-from rl.go.evaluator import evaluations_per_s
-from rl.go.features import PLANES, see
-from rl.go.mcts import Search
-from rl.go.network import build_network
+from rl.go.network.evaluator import evaluations_per_s
+from rl.go.network.features import PLANES, see
+from rl.go.network.network import build_network
 from rl.go.player import PlayoutPlayer
-from rl.go.position import Position, check_size
+from rl.go.rules import board
+from rl.go.rules.board import POINTS
+from rl.go.rules.position import Position, check_size
+from rl.go.search import forest, playout
+from rl.go.search.mcts import Search
 
 GAMES = 256  # trees of the search without a network
 

@@ -1,8 +1,15 @@
 """A board drawn in a terminal: stones, coordinates, the last move, who is ahead."""
 
-from rl.go.board import BLACK, EMPTY, WHITE
 from rl.go.player import Thoughts
-from rl.go.position import LETTERS, Position, colour_name, handicap_points, most_handicap, vertex
+from rl.go.rules.board import BLACK, EMPTY, WHITE
+from rl.go.rules.position import (
+    LETTERS,
+    Position,
+    colour_name,
+    handicap_points,
+    most_handicap,
+    vertex,
+)
 
 WOOD, INK = "\033[48;2;222;184;120m", "\033[38;2;60;40;20m"
 BLACK_INK, WHITE_INK = "\033[38;2;10;10;10m", "\033[38;2;255;255;255m"

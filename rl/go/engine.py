@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rl.go.board import BLACK, WHITE
 from rl.go.clock import Clock, TimeSettings
 from rl.go.player import Player, Thoughts
-from rl.go.position import Position
+from rl.go.rules.board import BLACK, WHITE
+from rl.go.rules.position import Position
 
 PART_S = 0.05  # how long the engine may be deaf
 FIRST_PART = 16  # simulations of the first part, when it is not known how long they take

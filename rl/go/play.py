@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from backbones.training.checks.limits import MOST_SEED, require_at_most
 from backbones.training.config import changed, require_positive
 from backbones.training.errors import UserError
-from backbones.training.limits import MOST_SEED, require_at_most
-from rl.go import sgf
-from rl.go.board import BLACK, WHITE
 from rl.go.drawing import bars, draw
 from rl.go.engine import MOST_SECONDS, Limits
-from rl.go.position import (
+from rl.go.games import sgf
+from rl.go.gtp.serve import check_player, ready_engine
+from rl.go.rules.board import BLACK, WHITE
+from rl.go.rules.position import (
     Position,
     check_komi,
     check_size,
@@ -24,7 +25,6 @@ from rl.go.position import (
     result,
     vertex,
 )  # fmt: skip
-from rl.go.serve import check_player, ready_engine
 
 HELP = """D4       play there            pass     pass; two passes end the game
 undo     take back your move   hint     what the engine would play

@@ -1,4 +1,4 @@
-"""Who chooses moves: search by playouts, or chance. (A network's player is in `rl/go/mcts.py`.)
+"""Who chooses moves: search by playouts, or chance. (A network's is in `rl/go/search/mcts.py`.)
 
 A player thinks about a position in parts, so that whoever asks may stop, report or look at the
 clock between them: `search` does more of it, `thoughts` tells what it has found.
@@ -10,10 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from rl.go import board, rave
-from rl.go.board import POINTS
-from rl.go.playout import is_eye
-from rl.go.position import Position
+from rl.go.rules import board
+from rl.go.rules.board import POINTS
+from rl.go.rules.position import Position
+from rl.go.search import rave
+from rl.go.search.playout import is_eye
 
 LONGEST_LINE = 16  # moves of a variation that is shown
 
@@ -128,7 +129,7 @@ class RandomPlayer:
 
 
 class PlayoutPlayer:
-    """Monte-Carlo tree search by playouts; see `rl/go/rave.py`."""
+    """Monte-Carlo tree search by playouts; see `rl/go/search/rave.py`."""
 
     def __init__(
         self, *, seed: int = 0, memory_mb: float = 256.0, knowing: bool = True, expand_at: int = 4

@@ -16,11 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from backbones.training.errors import UserError
-from tasks.data.cifar import batches, read_cifar10
 from tasks.data.decode import check_shape, planes
-from tasks.data.folders import folder_of as split_folder
-from tasks.data.folders import read_classes, tars_of
-from tasks.data.idx import files_of, read_mnist
+from tasks.data.formats.cifar import batches, read_cifar10
+from tasks.data.formats.folders import folder_of as split_folder
+from tasks.data.formats.folders import read_classes, tars_of
+from tasks.data.formats.idx import files_of, read_mnist
 from tasks.data.pictures import Pictures
 from tasks.data.split_names import SPLITS, Split
 

@@ -24,9 +24,9 @@ from datetime import date, timedelta
 import numpy as np
 
 from backbones.training.errors import UserError
+from tasks.data.formats.text import Pairs
 from tasks.data.languages import code_of
 from tasks.data.split_names import Split
-from tasks.data.text import Pairs
 from tasks.worlds.chance import PHRASES, SEEDS, sample_rng
 
 LANGUAGES = ("en", "de", "fr")

@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 
 import arcadia
 from backbones.training.checkpoint import remove
-from rl.go.network import build_network, save_network
-from tasks.data.cifar import BATCHES
+from rl.go.network.network import build_network, save_network
+from tasks.data.formats.cifar import BATCHES
 from tests.faults import mutations
 from tests.faults.odd_words import command_lines, commands, gtp_lines
-from tests.tasks.data.test_cifar import python2_pickle
-from tests.tasks.data.test_folders import one
+from tests.tasks.data.formats.test_cifar import python2_pickle
+from tests.tasks.data.formats.test_folders import one
 
 ROOT = Path(__file__).parents[2]
 # Bounds of every mutant. Seconds are those of the processor: a busy machine is no hang.

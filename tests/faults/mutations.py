@@ -35,8 +35,8 @@ PATHS = (
     "a/../../outside", "C:\\x", "con", "x" * 300, "x/" * 2000 + "x", "~root/x", "-", "\\\\host\\x",
 )  # fmt: skip
 MODULES = (
-    "evilpayload:E-v0", "evilpayload", "antigravity:E-v0", "tests.rl.unruly_game:Unruly-v0",
-    "../evilpayload:E-v0", "evilpayload.sub:E-v0", "rl.environments", "os:system",
+    "evilpayload:E-v0", "evilpayload", "antigravity:E-v0", "tests.rl.games.unruly_game:Unruly-v0",
+    "../evilpayload:E-v0", "evilpayload.sub:E-v0", "rl.games.make", "os:system",
 )  # fmt: skip
 NUMBERS = (
     0, 1, -1, 2, 3, 7, 255, 10**5, 2**31 - 1, 2**31, 2**32, 2**63, 2**64, 2**200, -(2**63), 10**12,

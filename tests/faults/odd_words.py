@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 import arcadia
-from rl.go import serve
-from rl.go.gtp import COMMANDS
+from rl.go.gtp import serve
+from rl.go.gtp.protocol import COMMANDS
 from tests.faults.mutations import MODULES, NUMBERS, PATHS, TEXTS, Draw
 
 # A shell cannot pass a NUL; bytes that are no UTF-8 come as these surrogates.

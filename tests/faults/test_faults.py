@@ -256,7 +256,7 @@ print(appender.path.stat().st_size, appender.trouble)
 def test_where_games_do_not_repeat_themselves_a_run_resumes_exactly_between_their_ends(
     runs, sync, capsys
 ):
-    unruly = {"env": "tests.rl.unruly_game:Unruly-v0", "end_games_every": 96, "sync": sync}
+    unruly = {"env": "tests.rl.games.unruly_game:Unruly-v0", "end_games_every": 96, "sync": sync}
     whole, cut = (ppo.train(named(name, **unruly)) for name in ("whole", "cut"))
     kept = [int(path.name) // 128 for path in checkpoint.numbered(cut.checkpoints)]
     # A rollout is 32 env steps: saved is where all games have just ended, and at the end.
@@ -364,7 +364,7 @@ def test_a_stop_between_two_ends_of_unruly_games_saves_at_once(runs, monkeypatch
             self.requested = True
             return self
 
-    unruly = {"env": "tests.rl.unruly_game:Unruly-v0", "end_games_every": 32 * 50}
+    unruly = {"env": "tests.rl.games.unruly_game:Unruly-v0", "end_games_every": 32 * 50}
     with monkeypatch.context() as patch:
         patch.setattr(session, "StopRequest", AtOnce)
         with pytest.raises(Stopped):

@@ -113,7 +113,7 @@ def run_command(words: list[str]) -> int:
 
 def read_games(words: list[str]) -> int:
     """Every game of an SGF file, followed, written and read again."""
-    from rl.go import sgf
+    from rl.go.games import sgf
 
     for root in sgf.read(words[0]):
         sgf.follow(root)
@@ -132,7 +132,7 @@ def read_pictures(words: list[str]) -> int:
 
 def read_texts(words: list[str]) -> int:
     """The training texts of a folder."""
-    from tasks.data.text import read_pairs
+    from tasks.data.formats.text import read_pairs
 
     read_pairs(Path(words[0]), "train", "en", "de")
     return 0
@@ -140,7 +140,7 @@ def read_texts(words: list[str]) -> int:
 
 def read_go_network(words: list[str]) -> int:
     """A network that plays Go."""
-    from rl.go.network import load_network
+    from rl.go.network.network import load_network
 
     load_network(Path(words[0]))
     return 0
@@ -156,10 +156,11 @@ def read_trunk(words: list[str]) -> int:
 
 def answer_gtp(words: list[str]) -> int:
     """A session of GTP, on a small board and with little thought."""
-    from rl.go import gtp, serve
     from rl.go.engine import Engine, Limits
+    from rl.go.gtp import protocol as gtp
+    from rl.go.gtp import serve
     from rl.go.player import PlayoutPlayer
-    from rl.go.position import Position
+    from rl.go.rules.position import Position
 
     serve.load_commands()
     engine = Engine(PlayoutPlayer(memory_mb=4.0), Limits(visits=8), Position(5))

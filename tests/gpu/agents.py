@@ -16,9 +16,9 @@ from backbones.training.optim import FlatGradients
 from backbones.training.precision import Precision, choose_device
 from rl import ppo
 from rl.agent import load_agent
-from rl.atari import SEED_EVERY
-from rl.environments import EnvOptions, make_environments
 from rl.evaluate import evaluate
+from rl.games.atari import SEED_EVERY
+from rl.games.make import EnvOptions, make_environments
 from rl.training import Training
 
 # Updates until graphs are recorded and memory is reserved.

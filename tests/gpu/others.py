@@ -15,8 +15,8 @@ import torch
 
 from backbones.training.config import changed
 from backbones.training.precision import Precision, choose_device
-from rl.go.features import PLANES
-from rl.go.network import build_network
+from rl.go.network.features import PLANES
+from rl.go.network.network import build_network
 
 
 def machine(small: bool, out: Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def classify(preset: str, folder: str) -> Callable[[bool, Path], dict[str, Any]]
     """Return the part that trains a picture classifier: seconds of training, error."""
 
     def measure(small: bool, out: Path) -> dict[str, Any]:
-        from tasks import classify as job
+        from tasks.labels import classify as job
 
         data = os.environ.get("ARCADIA_DATA", "")
         place = Path(data) / folder
@@ -84,7 +84,7 @@ def figures_of(folder: Path, job: str) -> dict[str, Any]:
 
 def translate(small: bool, out: Path) -> dict[str, Any]:
     """Tokens per second of a translator on the generated phrases."""
-    from tasks import translate as job
+    from tasks.words import translate as job
 
     config = job.PRESETS["smoke" if small else "default"]
     if not small:

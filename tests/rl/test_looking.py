@@ -14,16 +14,16 @@ import torch
 from backbones.training.errors import UserError
 from rl import evaluate as evaluate_module
 from rl.agent import load_agent
-from rl.contract import FrameStack
-from rl.environments import EnvOptions
 from rl.evaluate import evaluate, play_games
-from rl.overlay import Thought, compose
+from rl.games.contract import FrameStack
+from rl.games.make import EnvOptions
+from rl.games.screen import best_size
 from rl.play import Config as PlayConfig
 from rl.play import action_for, find_game
 from rl.play import main as play_main
 from rl.scores import RANDOM_AND_HUMAN, human_normalised
-from rl.screen import best_size
-from rl.show import Closed, Film, Terminal, Window, half_blocks, thought_lines
+from rl.shows.panel import Thought, compose
+from rl.shows.show import Closed, Film, Terminal, Window, half_blocks, thought_lines
 from rl.watch import film, play_game
 
 PONG = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
@@ -107,7 +107,7 @@ def test_human_normalised_scores():
 
 
 def test_every_game_of_the_table_is_a_registered_one():
-    from rl.atari import atari_ids
+    from rl.games.atari import atari_ids
 
     assert set(RANDOM_AND_HUMAN) <= set(atari_ids().values())
 

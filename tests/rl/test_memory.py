@@ -11,12 +11,12 @@ from backbones.training.config import RunConfig, changed
 from backbones.training.distributed import World
 from rl import ppo
 from rl.agent import load_agent
-from rl.contract import FrameStack
-from rl.environments import EnvOptions, make_environments
 from rl.evaluate import evaluate
-from rl.network import ActorCritic, build_cnn
-from rl.rollout import Collector
-from rl.toys import RECALL
+from rl.experience.rollout import Collector
+from rl.games.contract import FrameStack
+from rl.games.make import EnvOptions, make_environments
+from rl.games.toys import RECALL
+from rl.networks.actor_critic import ActorCritic, build_cnn
 from rl.training import Training
 from tests.faults.trials import differing
 

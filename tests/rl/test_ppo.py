@@ -21,10 +21,10 @@ from backbones.training.run import Run, find_run
 from backbones.transfer import TrunkConfig
 from rl import ppo
 from rl.agent import load_agent, start_from
-from rl.environments import EnvOptions
 from rl.evaluate import evaluate
-from rl.network import acting_copy
-from rl.pipeline import halves
+from rl.experience.pipeline import halves
+from rl.games.make import EnvOptions
+from rl.networks.actor_critic import acting_copy
 from rl.training import Training
 
 TINY = changed(ppo.CATCH, total_steps=4096, eval_games=0, run=RunConfig(precision="fp32"))
@@ -365,7 +365,7 @@ def test_the_best_checkpoint_outlives_the_newest_ones_and_can_be_loaded(runs, mo
     scores = iter([1.0, 5.0, *[2.0] * 9])
     monkeypatch.setattr("rl.training.mean_score", lambda games: next(scores))
     monkeypatch.setattr("rl.training.SCORE_OVER_GAMES", 1)
-    monkeypatch.setattr("rl.pipeline.SCORE_OVER_GAMES", 1)
+    monkeypatch.setattr("rl.experience.pipeline.SCORE_OVER_GAMES", 1)
     config = changed(TINY, total_steps=6144, run=changed(TINY.run, checkpoint_every_s=1e-6))
     run = ppo.train(config)
     best = load_agent(run, best=True)

@@ -120,7 +120,7 @@ def test_what_resume_changes_is_no_damage(sent):
 
 
 def test_a_run_of_an_earlier_version_says_nothing_of_its_config_and_loads(sent):
-    from backbones.training.received import sealed
+    from backbones.training.checks.received import sealed
 
     path = sent / "config.json"
     about = json.loads(path.read_text())
@@ -151,7 +151,7 @@ def test_a_checkpoint_in_another_s_place_is_passed_over(sent, capsys):
     "name", ["/dev/zero", "../config.json", "../../config.json", ".", "", "a/b.safetensors", "x\n"]
 )
 def test_a_checkpoint_names_only_files_of_its_own(sent, name, capsys):
-    from backbones.training.received import sealed
+    from backbones.training.checks.received import sealed
 
     for path in sent.glob("checkpoints/*/checkpoint.json"):
         info = json.loads(path.read_text())
@@ -169,7 +169,7 @@ def test_a_checkpoint_names_only_files_of_its_own(sent, name, capsys):
     ],
 )  # fmt: skip
 def test_a_made_up_checkpoint_is_refused_in_one_line(sent, values):
-    from backbones.training.received import sealed
+    from backbones.training.checks.received import sealed
 
     for path in sent.glob("checkpoints/*/checkpoint.json"):
         path.write_text(json.dumps(sealed(json.loads(path.read_text()) | values)))

@@ -8,18 +8,18 @@ import zipfile
 import pytest
 
 import arcadia
-from backbones.training import trust
+from backbones.training.checks import trust
+from backbones.training.checks.received import sealed
 from backbones.training.config import ResumeConfig, RunConfig, changed
 from backbones.training.errors import UserError
-from backbones.training.received import sealed
 from backbones.training.run import Run
 from backbones.transfer import TrunkConfig
 from rl import ppo
 from rl.agent import load_agent
-from rl.environments import EnvOptions
 from rl.find_agent import agent_of
-from rl.sb3 import export_sb3
-from rl.sb3_names import CARD
+from rl.games.make import EnvOptions
+from rl.sb3.environments import export_sb3
+from rl.sb3.names import CARD
 
 TINY = ppo.Config(
     env="Arcadia/Catch-v0", total_steps=64, num_envs=2, num_steps=32, minibatch_size=64,
@@ -30,7 +30,7 @@ PAYLOAD = """
 import gymnasium
 open({marker!r}, "w").close()
 if "Sent-v0" not in gymnasium.registry:
-    gymnasium.register("Sent-v0", entry_point="rl.toys:Catch")
+    gymnasium.register("Sent-v0", entry_point="rl.games.toys:Catch")
 """
 
 

@@ -16,9 +16,9 @@ from backbones.training.log import read_metrics
 from backbones.training.optim import Average, one_cycle
 from backbones.training.run import Run, find_run
 from backbones.transfer import TrunkConfig
-from tasks import classify
-from tasks.augment import AugmentConfig
+from tasks.data.augment import AugmentConfig
 from tasks.fit import FitConfig
+from tasks.labels import classify
 from tests.faults.trials import PATIENCE_S, TWO_PROCESSES, arcadia
 
 TINY = changed(

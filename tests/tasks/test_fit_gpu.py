@@ -6,9 +6,10 @@ import torch
 from backbones.training.config import ResumeConfig, changed
 from backbones.training.distributed import ALONE
 from backbones.transfer import TrunkConfig
-from tasks import classify, translate
-from tasks.augment import AugmentConfig
+from tasks.data.augment import AugmentConfig
 from tasks.fit import FitConfig, Fitting
+from tasks.labels import classify
+from tasks.words import translate
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from backbones.training.distributed import World, choose_backends
 from backbones.training.log import read_metrics
-from rl.pipeline import share_of, side_by_side
+from rl.experience.pipeline import share_of, side_by_side
 from tests.faults.trials import FLAGS, PATIENCE_S, ROOT, TWO_PROCESSES, arcadia, start, weights
 
 

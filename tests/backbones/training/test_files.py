@@ -111,7 +111,7 @@ def test_every_reader_of_a_command_refuses_a_pipe_at_once(tmp_path):
         (data / f"{split}-images-idx3-ubyte").symlink_to(tmp_path / "it")
         (data / f"{split}-labels-idx1-ubyte").touch()
     for words in (
-        ["eval", zipped, "--env", "tests.rl.my_game:Catch-v0"],
+        ["eval", zipped, "--env", "tests.rl.games.my_game:Catch-v0"],
         ["train", "ppo", "--init", weights],
         ["gtp", weights],
         ["watch", game],

@@ -16,13 +16,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.testing import assert_close
 
 from backbones.training import precision as precision_module
+from backbones.training.checks.values import from_dict
 from backbones.training.config import RunConfig, parse_job, to_dict
 from backbones.training.errors import UserError
 from backbones.training.log import Board, gif, read_metrics
 from backbones.training.optim import anneal, load_optimizer_tensors, optimizer_tensors
 from backbones.training.precision import Precision, choose_device, choose_precision
 from backbones.training.progress import ProgressReport, clock
-from backbones.training.values import from_dict
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import arcadia
-from rl.go import arena, play, sgf
+from rl.go import arena, play
 from rl.go.arena import elo, interval
-from rl.go.board import BLACK
 from rl.go.drawing import bars, draw
+from rl.go.games import sgf
 from rl.go.player import Candidate, Thoughts
-from rl.go.position import Position, read_vertex
+from rl.go.rules.board import BLACK
+from rl.go.rules.position import Position, read_vertex
 
 OURS = f"{sys.executable} -m arcadia gtp random"
 
@@ -213,7 +214,7 @@ def test_a_board_is_drawn_with_its_last_move():
 
 
 def test_a_network_of_another_size_sits_down_at_its_own(tmp_path, capsys):
-    from rl.go.network import build_network, save_network
+    from rl.go.network.network import build_network, save_network
 
     save_network(build_network("b2c32", 5, 5), tmp_path / "five.safetensors")
     words = ["arena", str(tmp_path / "five.safetensors"), "--opponent", "random", "--games", "1"]

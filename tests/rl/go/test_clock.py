@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from rl.go import engine as engine_module
-from rl.go.board import BLACK, WHITE
 from rl.go.clock import Clock, TimeSettings
 from rl.go.engine import Engine, Limits
-from rl.go.gtp import Session
+from rl.go.gtp.protocol import Session
+from rl.go.gtp.serve import load_commands
 from rl.go.player import Candidate, PlayoutPlayer, RandomPlayer, Thoughts
-from rl.go.position import Position
-from rl.go.rules import NAMED_RULES
-from rl.go.serve import load_commands
+from rl.go.rules.board import BLACK, WHITE
+from rl.go.rules.position import Position
+from rl.go.rules.rules import NAMED_RULES
 
 
 @pytest.mark.parametrize("main_s", [1.0, 30.0, 900.0])

@@ -1,0 +1,1 @@
+"""What a file or a person says, checked before anything is built from it."""

@@ -1,0 +1,195 @@
+"""Playing one rollout ahead of learning, in one process or in several.
+
+While rollout k is learnt from, a thread plays rollout k + 1 with the weights from before; with
+`sync` the two strictly alternate. When it has played, the thread helps to learn. What it does never
+depends on when it does it, so a run is a function of its config.
+
+Several processes share the environments. A checkpoint holds all of them side by side, so that a run
+may go on with another number of processes.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from backbones.lstm import State as LSTMState
+from backbones.training.checkpoint import prefixed, under
+from backbones.training.cores import cores_each
+from backbones.training.distributed import World
+from rl.experience.rollout import Collector, Rollout
+from rl.games.contract import Environments, Game
+from rl.networks.actor_critic import ActorCritic, acting_copy, publish
+from rl.shows.reel import SCORE_OVER_GAMES, rollout_scalars
+
+State = dict[str, Tensor]
+
+# Below, calls weigh more than arithmetic: with `fast`, halves of 64 positions take 100 us each,
+# 128 at once 81.
+LEAST_HALVED = 256
+
+
+class Pipeline:
+    """The collector, the rollout in hand, the copy of the weights that plays, recent games."""
+
+    def __init__(
+        self, envs: Environments, num_steps: int, seed: int, device: torch.device, world: World,
+        *, sync: bool, memory: LSTMState | None = None, graphs: bool = False,
+    ) -> None:  # fmt: skip
+        self.collector = Collector(envs, num_steps, seed, device, memory, graphs=graphs)
+        self.envs, self.world, self.sync = envs, world, sync
+        self.scores: list[Game] = []
+
+    def begin(self, network: ActorCritic, dtype: torch.dtype) -> None:
+        """Begin the first games and play the first rollout."""
+        self.acting = acting_copy(network, dtype)
+        self.collector.reset()
+        self.collector.stream.hand_over()
+        self.rollout = self.collect()
+
+    def collect(self) -> Rollout:
+        """Play a rollout with the weights that were published last."""
+        return self.collector.collect(self.acting.step)
+
+    def publish(self, network: ActorCritic) -> None:
+        """Give the collector the learner's weights."""
+        publish(network, self.acting)
+        self.collector.stream.hand_over()
+
+    def advance(
+        self, network: ActorCritic, learn: Callable[..., dict[str, float]],
+        pool: ThreadPoolExecutor,
+    ) -> tuple[Rollout, dict[str, float]]:  # fmt: skip
+        """Learn from the rollout in hand while the next is played, or, with `sync`, before.
+
+        `learn(rollout, pool)` may use the pool's thread when that has played. Return the rollout
+        learnt from (this process's share), and figures as TensorBoard tags.
+        """
+        rollout, start = self.rollout, time.monotonic()
+        # Before learning from it, and before the weights that it was played with are overwritten.
+        self.collector.stream.join()
+        self.publish(network)
+        upcoming = None if self.sync else pool.submit(self.collect)
+        figures = learn(rollout, pool if cores_each() > 1 else None)
+        learnt = time.monotonic()
+        if upcoming is None:
+            self.publish(network)
+        self.rollout = upcoming.result() if upcoming else self.collect()
+        end = time.monotonic()
+        self.scores = (self.scores + self.games_of_all(rollout))[-SCORE_OVER_GAMES:]
+        seconds = {**rollout.seconds, "learn": learnt - start, "wait": end - learnt}
+        env_steps = int(self.world.sum_(torch.tensor(rollout.action.numel())))
+        return rollout, figures | rollout_scalars(env_steps, seconds, self.scores)
+
+    @property
+    def can_be_saved(self) -> bool:
+        """Whether the running games can be brought back: always, or where all have just begun."""
+        every = self.envs.end_games_every
+        return not every or self.collector.num_rollouts * self.collector.num_steps % every == 0
+
+    def games_of_all(self, rollout: Rollout) -> list[Game]:
+        """Return the games that ended in a rollout, those of all processes in the first one."""
+        if self.world.size == 1:
+            return rollout.games
+        # In the order of their ends, as one process lists them: by step, then by environment.
+        ended = (rollout.age[1:].cpu() == 0).nonzero()[:, :1]
+        table = torch.cat([ended, as_table(rollout.games)], dim=1)
+        rows = [row for share in self.world.gather({"games": table}) for row in share["games"]]
+        ordered = sorted(row.tolist() for row in rows)
+        return [Game(int(n), score, int(length)) for _, n, score, length in ordered]
+
+    def state(self) -> tuple[State, dict[str, Any]]:
+        """Return tensors and figures from which `load_state` goes on; empty but in the first."""
+        self.collector.stream.join()
+        state = prefixed("rollout", self.rollout.tensors())
+        state |= prefixed("collector", self.collector.state_dict())
+        state["games"] = as_table(self.rollout.games)
+        return side_by_side(self.world.gather(state)), {"scores": self.scores}
+
+    def load_state(
+        self, state: State, info: Mapping[str, Any], network: ActorCritic, dtype: torch.dtype
+    ) -> bool:
+        """Take over this process's share; False if a game did not repeat itself anywhere."""
+        self.acting = acting_copy(network, dtype)
+        state = share_of(state, self.envs.numbers)
+        blocks: dict[str, Any] = dict(under("rollout", state))
+        games = [Game(int(n), score, int(length)) for n, score, length in state["games"].tolist()]
+        moved = {name: tensor.to(self.collector.device) for name, tensor in blocks.items()}
+        self.rollout = Rollout(**moved, games=games)
+        self.scores = [Game(*game) for game in info["scores"]]
+        same = self.collector.load_state_dict(under("collector", state))
+        self.collector.stream.hand_over()
+        return not self.world.any(not same)[0]
+
+
+def halves(index: Int64[Tensor, "B"], rows: int) -> list[Int64[Tensor, "_"]]:
+    """Return positions, of `rows` equal rows, as two halves by columns.
+
+    As one on a GPU, where they are too few, and where there are no two columns. The cut depends on
+    nothing else, so that a run has the same bits on one core and on many.
+    """
+    table = index.view(rows, -1)
+    columns = table.shape[1]
+    if index.device.type != "cpu" or columns < 2 or len(index) < LEAST_HALVED:
+        return [index] if len(index) else []
+    return [table[:, : columns // 2].flatten(), table[:, columns // 2 :].flatten()]
+
+
+def shared_work(
+    tasks: Sequence[Callable[[], Tensor]], pool: ThreadPoolExecutor | None
+) -> list[Tensor]:
+    """Do one task or two; the pool's thread does the second if it is idle. Results in order.
+
+    Tasks that add gradients to the same zeros may run at once: a sum of two does not depend on
+    which comes first.
+    """
+    if pool is None or len(tasks) < 2:
+        return [task() for task in tasks]
+    second = pool.submit(tasks[1])
+    first = tasks[0]()
+    # Where the thread is still playing, it has not begun.
+    return [first, tasks[1]() if second.cancel() else second.result()]
+
+
+def as_table(games: list[Game]) -> Float64[Tensor, "games 3"]:
+    """Return games as rows of environment, score and length."""
+    return torch.tensor(games, dtype=torch.float64).reshape(-1, len(Game._fields))
+
+
+def side_by_side(shares: list[State]) -> State:
+    """Return the states of several processes as one, environments in order.
+
+    Environments lie along axis 1 of a tensor, or axis 0 if that is its only one; single numbers
+    are everybody's. Where one process remembers fewer rows, zeros stand before its first.
+    """
+    whole: State = {}
+    for name in shares[0] if shares else ():
+        parts = [share[name] for share in shares]
+        if name == "games":
+            whole[name] = torch.cat(parts)
+        elif parts[0].ndim < 2:
+            whole[name] = torch.cat(parts) if parts[0].ndim else parts[0]
+        else:
+            rows = max(len(part) for part in parts)
+            behind = [0, 0] * (parts[0].ndim - 1)
+            padded = [F.pad(part, [*behind, rows - len(part), 0]) for part in parts]
+            whole[name] = torch.cat(padded, dim=1)
+    return whole
+
+
+def share_of(state: State, numbers: range) -> State:
+    """Return the part of a whole state that belongs to some environments."""
+    part: State = {}
+    for name, tensor in state.items():
+        if name == "games":
+            part[name] = tensor[[int(row[0]) in numbers for row in tensor]]
+        elif tensor.ndim < 2:
+            part[name] = tensor[numbers.start : numbers.stop] if tensor.ndim else tensor
+        else:
+            part[name] = tensor[:, numbers.start : numbers.stop].contiguous()
+    return part

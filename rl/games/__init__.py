@@ -1,0 +1,1 @@
+"""What is played: games side by side behind one contract."""

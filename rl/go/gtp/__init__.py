@@ -1,0 +1,1 @@
+"""The Go text protocol, spoken and heard."""

@@ -1,0 +1,1 @@
+"""The network of Go, its input planes, and evaluating many positions at once."""

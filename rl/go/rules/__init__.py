@@ -1,0 +1,1 @@
+"""Go's board, its rules, and whose area is whose."""

@@ -1,0 +1,92 @@
+"""Stock DQN of stable-baselines3 as a job; see `rl/sb3/job.py`.
+
+Defaults: those of rl-baselines3-zoo for Atari, but a run is a tenth as long. The chance of a random
+action, which falls over a tenth of the run, is thus down to `epsilon` where learning begins.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from stable_baselines3 import DQN
+
+from backbones.training.checks.limits import require_at_most
+from backbones.training.config import (
+    changed,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
+from backbones.transfer import TrunkConfig
+from rl.games.make import MOST_ENVS, EnvOptions
+from rl.networks.actor_critic import QNetwork
+from rl.sb3 import job as sb3_train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(sb3_train.Config):
+    """Stock DQN of stable-baselines3 on our environments and trunks."""
+
+    num_envs: int = 1
+    """Games played side by side."""
+    learning_rate: float = 1e-4
+    """Adam's step size."""
+    buffer_size: int = 100_000
+    """Transitions kept for replay; 56 kB each at 84 x 84: 4 grey frames before it, 4 after."""
+    learning_starts: int = 100_000
+    """Env steps played at random before learning begins."""
+    minibatch_size: int = 32
+    """Transitions in one update."""
+    train_every: int = 4
+    """Env steps (of each environment) between two updates."""
+    target_every: int = 1000
+    """Env steps between two copies into the target network."""
+    epsilon_fraction: float = 0.1
+    """Progress (0 to 1) over which the chance of a random action falls from 1."""
+    epsilon: float = 0.01
+    """Chance of a random action from then on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(
+            self, "num_envs", "buffer_size", "minibatch_size", "learning_rate", "train_every",
+            "target_every",
+        )  # fmt: skip
+        require_fraction(self, "epsilon_fraction", "epsilon")
+        require_not_negative(self, "learning_starts")
+        require_at_most(self, num_envs=MOST_ENVS)
+
+    @property
+    def storage(self) -> tuple[int, str]:
+        return 2 * self.buffer_size, "--buffer-size"
+
+
+DEFAULT = Config()
+SMOKE = changed(
+    DEFAULT, hidden=32, eval_games=1, env_options=EnvOptions(max_frames=400),
+    trunk=TrunkConfig(width=0.25, pool=2), total_steps=320, buffer_size=200, learning_starts=100,
+)  # fmt: skip
+CATCH = changed(
+    DEFAULT, env="Arcadia/Catch-v0", hidden=64, eval_games=100,
+    trunk=TrunkConfig(width=0.25, pool=2), total_steps=60_000, buffer_size=20_000,
+    learning_starts=2_000,
+)  # fmt: skip
+PRESETS = {"default": DEFAULT, "smoke": SMOKE, "catch": CATCH}
+
+
+def make_model(config: Config, envs: Any, common: dict[str, Any]) -> DQN:
+    """Return SB3's model; `common` is what every algorithm takes."""
+    return DQN(
+        **common,
+        buffer_size=config.buffer_size,
+        learning_starts=config.learning_starts,
+        batch_size=config.minibatch_size,
+        train_freq=config.train_every,
+        target_update_interval=config.target_every,
+        optimize_memory_usage=False,
+        exploration_fraction=config.epsilon_fraction,
+        exploration_final_eps=config.epsilon,
+    )
+
+
+JOB = sb3_train.Job("sb3-dqn", Config, make_model, QNetwork)
+train, resume, build_network = JOB.train, JOB.resume, JOB.build_network

@@ -1,0 +1,314 @@
+"""Stock algorithms of stable-baselines3 (SB3) on our environments and trunks, into our run folders.
+
+The algorithm is SB3's, line for line; the environment, the trunk, the log, the checkpoints and the
+evaluation are ours, so such a run is watched, scored and exported like any other. What SB3 does not
+save is not saved here either: these jobs resume from their weights, not exactly, and say so.
+"""
+
+import math
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from torch import nn
+
+from backbones import transfer
+from backbones.training.checks import trust
+from backbones.training.checks.limits import MOST_GAMES, require_at_most
+from backbones.training.checks.saved import config_of, restoring, room_for
+from backbones.training.config import (
+    ResumeConfig,
+    RunConfig,
+    changed,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
+from backbones.training.distributed import ALONE, join
+from backbones.training.errors import Stopped, UserError
+from backbones.training.memory import model_bytes, require_memory
+from backbones.training.precision import choose_device
+from backbones.training.run import Run
+from backbones.training.session import Session, Snapshot, finished, is_evaluated, resume_point
+from backbones.transfer import TrunkConfig
+from rl.agent import start_from
+from rl.evaluate import finish
+from rl.games.contract import STACK, Game, mean_score
+from rl.games.make import EnvOptions, is_atari, make_environments, short_name
+from rl.games.screen import drawing_notes
+from rl.networks.actor_critic import MOST_UNITS, build_cnn
+from rl.sb3.environments import SB3Environments, TrunkExtractor
+from rl.shows.reel import SCORE_OVER_GAMES
+
+# Figures are written this often, in env steps, whatever the algorithm calls an update.
+RECORD_EVERY = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What the configs of all stock algorithms share."""
+
+    env: str = "ALE/Pong-v5"
+    """Gymnasium id: an Atari game, Arcadia/Catch-v0, or module:Env-v0 of your own."""
+    total_steps: int = 1_000_000
+    """Length of the run in env steps (4 frames each on Atari)."""
+    gamma: float = 0.99
+    """Discount per env step."""
+    hidden: int = 512
+    """Units between the trunk and the heads."""
+    eval_games: int = 20
+    """Games of the evaluation at the end; 0: none, and no film."""
+    env_options: EnvOptions = field(default_factory=EnvOptions)
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        require_positive(self, "total_steps", "hidden")
+        require_fraction(self, "gamma")
+        require_not_negative(self, "eval_games")
+        require_at_most(self, hidden=MOST_UNITS, eval_games=MOST_GAMES)
+
+    @property
+    def storage(self) -> tuple[int, str]:
+        """How many observations SB3 makes room for before it begins, and the flag for it."""
+        raise NotImplementedError
+
+
+# (config, environments, keyword arguments for every algorithm) -> SB3's model
+MakeModel = Callable[[Any, SB3Environments, dict[str, Any]], BaseAlgorithm]
+
+
+def our_name(theirs: str) -> str:
+    """Return our name of a tensor in SB3's policy; shared extractors and targets name it again."""
+    match = re.match(
+        r"(?:q_net(?:_target)?\.)?(?:pi_|vf_)?(features_extractor|action_net|value_net|q_net\.0)\.(.*)",
+        theirs,
+    )
+    assert match is not None, theirs
+    heads = {"action_net": "policy.", "value_net": "value.", "q_net.0": "q."}
+    return heads.get(match[1], "") + match[2]
+
+
+def twin(policy: nn.Module, network: Any) -> Any:
+    """Give a network of ours the weights of SB3's policy; return it."""
+    # Backwards, so that of a name's several tensors the first, and not the target's, stays.
+    tensors = reversed(policy.state_dict().items())
+    network.load_state_dict({our_name(name): tensor for name, tensor in tensors})
+    return network
+
+
+def give_weights(network: nn.Module, policy: nn.Module) -> None:
+    """The way back: give SB3's policy the weights of our network."""
+    ours = network.state_dict()
+    policy.load_state_dict({name: ours[our_name(name)] for name in policy.state_dict()})
+
+
+class Recorder(BaseCallback):
+    """SB3's loop, seen by our session: figures, checkpoints, stopping."""
+
+    def __init__(self, session: Session, snapshot: Callable[[], Snapshot], games: list[Game]):
+        super().__init__()
+        self.session, self.snapshot, self.games = session, snapshot, games
+        self.recorded, self.since = 0, time.monotonic()
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if "episode" in info:
+                self.games.append(Game(0, info["episode"]["r"], info["episode"]["l"]))
+        del self.games[:-SCORE_OVER_GAMES]
+        if self.num_timesteps - self.recorded >= RECORD_EVERY:
+            self.record()
+        self.session.keep(self.snapshot)
+        return not self.session.stopped
+
+    def record(self) -> None:
+        """Write what SB3 has logged since; nothing if nothing was played since."""
+        if self.num_timesteps == self.recorded:
+            return
+        now, figures = time.monotonic(), {}
+        for name, value in self.logger.name_to_value.items():
+            if name.startswith("train/") and isinstance(value, int | float):
+                figures[name] = float(value)
+        steps = self.num_timesteps - self.recorded
+        figures["speed/env_steps_per_s"] = steps / (now - self.since)
+        self.recorded, self.since = self.num_timesteps, now
+        score = mean_score(self.games)
+        if score is not None:
+            figures["rollout/score"] = score
+        shown = {} if score is None else {"score": f"{score:.1f}"}
+        self.session.record(self.num_timesteps, figures, shown)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stock algorithm as a job of ours: its config, its model, our network of the same shape."""
+
+    name: str
+    config_type: type[Any]
+    make_model: MakeModel
+    network_type: type[Any]
+
+    def build_network(self, config: Any, num_actions: int) -> Any:
+        """Return our untrained network of a config."""
+        cnn = build_cnn(config.trunk, config.env_options.colour)
+        return self.network_type(cnn, config.env_options.size_px, num_actions, config.hidden)
+
+    def refuse_too_large(self, config: Any) -> None:
+        """UserError, before it is allocated, if the network needs more memory than is free; of a
+        network on a GPU, torch itself says so."""
+        if choose_device(config.run.device).type == "cpu":
+            side = config.env_options.size_px
+            obs = (STACK * (3 if config.env_options.colour else 1), side, side)
+            size = model_bytes(lambda: self.build_network(config, 1), obs, 2)
+            require_memory(size, "the network", "--hidden, --width or --size-px")
+
+    def train(self, config: Any, preset: str = "default") -> Run:
+        """Train an agent from nothing; return its run. UserError comes before a folder is made."""
+        trust.allow(config.env)
+        # By its own name: `last` will be this run soon.
+        trunk = changed(config.trunk, init=transfer.full_name(config.trunk.init))
+        config = changed(config, trunk=trunk)
+        self.refuse_too_large(config)
+        model, envs = build(config, self.make_model)
+        network = self.build_network(config, len(envs.envs.action_names))
+        said = begin(model, network, config)
+        if config.eval_games:
+            said += drawing_notes(config.env, config.env_options)
+        run = Run.create(self.name, config, config.run.name, short_name(config.env), preset)
+        with run.lock():
+            run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
+            kind = type(model).__name__
+            run.log(f"stock {kind} of stable-baselines3: resumes from its weights only")
+            if config.run.graphs:
+                run.log("no CUDA graphs (--graphs): stock jobs are not recorded, only PPO is")
+            for line in said:
+                run.log(line)
+            fit(model, envs, run, config, network, None)
+        return run
+
+    def resume(self, run: Run, flags: ResumeConfig | None = None) -> Run:
+        """Continue from the weights of the newest checkpoint: not exact, and the log says so."""
+        flags = flags or ResumeConfig()
+        with run.lock():
+            found = resume_point(run, ALONE)
+            before = config_of(run, self.config_type, found, env=flags.env)
+            done = found.info["progress"] if found else 0
+            ended = done >= before.total_steps and is_evaluated(run, ALONE, done)
+            if ended and not flags.extend:
+                run.log(finished(run.name))
+                return run
+            config = changed(
+                before, total_steps=before.total_steps + flags.extend,
+                run=flags.applied_to(before.run),
+            )  # fmt: skip
+            self.refuse_too_large(config)
+            model, envs = build(config, self.make_model)
+            run = run.reconfigured(config)
+            with restoring(run), room_for(run, found):
+                network = self.build_network(config, len(envs.envs.action_names))
+                if found:
+                    transfer.load_weights(network, found)
+            if found:
+                give_weights(network, model.policy)
+                model.num_timesteps = done
+                run.warn(
+                    "a stock SB3 job resumes from its weights: optimiser, games and replay begin "
+                    "anew"
+                )
+            else:
+                run.log(f"{run.name} has no checkpoint yet: it begins anew")
+                for line in begin(model, network, config):
+                    run.log(line)
+            fit(model, envs, run, config, network, found.info if found else {})
+        return run
+
+
+def begin(model: BaseAlgorithm, network: Any, config: Any) -> list[str]:
+    """Give SB3's untrained model what `--init` names, and `network` of ours its weights.
+
+    Return lines for the log; UserError if there is no such run, or if it does not fit.
+    """
+    said = start_from(twin(model.policy, network), config.trunk, config.env)
+    give_weights(network, model.policy)
+    return said
+
+
+def build(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environments]:
+    """Return SB3's model on our environments."""
+    torch.set_num_threads(config.run.threads)
+    if config.trunk.freeze or config.trunk.lr_backbone != 1.0:
+        raise UserError("stock SB3 jobs train all layers alike: no --freeze, no --lr-backbone")
+    if join().size > 1:
+        raise UserError("stable-baselines3 trains in one process; start it without torchrun")
+    if config.run.precision == "bf16":
+        raise UserError("stable-baselines3 computes in fp32; leave --precision at auto or fp32")
+    envs = make_environments(
+        config.env, config.num_envs, seed=config.run.seed, options=config.env_options, threads=1
+    )
+    wrapped = SB3Environments(envs, clip_rewards=is_atari(config.env))
+    spec = config.trunk.spec(STACK * envs.frame_shape[0]).to_dict()
+    policy_kwargs = {
+        "features_extractor_class": TrunkExtractor, "normalize_images": False, "net_arch": [],
+        "features_extractor_kwargs": {"spec": spec, "features_dim": config.hidden},
+    }  # fmt: skip
+    common = {
+        "policy": "CnnPolicy", "env": wrapped, "seed": config.run.seed, "verbose": 0,
+        "learning_rate": config.learning_rate, "gamma": config.gamma,
+        "policy_kwargs": policy_kwargs, "device": choose_device(config.run.device),
+    }  # fmt: skip
+    count, flag = config.storage
+    size = count * math.prod(wrapped.observation_space.shape or ())
+    try:
+        if size > sys.maxsize:
+            raise MemoryError  # NumPy calls this a ValueError.
+        return make_model(config, wrapped, common), wrapped
+    except MemoryError:
+        raise UserError(
+            f"{count:,} observations take {size / 1e9:,.1f} GB, more than this machine gives; use "
+            f"a smaller {flag}"
+        ) from None
+
+
+def fit(
+    model: BaseAlgorithm, envs: SB3Environments, run: Run, config: Any, network: Any,
+    resumed: dict[str, Any] | None,
+) -> None:  # fmt: skip
+    """Let SB3 learn; save, as `network` of ours, evaluate, film. `Stopped` if ctrl-C stopped it.
+
+    `resumed` is the info of the checkpoint where it goes on, empty where there is none yet.
+    """
+    games: list[Game] = []
+    num_actions = len(envs.envs.action_names)
+
+    def snapshot() -> Snapshot:
+        score = mean_score(games) if len(games) == SCORE_OVER_GAMES else None
+        info = {"job": run.job, "data": config.env, "num_actions": num_actions, "score": score}
+        return transfer.snapshot(model.num_timesteps, twin(model.policy, network), {}, info)
+
+    session = Session(
+        run, config.run, ALONE, total=config.total_steps, unit="env steps",
+        done=model.num_timesteps, resumed=resumed,
+    )  # fmt: skip
+    with session:
+        if not resumed:
+            session.save(snapshot)
+        recorder = Recorder(session, snapshot, games)
+        recorder.recorded = model.num_timesteps
+        left = config.total_steps - model.num_timesteps
+        if left > 0:
+            model.learn(left, callback=recorder, reset_num_timesteps=False, log_interval=10**9)
+            recorder.record()
+        session.save_last(snapshot)
+    envs.close()
+    if session.stopped:
+        run.log(f"stopped at {model.num_timesteps:,}; continue with `arcadia resume {run.name}`")
+        raise Stopped
+    assert session.board is not None
+    run.log(f"trained {model.num_timesteps:,} env steps in {session.trained_s / 60:.1f} min")
+    finish(run, session.board, config.eval_games, model.num_timesteps)

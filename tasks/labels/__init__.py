@@ -1,0 +1,1 @@
+"""Tasks whose answer says what is in a picture."""

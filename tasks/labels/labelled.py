@@ -1,0 +1,157 @@
+"""Labelled pictures by split: of a set on disk, or of an offline world.
+
+Class folders and their like come in the order of their classes. Whatever takes a part of them (so
+many to learn from, to look at, to show) takes it by one fixed shuffle, the same for every seed, so
+that runs are compared on the same pictures.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from backbones.training.errors import UserError
+from backbones.training.streams import plain
+from tasks.data.find import found_folder, read_set, splits_of
+from tasks.data.pictures import Pictures
+from tasks.data.samples import Batch, Generated, InMemory, Samples
+from tasks.task import Split
+from tasks.worlds import digits, scenes
+from tasks.worlds.chance import SEEDS
+
+WORLDS = ("digits", "scenes")
+WORLD_SIZES = {"val": 1_000, "test": 5_000}
+# Of so many pictures, where there is no val split, one is held out.
+ONE_IN = 5
+
+
+def shuffled(count: int) -> Int64[Tensor, "N"]:
+    """Return the numbers below `count` in an order that is always the same."""
+    return torch.from_numpy(np.random.default_rng(0).permutation(count))
+
+
+class Labelled:
+    """What `tasks/labels/classify.py` learns from; a split is read, or made, when first wanted."""
+
+    def __init__(self, config: Any, about: dict[str, Any]) -> None:
+        """`about` is what is known of the training pictures; empty until they are described."""
+        self.config, self.about = config, about
+        self.offline = config.set in WORLDS and not config.data
+        self.many = self.offline and config.set == "scenes"  # several labels a picture
+        self.read: dict[str, Pictures] = {}
+        self.splits: dict[str, Samples] = {}
+
+    @property
+    def folder(self) -> Path:
+        """Where the set lies; UserError if it is nowhere."""
+        fetched = f"fetch it with `arcadia data {self.config.set}`"
+        return found_folder(
+            self.config.set, self.config.data, fetched, f"use {' or '.join(WORLDS)}"
+        )
+
+    def pictures(self, split: Split) -> Pictures:
+        """Return a split from disk, read once; UserError if there is none."""
+        if split not in self.read:
+            config, about = self.config, self.about
+            classes = tuple(about["classes"]) if about else None
+            self.read[split] = read_set(
+                self.folder, split, size_px=about.get("side_px", config.size_px),
+                channels=about.get("channels", int(config.grey)), classes=classes,
+            )  # fmt: skip
+        return self.read[split]
+
+    def samples(self, split: Split) -> Samples:
+        """Return the samples of a split; UserError if there are none."""
+        if split not in self.splits:
+            self.splits[split] = self.made(split) if self.offline else self.on_disk(split)
+        return self.splits[split]
+
+    def file_of(self, split: Split) -> Split:
+        """Return the split of the files that a split is taken from."""
+        there = splits_of(self.folder)
+        # Where there is one split beside train, as in ImageNet's folders, it is the test.
+        tested: Split = "test" if "test" in there or "val" not in there else "val"
+        if split == "val":
+            return "val" if "val" in there and tested == "test" else "train"
+        return tested if split == "test" else "train"
+
+    def has_own_val(self) -> bool:
+        """Say whether nothing is held out of the training pictures."""
+        return self.file_of("val") == "val"
+
+    def on_disk(self, split: Split) -> InMemory:
+        """Return a split of a set that was read, in part where the config says so."""
+        source = self.file_of(split)
+        pictures = self.pictures(source)
+        whole = InMemory({"picture": pictures.picture, "label": pictures.label})
+        few = self.config.samples if split == "train" else 0
+        if source != "train" or self.has_own_val():
+            return whole.part(shuffled(len(whole))[:few]) if 0 < few < len(whole) else whole
+        order = shuffled(len(whole))
+        held = min(self.config.held_out, len(whole) // ONE_IN)
+        if split == "train":
+            kept = order[: len(order) - held]
+            return whole.part(kept[:few] if few else kept)
+        if not held:
+            raise UserError(
+                f"{self.folder} has {len(whole)} training pictures, too few to hold some of them "
+                f"out to validate on; give {ONE_IN} or more, a val split, or --eval-every 0"
+            )
+        return whole.part(order[len(order) - held :])
+
+    def made(self, split: Split) -> Samples:
+        """Return a split of an offline world."""
+        side_px = self.about["side_px"]
+        count = self.config.samples or 50_000 if split == "train" else WORLD_SIZES[split]
+
+        def make(index: Int64[np.ndarray, "B"]) -> dict[str, np.ndarray]:
+            make_pictures = scenes.pictures if self.many else digits.digits
+            picture, label = make_pictures(SEEDS[split], index, side_px)
+            return {"picture": picture, "label": label}
+
+        return Generated(count, make)
+
+    def some(self, split: Split, count: int) -> Batch:
+        """Return so many samples of a split, or all; of every class, however they are sorted."""
+        samples = self.samples(split)
+        # What is held out, or left of that, is shuffled already; so is a world.
+        sorted_ = not self.offline and (self.file_of(split) != "train" or self.has_own_val())
+        order = shuffled(len(samples)) if sorted_ else torch.arange(len(samples))
+        return samples.batch(order[:count])
+
+    def labels(self, split: Split) -> Int64[Tensor, "N"] | Bool[Tensor, "N A"]:
+        """Return the labels of a split."""
+        samples = self.samples(split)
+        if isinstance(samples, InMemory):
+            return samples.columns["label"]
+        # Not all pictures of a large world at once.
+        parts = torch.arange(len(samples)).split(1_000)
+        return torch.cat([samples.batch(part)["label"] for part in parts])
+
+    def stands_for(self, split: Split) -> dict[str, str]:
+        """Return, for the protocol, which files a split is of, where they have another name."""
+        source = split if self.offline else self.file_of(split)
+        if source == split:
+            return {}
+        return {"pictures": "held out of train" if source == "train" else f"of the split {source}"}
+
+    def notes(self) -> list[str]:
+        """Return what is to be said of the pictures read so far, such as what was left out."""
+        said = []
+        for split, pictures in self.read.items():
+            if pictures.skipped:
+                names = "; ".join(pictures.skipped[:10])
+                said.append(f"{split}: {len(pictures.skipped)} pictures left out ({names})")
+            if pictures.passed:
+                names = ", ".join(map(plain, pictures.passed[:5]))
+                more = ", ..." if len(pictures.passed) > 5 else ""
+                number = len(pictures.passed)
+                said.append(f"{split}: {number:,} files passed over, no pictures ({names}{more})")
+        if not self.offline and self.file_of("test") == "val":
+            held = len(self.samples("val")) if self.config.fit.eval_every else 0
+            instead = f"; {held:,} pictures held out of train validate" if held else ""
+            said.append(f"there is no test split: val is the test, scored at the end{instead}")
+        return said

@@ -1,0 +1,1 @@
+"""Scores as sums that add up over any sharding."""

@@ -1,0 +1,95 @@
+"""The network of translation: a stacked LSTM that reads, one that writes, attention between them.
+
+Letters: B pairs, S source pieces, T target pieces, V pieces of the vocabulary, D units, L layers.
+
+See `tasks/words/translate.py` for papers. One matrix embeds both languages and scores the answers
+(Press and Wolf 2017, https://arxiv.org/abs/1608.05859).
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from backbones.attention import Attention
+from backbones.decoding import State
+from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
+from backbones.output import output_cross_entropy
+from backbones.training.graphs import upload
+from tasks.data.vocabulary import PAD
+
+
+class Translator(nn.Module):
+    """The reader, the writer, and the matrix that both share."""
+
+    def __init__(
+        self, pieces: int, *, units: int, layers: int, attention: bool, dropout: float
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.embedding = nn.Embedding(pieces, units, padding_idx=PAD)
+        nn.init.normal_(self.embedding.weight, std=units**-0.5)
+        self.bias = nn.Parameter(torch.zeros(pieces))
+        reads = units // 2 if attention else units
+        self.encoder = LSTM(LSTMSpec(
+            inputs=units, units=reads, layers=layers, bidirectional=attention,
+            dropout=dropout,
+        ))  # fmt: skip
+        self.decoder = LSTM(LSTMSpec(inputs=units, units=units, layers=layers, dropout=dropout))
+        self.attention = Attention(units, units) if attention else None
+        self.dropout = SequenceDropout(dropout)
+
+    def read(
+        self, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"]
+    ) -> tuple[State, Float[Tensor, "S B D"], Bool[Tensor, "S B"]]:
+        """Return the writer's first state, what was read, and which places are inside.
+
+        `length` is best given on the CPU: see `backbones/lstm.py`.
+        """
+        place = torch.arange(source.shape[1], device=source.device)
+        there = upload(length, source.device)[:, None]
+        inside = place < there
+        if self.attention is None:
+            source = source.gather(1, (there - 1 - place).clamp(min=0)) * inside
+        embedded = self.dropout(self.embedding(source).transpose(0, 1))
+        memory, state = self.encoder.read(embedded, length)
+        if self.attention is not None:  # [2 L B D/2] to [L B D]: forward beside backward.
+            state = tuple(
+                part.unflatten(0, (self.layers, 2)).transpose(1, 2).flatten(2) for part in state
+            )
+        return state, self.dropout(memory), inside.T
+
+    def follow(
+        self, tokens: Int64[Tensor, "B T"], state: State, memory: Float[Tensor, "S B D"],
+        inside: Bool[Tensor, "S B"],
+    ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:  # fmt: skip
+        """Return what the writer makes of each token, the state after them, and where it looked."""
+        embedded = self.dropout(self.embedding(tokens).transpose(0, 1))
+        hidden, cell = (part.contiguous() for part in state)
+        out, after = self.decoder(embedded, (hidden, cell))
+        out, weights = self.dropout(out), None
+        if self.attention is not None:
+            out, weights = self.attention(out, memory, inside)
+            out = self.dropout(out)
+        return out, after, weights
+
+    def write(
+        self, tokens: Int64[Tensor, "B T"], state: State, memory: Float[Tensor, "S B D"],
+        inside: Bool[Tensor, "S B"],
+    ) -> tuple[Float[Tensor, "T B V"], State, Float[Tensor, "B T S"] | None]:  # fmt: skip
+        """Return the logits of what follows each token, the state after them, and where the
+        writer looked."""
+        out, after, weights = self.follow(tokens, state, memory, inside)
+        return F.linear(out, self.embedding.weight, self.bias), after, weights
+
+    def forward(
+        self, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"],
+        tokens: Int64[Tensor, "B T"], target: Int64[Tensor, "B T"], smoothing: float,
+    ) -> Float[Tensor, "B T"]:  # fmt: skip
+        """Return the loss of every target piece after `tokens`, 0 where the target is over."""
+        out = self.follow(tokens, *self.read(source, length))[0]
+        loss = output_cross_entropy(
+            out.flatten(0, 1), self.embedding.weight, self.bias, target.T.flatten(),
+            ignore=PAD, smoothing=smoothing,
+        )  # fmt: skip
+        return loss.view(target.T.shape).T
