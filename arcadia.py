@@ -51,9 +51,12 @@ OF_TASKS = {"eval": "tasks.evaluate", "export": "tasks.export"}
 
 # bench: module with Config and main
 BENCHES = {
-    "ppo": "rl.bench", "ppo-lstm": "rl.bench_lstm", "classify": "tasks.bench",
-    "translate": "tasks.bench_translate", "go": "rl.go.bench",
-}  # fmt: skip
+    "ppo": "rl.bench",
+    "ppo-lstm": "rl.bench_lstm",
+    "classify": "tasks.bench",
+    "translate": "tasks.bench_translate",
+    "go": "rl.go.bench",
+}
 
 ABOUT = """Train agents, watch them play, monitor runs in TensorBoard.
 
@@ -104,8 +107,10 @@ def train(args: Sequence[str]) -> int:
     """The command `arcadia train`."""
     name = args[0] if args else ""
     if name in ("-h", "--help"):
-        print(f"usage: arcadia train JOB [--preset NAME] [--flags]\n\nJOB: {', '.join(JOBS)}; "
-              "`arcadia train JOB --help` lists its flags")  # fmt: skip
+        print(
+            f"usage: arcadia train JOB [--preset NAME] [--flags]\n\nJOB: {', '.join(JOBS)}; "
+            "`arcadia train JOB --help` lists its flags"
+        )
         return 0
     from backbones.training.config import parse_job
 
@@ -178,8 +183,12 @@ def run_module(module_name: str, args: Sequence[str], prog: str) -> int:
 
 
 OWN: dict[str, Callable[[Sequence[str]], int]] = {
-    "train": train, "resume": resume, "jobs": jobs, "runs": runs, "bench": bench,
-}  # fmt: skip
+    "train": train,
+    "resume": resume,
+    "jobs": jobs,
+    "runs": runs,
+    "bench": bench,
+}
 
 
 def dispatch(verb: str, args: Sequence[str]) -> int:

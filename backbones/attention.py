@@ -22,9 +22,11 @@ class Attention(nn.Module):
         self.join = nn.Linear(query + memory, query, bias=False)
 
     def forward(
-        self, query: Float[Tensor, "T N D"], memory: Float[Tensor, "S N E"],
+        self,
+        query: Float[Tensor, "T N D"],
+        memory: Float[Tensor, "S N E"],
         inside: Bool[Tensor, "S N"],
-    ) -> tuple[Float[Tensor, "T N D"], Float[Tensor, "N T S"]]:  # fmt: skip
+    ) -> tuple[Float[Tensor, "T N D"], Float[Tensor, "N T S"]]:
         """Return the queries with what they saw, and their weights, in fp32: 1 in all over the
         places `inside`, of which every sequence must have one, 0 outside.
         """

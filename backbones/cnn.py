@@ -142,10 +142,19 @@ class Plain(Trunk):
 
 
 KINDS: dict[str, type[Trunk]] = {
-    "nature": Nature, "impala": Impala, "plain": Plain, "resnet": ResNet, "alexnet": AlexNet,
-    "vgg11": Vgg, "vgg16": Vgg, "googlenet": GoogLeNet, "resnet18": ResNet, "resnet50": ResNet,
-    "airbench": Airbench, "tower": Tower,
-}  # fmt: skip
+    "nature": Nature,
+    "impala": Impala,
+    "plain": Plain,
+    "resnet": ResNet,
+    "alexnet": AlexNet,
+    "vgg11": Vgg,
+    "vgg16": Vgg,
+    "googlenet": GoogLeNet,
+    "resnet18": ResNet,
+    "resnet50": ResNet,
+    "airbench": Airbench,
+    "tower": Tower,
+}
 
 
 def build_trunk(spec: TrunkSpec) -> Trunk:

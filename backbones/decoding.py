@@ -73,9 +73,15 @@ class Beams:
 
 @torch.no_grad()
 def beam_search(
-    step: Step, state: State, *, begin: int, end: int, width: int,
-    longest: Int64[Tensor, "N"], alpha: float = 1.0,
-) -> list[Decoded]:  # fmt: skip
+    step: Step,
+    state: State,
+    *,
+    begin: int,
+    end: int,
+    width: int,
+    longest: Int64[Tensor, "N"],
+    alpha: float = 1.0,
+) -> list[Decoded]:
     """Return the best text of every sequence, at most `longest` tokens with its end.
 
     `state` has a row for every sequence; `step` is given `width` rows for each. `alpha` 0 ranks by
@@ -88,10 +94,11 @@ def beam_search(
     total[:, 0] = 0  # all beams of a sequence begin alike
     beams = Beams(
         torch.arange(count, device=device),
-        torch.full((count, width, 1), begin, device=device), total,
+        torch.full((count, width, 1), begin, device=device),
+        total,
         torch.zeros(count, width, dtype=torch.int64, device=device),
         torch.zeros(count, width, dtype=torch.bool, device=device),
-    )  # fmt: skip
+    )
     decoded: dict[int, Decoded] = {}
     while len(beams.sequence):
         log_prob, state = step(beams.tokens[..., -1].flatten(), state)

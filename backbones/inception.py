@@ -52,9 +52,11 @@ class Inception(nn.Module):
     def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2 H W"]:
         pooled = F.max_pool2d(maps, 3, 1, padding=1)
         branches = [
-            rectified([self.branch1], maps), rectified(self.branch2, maps),
-            rectified(self.branch3, maps), rectified([self.branch4], pooled),
-        ]  # fmt: skip
+            rectified([self.branch1], maps),
+            rectified(self.branch2, maps),
+            rectified(self.branch3, maps),
+            rectified([self.branch4], pooled),
+        ]
         return torch.cat(branches, 1)
 
 

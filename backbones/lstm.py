@@ -169,9 +169,10 @@ class LSTM(nn.Module):
         goes_on = upload(((t == 0) & ~reset[0, n])[:, None], device)
         number = upload(n, device)
         padded, (last_hidden, last_cell) = self.run_packed(
-            by_sequence[upload(source, device)], length,
+            by_sequence[upload(source, device)],
+            length,
             (state[0][:, number] * goes_on, state[1][:, number] * goes_on),
-        )  # fmt: skip
+        )
         out = padded.new_empty(count * steps, self.spec.units)
         place = upload(inside.flatten().nonzero()[:, 0], device)
         out = out.index_put((upload(source[inside], device),), padded.flatten(0, 1)[place])

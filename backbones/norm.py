@@ -31,9 +31,15 @@ def make_norm(kind: str, channels: int, *, eps: float = 1e-5, momentum: float = 
 
 
 def conv_norm(
-    in_channels: int, channels: int, kernel: int, stride: int = 1, *,
-    kind: str, padding: int | None = None, eps: float = 1e-5,
-) -> nn.Module:  # fmt: skip
+    in_channels: int,
+    channels: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    kind: str,
+    padding: int | None = None,
+    eps: float = 1e-5,
+) -> nn.Module:
     """Return a convolution (with a bias), or a convolution and its normalisation (without one).
 
     The padding keeps the size unless it is given.

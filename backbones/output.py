@@ -38,9 +38,10 @@ class OutputCrossEntropy(torch.autograd.Function):
             wanted = target[part, None]
             log_sum = logits.logsumexp(1, keepdim=True)
             losses[part] = (
-                log_sum - (1 - smoothing) * logits.gather(1, wanted)
+                log_sum
+                - (1 - smoothing) * logits.gather(1, wanted)
                 - smoothing * logits.mean(1, keepdim=True)
-            ).squeeze(1)  # fmt: skip
+            ).squeeze(1)
             slope = logits.sub_(log_sum).exp_().sub_(smoothing / len(matrix))
             slope.scatter_add_(1, wanted, torch.full_like(log_sum, smoothing - 1))
             slopes[part] = slope
@@ -61,9 +62,14 @@ class OutputCrossEntropy(torch.autograd.Function):
 
 
 def output_cross_entropy(
-    rows: Float[Tensor, "R D"], weight: Float[Tensor, "V D"], bias: Float[Tensor, "V"],
-    target: Int64[Tensor, "R"], *, ignore: int, smoothing: float = 0.0,
-) -> Float[Tensor, "R"]:  # fmt: skip
+    rows: Float[Tensor, "R D"],
+    weight: Float[Tensor, "V D"],
+    bias: Float[Tensor, "V"],
+    target: Int64[Tensor, "R"],
+    *,
+    ignore: int,
+    smoothing: float = 0.0,
+) -> Float[Tensor, "R"]:
     """Return the fp32 cross-entropy of each row's word under the softmax of rows @ weight.T + bias.
 
     Rows whose target is `ignore` cost nothing and have loss 0. `smoothing` is the share of the

@@ -67,9 +67,12 @@ class TrunkConfig:
     def spec(self, in_channels: int) -> TrunkSpec:
         """Return the trunk's spec for pictures of so many channels."""
         return TrunkSpec(
-            name=self.trunk, in_channels=in_channels, width=self.width, pool=self.pool,
+            name=self.trunk,
+            in_channels=in_channels,
+            width=self.width,
+            pool=self.pool,
             norm=self.norm,
-        )  # fmt: skip
+        )
 
 
 def card_metadata(trunk: Trunk, card: dict[str, Any]) -> dict[str, str]:

@@ -31,9 +31,19 @@ from backbones.training.errors import UserError
 from backbones.training.precision import compute_dtype
 
 TrunkName = Literal[
-    "nature", "impala", "plain", "resnet", "alexnet", "vgg11", "vgg16", "googlenet", "resnet18",
-    "resnet50", "airbench", "tower",
-]  # fmt: skip
+    "nature",
+    "impala",
+    "plain",
+    "resnet",
+    "alexnet",
+    "vgg11",
+    "vgg16",
+    "googlenet",
+    "resnet18",
+    "resnet50",
+    "airbench",
+    "tower",
+]
 NAMES: tuple[str, ...] = get_args(TrunkName)
 # Normalisation layers that each trunk can have; the first is its own.
 NORMS = {

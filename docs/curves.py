@@ -14,8 +14,13 @@ from backbones.training.run import Run, find_run
 
 SIZE, LEFT, BOTTOM, TOP = (900, 460), 70, 400, 40
 COLOURS = [
-    (38, 110, 180), (214, 96, 40), (52, 140, 80), (150, 80, 160), (120, 120, 120), (20, 20, 20),
-]  # fmt: skip
+    (38, 110, 180),
+    (214, 96, 40),
+    (52, 140, 80),
+    (150, 80, 160),
+    (120, 120, 120),
+    (20, 20, 20),
+]
 TAG = "rollout/score"
 
 
@@ -67,8 +72,12 @@ def draw(runs: list[Run], path: Path) -> None:
     for i, (run, points) in enumerate(zip(runs, curves, strict=True)):
         colour = COLOURS[i % len(COLOURS)]
         pen.line([place(steps, score) for steps, score, _ in points], colour, 2)
-        pen.text((LEFT + 14, TOP + 18 * i), f"{run.name}, seed {run.config['run']['seed']}",
-                 colour, small)  # fmt: skip
+        pen.text(
+            (LEFT + 14, TOP + 18 * i),
+            f"{run.name}, seed {run.config['run']['seed']}",
+            colour,
+            small,
+        )
     image.save(path)
 
 

@@ -47,10 +47,11 @@ def figures(env_steps: int, wall_s: float, cpu_s: float) -> dict[str, float]:
     """Return what one measurement found."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "env_steps_per_s": env_steps / wall_s, "cpu_ms_per_env_step": 1000 * cpu_s / env_steps,
+        "env_steps_per_s": env_steps / wall_s,
+        "cpu_ms_per_env_step": 1000 * cpu_s / env_steps,
         # macOS counts bytes, others KiB.
         "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
-    }  # fmt: skip
+    }
 
 
 def measure_ours(env: str, rollouts: int, memory: str = "none") -> dict[str, Any]:
@@ -63,8 +64,9 @@ def measure_ours(env: str, rollouts: int, memory: str = "none") -> dict[str, Any
     from rl.ppo import REFERENCE, Learner
     from rl.training import Training
 
-    training = Training("ppo", changed(REFERENCE, env=env, sync=False, memory=memory), Learner,
-                        World())  # fmt: skip
+    training = Training(
+        "ppo", changed(REFERENCE, env=env, sync=False, memory=memory), Learner, World()
+    )
     training.begin()
     with ThreadPoolExecutor(1) as pool:
         training.advance(pool)
@@ -127,9 +129,18 @@ def measure_stock(
     envs = VecFrameStack(make_atari_env(env, NUM_ENVS, seed=1, env_kwargs=kwargs), 4)
     size = NUM_ENVS * NUM_STEPS
     model = algorithm(
-        policy, envs, n_steps=NUM_STEPS, batch_size=256, n_epochs=4, learning_rate=2.5e-4,
-        clip_range=0.1, ent_coef=0.01, seed=1, device="cpu", policy_kwargs=policy_kwargs,
-    )  # fmt: skip
+        policy,
+        envs,
+        n_steps=NUM_STEPS,
+        batch_size=256,
+        n_epochs=4,
+        learning_rate=2.5e-4,
+        clip_range=0.1,
+        ent_coef=0.01,
+        seed=1,
+        device="cpu",
+        policy_kwargs=policy_kwargs,
+    )
     clock = Clock()
     # The first rollout is not timed.
     model.learn((rollouts + 1) * size, callback=clock)
@@ -200,6 +211,8 @@ def compare(
     print(f"{config.env}, {peer_name}, {config.rounds} rounds, medians")
     print(f"ours learns in {precision}, its choice on this machine; the peer in fp32")
     for row in rows:
-        print(f"{row['name']:30} ours {row['ours']:8.1f}  peer {row['peer']:8.1f} {row['unit']:12}"
-              f" ratio {row['ratio']:.2f}")  # fmt: skip
+        print(
+            f"{row['name']:30} ours {row['ours']:8.1f}  peer {row['peer']:8.1f} {row['unit']:12}"
+            f" ratio {row['ratio']:.2f}"
+        )
     return 0

@@ -100,15 +100,25 @@ class Evaluation:
         normalised = human_normalised(atari_ids().get(self.protocol.env, ""), self.mean)
         spread = float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
         return {
-            "run": run, "metric": "score", "score": self.mean, "baseline": self.random,
-            "baseline_source": self.random_source, "human_normalised": normalised,
-            "standard_deviation": spread, "min": min(self.scores), "max": max(self.scores),
-            "games": len(self.scores), "mean_length": float(np.mean(self.lengths)),
+            "run": run,
+            "metric": "score",
+            "score": self.mean,
+            "baseline": self.random,
+            "baseline_source": self.random_source,
+            "human_normalised": normalised,
+            "standard_deviation": spread,
+            "min": min(self.scores),
+            "max": max(self.scores),
+            "games": len(self.scores),
+            "mean_length": float(np.mean(self.lengths)),
             "protocol": {
-                **self.protocol.to_dict(), "choice": self.choice, "epsilon": self.epsilon,
-                "seed": self.seed, "reward": "raw, full games",
+                **self.protocol.to_dict(),
+                "choice": self.choice,
+                "epsilon": self.epsilon,
+                "seed": self.seed,
+                "reward": "raw, full games",
             },
-        }  # fmt: skip
+        }
 
 
 def play_games(
@@ -136,9 +146,14 @@ def play_games(
 
 
 def evaluate(
-    agent: Agent, *, games: int = 20, choice: Choice = "sampled", epsilon: float = 0.0,
-    seed: int = EVAL_SEED, options: EnvOptions | None = None,
-) -> Evaluation:  # fmt: skip
+    agent: Agent,
+    *,
+    games: int = 20,
+    choice: Choice = "sampled",
+    epsilon: float = 0.0,
+    seed: int = EVAL_SEED,
+    options: EnvOptions | None = None,
+) -> Evaluation:
     """Return the scores of an agent over full games."""
     options = options or agent.options
     agent.generator.manual_seed(seed)
@@ -219,9 +234,13 @@ def main(config: Config) -> int:
     given = {k: getattr(config, k) for k in ("sticky", "noop_max", "max_frames")}
     options = changed(agent.options, **{k: v for k, v in given.items() if v is not None})
     result = evaluate(
-        agent, games=config.games, choice=config.choice, epsilon=config.epsilon,
-        seed=config.seed, options=options,
-    ).to_dict(agent.name)  # fmt: skip
+        agent,
+        games=config.games,
+        choice=config.choice,
+        epsilon=config.epsilon,
+        seed=config.seed,
+        options=options,
+    ).to_dict(agent.name)
     result["env_steps"] = agent.card["progress"]
     if config.json:
         print(json.dumps(result))

@@ -85,9 +85,15 @@ def export_onnx(agent: Agent, path: Path) -> str:
             # packages and gives the same graph for three convolutions.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                graph, (obs, *(memory or ())), str(path), input_names=inputs, output_names=outputs,
-                dynamic_axes=axes, opset_version=OPSET, dynamo=False,
-            )  # fmt: skip
+                graph,
+                (obs, *(memory or ())),
+                str(path),
+                input_names=inputs,
+                output_names=outputs,
+                dynamic_axes=axes,
+                opset_version=OPSET,
+                dynamo=False,
+            )
     except (ModuleNotFoundError, torch.onnx.errors.OnnxExporterError) as error:
         raise UserError(
             f"no graph could be written ({error}); `pip install -e .[onnx]` brings what it needs"

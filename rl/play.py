@@ -22,8 +22,16 @@ from rl.games.make import EnvOptions, is_atari
 from rl.games.screen import drawing_notes, make_screen
 from rl.shows.show import MOST_SPEED, Blind, Closed, Pace, Show, Terminal, Window, has_display
 
-DIRECTIONS = {"up": "UP", "down": "DOWN", "left": "LEFT", "right": "RIGHT",
-              "w": "UP", "s": "DOWN", "a": "LEFT", "d": "RIGHT"}  # fmt: skip
+DIRECTIONS = {
+    "up": "UP",
+    "down": "DOWN",
+    "left": "LEFT",
+    "right": "RIGHT",
+    "w": "UP",
+    "s": "DOWN",
+    "a": "LEFT",
+    "d": "RIGHT",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

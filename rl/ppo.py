@@ -115,14 +115,28 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(
-            self, "total_steps", "num_envs", "num_steps", "num_epochs", "minibatch_size",
-            "learning_rate", "clip", "max_grad_norm", "hidden", "lstm_units", "env_threads",
+            self,
+            "total_steps",
+            "num_envs",
+            "num_steps",
+            "num_epochs",
+            "minibatch_size",
+            "learning_rate",
+            "clip",
+            "max_grad_norm",
+            "hidden",
+            "lstm_units",
+            "env_threads",
             "video_every_s",
-        )  # fmt: skip
+        )
         require_at_most(
-            self, num_envs=MOST_ENVS, hidden=MOST_UNITS, lstm_units=MOST_UNITS,
-            env_threads=MOST_THREADS, eval_games=MOST_GAMES,
-        )  # fmt: skip
+            self,
+            num_envs=MOST_ENVS,
+            hidden=MOST_UNITS,
+            lstm_units=MOST_UNITS,
+            env_threads=MOST_THREADS,
+            eval_games=MOST_GAMES,
+        )
         require_fraction(self, "anneal_from", "anneal_entropy_from", "gamma", "gae_lambda")
         if self.normalise_over == "minibatch" and self.minibatch_size == 1:
             raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
@@ -154,29 +168,56 @@ class Config:
 
 
 FAST = Config(
-    hidden=256, minibatch_size=128, anneal_entropy_from=0.4,
-    trunk=TrunkConfig(width=0.5, pool=2),
-)  # fmt: skip
+    hidden=256, minibatch_size=128, anneal_entropy_from=0.4, trunk=TrunkConfig(width=0.5, pool=2)
+)
 REFERENCE = Config(
-    total_steps=10_000_000, num_envs=8, num_steps=128, learning_rate=2.5e-4, anneal_from=0.0,
-    normalise_over="minibatch", sync=True, env_options=EnvOptions(sticky=0.0),
-)  # fmt: skip
+    total_steps=10_000_000,
+    num_envs=8,
+    num_steps=128,
+    learning_rate=2.5e-4,
+    anneal_from=0.0,
+    normalise_over="minibatch",
+    sync=True,
+    env_options=EnvOptions(sticky=0.0),
+)
 SMOKE = Config(
-    total_steps=256, num_envs=4, num_steps=32, minibatch_size=64, num_epochs=1, hidden=32,
-    eval_games=1, env_options=EnvOptions(max_frames=400),
-    trunk=TrunkConfig(width=0.25, pool=2), run=RunConfig(precision="fp32"),
-)  # fmt: skip
-CATCH = Config(
-    env="Arcadia/Catch-v0", total_steps=60_000, anneal_from=0.7, hidden=64, eval_games=100,
+    total_steps=256,
+    num_envs=4,
+    num_steps=32,
+    minibatch_size=64,
+    num_epochs=1,
+    hidden=32,
+    eval_games=1,
+    env_options=EnvOptions(max_frames=400),
     trunk=TrunkConfig(width=0.25, pool=2),
-)  # fmt: skip
+    run=RunConfig(precision="fp32"),
+)
+CATCH = Config(
+    env="Arcadia/Catch-v0",
+    total_steps=60_000,
+    anneal_from=0.7,
+    hidden=64,
+    eval_games=100,
+    trunk=TrunkConfig(width=0.25, pool=2),
+)
 # Emulators bound it: 8 games for each of 14 threads. At this speed seeding more often would cost.
-GPU = replace(FAST, total_steps=2_400_000, num_envs=112, num_steps=32, minibatch_size=256,
-              seed_every=65_536, run=RunConfig(graphs=True))  # fmt: skip
+GPU = replace(
+    FAST,
+    total_steps=2_400_000,
+    num_envs=112,
+    num_steps=32,
+    minibatch_size=256,
+    seed_every=65_536,
+    run=RunConfig(graphs=True),
+)
 PRESETS = {
-    "default": FAST, "fast": FAST, "reference": REFERENCE, "smoke": SMOKE, "catch": CATCH,
+    "default": FAST,
+    "fast": FAST,
+    "reference": REFERENCE,
+    "smoke": SMOKE,
+    "catch": CATCH,
     "gpu": GPU,
-}  # fmt: skip
+}
 
 
 def build_network(config: Config, num_actions: int) -> ActorCritic:
@@ -191,10 +232,18 @@ FIGURES = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
 
 
 def ppo_loss(
-    logits: Float[Tensor, "B A"], value: Float[Tensor, "B"], action: Int64[Tensor, "B"],
-    old_log_prob: Float[Tensor, "B"], advantage: Float[Tensor, "B"], returns: Float[Tensor, "B"],
-    *, clip: float, value_coef: float, entropy_coef: float | Float32[Tensor, ""], of: int,
-) -> tuple[Tensor, Float[Tensor, "figures"]]:  # fmt: skip
+    logits: Float[Tensor, "B A"],
+    value: Float[Tensor, "B"],
+    action: Int64[Tensor, "B"],
+    old_log_prob: Float[Tensor, "B"],
+    advantage: Float[Tensor, "B"],
+    returns: Float[Tensor, "B"],
+    *,
+    clip: float,
+    value_coef: float,
+    entropy_coef: float | Float32[Tensor, ""],
+    of: int,
+) -> tuple[Tensor, Float[Tensor, "figures"]]:
     """Return the loss of a minibatch (equation 9 of the paper, negated) and its `FIGURES`.
 
     Both are sums over these positions divided by `of`, the size of the minibatch that they are a
@@ -250,9 +299,12 @@ class Learner:
         """Time the network where `auto` needs it."""
         obs = blank_obs(self.network, self.config.minibatch_size)
         self.precision = choose_precision(
-            self.config.run.precision, self.device, lambda: self.network(obs)[0].sum(),
-            self.network, self.world,
-        )  # fmt: skip
+            self.config.run.precision,
+            self.device,
+            lambda: self.network(obs)[0].sum(),
+            self.network,
+            self.world,
+        )
 
     @property
     def env_steps(self) -> int:
@@ -283,9 +335,10 @@ class Learner:
                 table.append(torch.cat([figures, norm[None]]))
         returns = self.data["returns"].view_as(rollout.value)
         means = self.means(torch.stack(table)) | {
-            "train/learning_rate": rate, "train/entropy_coef": entropy_coef,
+            "train/learning_rate": rate,
+            "train/entropy_coef": entropy_coef,
             "train/explained_variance": explained_variance(rollout.value, returns, self.world),
-        }  # fmt: skip
+        }
         self.rollouts += 1
         return means
 
@@ -294,17 +347,23 @@ class Learner:
         config = self.config
         clips = is_atari(config.env) if config.clip_rewards is None else config.clip_rewards
         advantage = gae(
-            rollout.reward.sign() if clips else rollout.reward, rollout.value, rollout.next_value,
-            rollout.terminated, rollout.done, gamma=config.gamma, gae_lambda=config.gae_lambda,
-        )  # fmt: skip
+            rollout.reward.sign() if clips else rollout.reward,
+            rollout.value,
+            rollout.next_value,
+            rollout.terminated,
+            rollout.done,
+            gamma=config.gamma,
+            gae_lambda=config.gae_lambda,
+        )
         raw = advantage.flatten()
         over_all = config.normalise_over == "rollout"
         new = {
-            "prepared": self.network.prepare(rollout), "action": rollout.action.flatten(),
+            "prepared": self.network.prepare(rollout),
+            "action": rollout.action.flatten(),
             "old_log_prob": rollout.log_prob.flatten(),
             "returns": (advantage + rollout.value).flatten(),
             "advantage": normalise([raw], self.world)[0] if over_all else torch.empty_like(raw),
-        }  # fmt: skip
+        }
         self.data = self.data or {name: torch.empty_like(values) for name, values in new.items()}
         for name, values in new.items():
             self.data[name].copy_(values)
@@ -316,19 +375,24 @@ class Learner:
         epochs = [
             minibatches(
                 np.random.default_rng([config.run.seed, self.rollouts, epoch]),
-                config.minibatch_size, config.num_steps, config.num_envs, self.share,
+                config.minibatch_size,
+                config.num_steps,
+                config.num_envs,
+                self.share,
                 columns=config.memory == "lstm",
             )
             for epoch in range(config.num_epochs)
-        ]  # fmt: skip
+        ]
         parts = [part for epoch in epochs for part in epoch]
         there = iter(upload(torch.cat(parts), self.device).split([len(part) for part in parts]))
         return [[next(there) for _ in epoch] for epoch in epochs]
 
     def update(
-        self, index: Int64[Tensor, "B"], rollout: Rollout | None = None,
+        self,
+        index: Int64[Tensor, "B"],
+        rollout: Rollout | None = None,
         pool: ThreadPoolExecutor | None = None,
-    ) -> tuple[Float[Tensor, "figures"], Float[Tensor, ""]]:  # fmt: skip
+    ) -> tuple[Float[Tensor, "figures"], Float[Tensor, ""]]:
         """Take one optimiser step; return this process's figures and the gradient's norm.
 
         Only a memory needs the rollout.
@@ -352,9 +416,14 @@ class Learner:
             logits, value = self.network.judge(self.data["prepared"], index, rollout)
         of_loss = ("action", "old_log_prob", "advantage", "returns")
         loss, figures = ppo_loss(
-            logits, value, **{name: self.data[name][index] for name in of_loss}, clip=config.clip,
-            value_coef=config.value_coef, entropy_coef=self.entropy_coef, of=config.minibatch_size,
-        )  # fmt: skip
+            logits,
+            value,
+            **{name: self.data[name][index] for name in of_loss},
+            clip=config.clip,
+            value_coef=config.value_coef,
+            entropy_coef=self.entropy_coef,
+            of=config.minibatch_size,
+        )
         loss.backward()
         return figures
 

@@ -17,10 +17,15 @@ from backbones.training.distributed import ALONE, World
 
 
 def gae(
-    reward: Float32[Tensor, "T N"], value: Float32[Tensor, "T N"],
-    next_value: Float32[Tensor, "T N"], terminated: Bool[Tensor, "T N"], done: Bool[Tensor, "T N"],
-    *, gamma: float, gae_lambda: float,
-) -> Float32[Tensor, "T N"]:  # fmt: skip
+    reward: Float32[Tensor, "T N"],
+    value: Float32[Tensor, "T N"],
+    next_value: Float32[Tensor, "T N"],
+    terminated: Bool[Tensor, "T N"],
+    done: Bool[Tensor, "T N"],
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Float32[Tensor, "T N"]:
     """Return the generalised advantage of every step; ValueError if a factor is outside [0, 1]."""
     if not (0 <= gamma <= 1 and 0 <= gae_lambda <= 1):
         raise ValueError(f"gamma = {gamma} and gae_lambda = {gae_lambda} must lie in [0, 1]")

@@ -54,16 +54,25 @@ class Training:
             raise UserError(f"{world.size} processes cannot share num_envs = {config.num_envs}")
         refuse_too_large(job, config, self.device)
         self.envs = make_environments(
-            config.env, share, seed=config.run.seed, options=config.env_options,
-            threads=config.env_threads or spare_cores(), seed_every=config.seed_every,
+            config.env,
+            share,
+            seed=config.run.seed,
+            options=config.env_options,
+            threads=config.env_threads or spare_cores(),
+            seed_every=config.seed_every,
             end_games_every=config.end_games_every or 0,
-        )  # fmt: skip
+        )
         self.learner = make_learner(config, len(self.envs.action_names), self.device, world, share)
         self.pipeline = Pipeline(
-            self.envs, config.num_steps, config.run.seed, self.device, world, sync=config.sync,
+            self.envs,
+            config.num_steps,
+            config.run.seed,
+            self.device,
+            world,
+            sync=config.sync,
             memory=self.learner.network.initial_memory(len(share)),
             graphs=self.learner.update_graph is not None,
-        )  # fmt: skip
+        )
 
     def begin(self) -> list[str]:
         """Start anew, from the weights of another run if asked; return lines for the log."""
@@ -87,10 +96,13 @@ class Training:
             return None
         state |= prefixed("adam", optimizer_tensors(learner.optimizer))
         info |= {
-            "job": self.job, "data": self.config.env, "num_actions": len(self.envs.action_names),
-            "rollouts": learner.rollouts, "precision": learner.precision.name,
+            "job": self.job,
+            "data": self.config.env,
+            "num_actions": len(self.envs.action_names),
+            "rollouts": learner.rollouts,
+            "precision": learner.precision.name,
             "score": mean_score(scores) if len(scores) == SCORE_OVER_GAMES else None,
-        }  # fmt: skip
+        }
         return snapshot(learner.env_steps, learner.network, state, info)
 
     def restore(self, found: Checkpoint) -> bool:
@@ -144,9 +156,12 @@ def begin(
 
 
 def go_on(
-    run: Run, config_type: type[Any], make_learner: Callable[..., Any], flags: ResumeConfig,
+    run: Run,
+    config_type: type[Any],
+    make_learner: Callable[..., Any],
+    flags: ResumeConfig,
     world: World,
-) -> tuple[Training, Run, dict[str, Any]] | None:  # fmt: skip
+) -> tuple[Training, Run, dict[str, Any]] | None:
     """Return a run as its newest checkpoint left it, and that checkpoint's info; None if finished.
 
     The info is empty where there is no checkpoint yet and the run begins anew.
@@ -191,9 +206,14 @@ def run_to_end(training: Training, run: Run, resumed: dict[str, Any] | None) -> 
     """
     config, learner, world = training.config, training.learner, training.world
     session = Session(
-        run, config.run, world, total=config.total_steps, unit="env steps", done=learner.env_steps,
+        run,
+        config.run,
+        world,
+        total=config.total_steps,
+        unit="env steps",
+        done=learner.env_steps,
         resumed=resumed,
-    )  # fmt: skip
+    )
     run.log(f"device {training.device}, {learner.precision}")
     if config.run.graphs and learner.no_graphs:
         run.log(f"no CUDA graphs (--graphs): {learner.no_graphs}")
@@ -218,6 +238,8 @@ def run_to_end(training: Training, run: Run, resumed: dict[str, Any] | None) -> 
         )
         raise Stopped
     if session.board:
-        run.log(f"trained {learner.env_steps:,} env steps in {session.trained_s / 60:.1f} min, "
-                f"{session.saving_s / session.trained_s:.1%} of it saving")  # fmt: skip
+        run.log(
+            f"trained {learner.env_steps:,} env steps in {session.trained_s / 60:.1f} min, "
+            f"{session.saving_s / session.trained_s:.1%} of it saving"
+        )
         finish(run, session.board, config.eval_games, learner.env_steps)

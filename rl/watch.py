@@ -85,10 +85,16 @@ class Config:
 
 
 def play_game(
-    agent: Agent, show: Show, *, seed: int, options: EnvOptions | None = None,
-    speed: float | None = None, limit_s: float = math.inf, choice: Choice = "sampled",
+    agent: Agent,
+    show: Show,
+    *,
+    seed: int,
+    options: EnvOptions | None = None,
+    speed: float | None = None,
+    limit_s: float = math.inf,
+    choice: Choice = "sampled",
     epsilon: float = 0.0,
-) -> float:  # fmt: skip
+) -> float:
     """Show one game; return its raw score. `speed` None: as fast as it goes, for films."""
     screen = make_screen(agent.env, options or agent.options)
     agent.generator.manual_seed(seed)
@@ -103,9 +109,15 @@ def play_game(
         stacks.push(glance.frame[None], np.array([glance.over]))
         score += glance.reward
         thought = Thought(
-            agent.env, score, values[-1], probabilities[0].tolist(), action, screen.action_names,
-            note_of(agent), values,
-        )  # fmt: skip
+            agent.env,
+            score,
+            values[-1],
+            probabilities[0].tolist(),
+            action,
+            screen.action_names,
+            note_of(agent),
+            values,
+        )
         for picture in glance.pictures:
             show.show(picture, thought, f"score {score:g}  value {values[-1]:+.2f}")
             pace.wait(screen.steps_per_s * len(glance.pictures))
@@ -187,10 +199,14 @@ def main(config: Config) -> int:
             if config.follow and number:
                 agent.reload()
             score = play_game(
-                agent, show, seed=game_seed(config.seed, 0, number),
-                speed=None if filming else config.speed, limit_s=limit_s, choice=config.choice,
+                agent,
+                show,
+                seed=game_seed(config.seed, 0, number),
+                speed=None if filming else config.speed,
+                limit_s=limit_s,
+                choice=config.choice,
                 epsilon=config.epsilon,
-            )  # fmt: skip
+            )
             scores.append(score)
     except (Closed, KeyboardInterrupt):
         pass

@@ -88,9 +88,13 @@ def compare(
         found["alone"].append(measure_alone(job, measured, config.updates, randomised))
     ours, peer = (statistics.median(found[name]) for name in ("loop", "alone"))
     row = {
-        "name": f"{job.name} {unit}_per_s", "ours": ours, "peer": peer, "ratio": ours / peer,
-        "unit": f"{unit}/s", "peer_name": "the same network on random numbers",
-    }  # fmt: skip
+        "name": f"{job.name} {unit}_per_s",
+        "ours": ours,
+        "peer": peer,
+        "ratio": ours / peer,
+        "unit": f"{unit}/s",
+        "peer_name": "the same network on random numbers",
+    }
     if config.json:
         print(json.dumps([row]))
     else:

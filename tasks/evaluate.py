@@ -134,9 +134,13 @@ def report(run: str, task: Task, split: Split, sums: Sums) -> dict[str, Any]:
     scores, task.scored = task.scores(sums), split
     baseline, how = task.baseline()
     return {
-        "run": run, "metric": task.metric, "score": scores[task.metric], "baseline": baseline,
-        "protocol": {"split": split, "baseline": how, **task.protocol()}, "scores": scores,
-    }  # fmt: skip
+        "run": run,
+        "metric": task.metric,
+        "score": scores[task.metric],
+        "baseline": baseline,
+        "protocol": {"split": split, "baseline": how, **task.protocol()},
+        "scores": scores,
+    }
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -145,8 +149,9 @@ def lines(result: dict[str, Any]) -> list[str]:
     protocol = ", ".join(f"{name} {value}" for name, value in result["protocol"].items())
     return [
         f"{result['metric']} {result['score']:.2f}; baseline {result['baseline']:.2f}",
-        f"all scores: {scores}", f"protocol: {protocol}",
-    ]  # fmt: skip
+        f"all scores: {scores}",
+        f"protocol: {protocol}",
+    ]
 
 
 def main(config: Config) -> int:

@@ -33,13 +33,8 @@ from backbones.training.optim import (
     require_finite,
     set_rate,
     with_rates,
-)  # fmt: skip
-from backbones.training.precision import (
-    Precision,
-    choose_device,
-    choose_precision,
-    seed_generators,
-)  # fmt: skip
+)
+from backbones.training.precision import Precision, choose_device, choose_precision, seed_generators
 from backbones.training.run import Run
 from backbones.training.session import Session, Snapshot
 from tasks.data.feeder import Feeder
@@ -124,9 +119,14 @@ class Fitting:
         model: Any = task.model()
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.feeder = Feeder(
-            self.samples, task.prepare, seed=config.run.seed, batch_size=config.fit.batch_size,
-            world=world, device=self.device, blend=task.blend,
-        )  # fmt: skip
+            self.samples,
+            task.prepare,
+            seed=config.run.seed,
+            batch_size=config.fit.batch_size,
+            world=world,
+            device=self.device,
+            blend=task.blend,
+        )
         self.updates = 0
         # Loss and norm of the updates since the last row of figures; a checkpoint keeps them.
         self.gathered: list[Tensor] = []
@@ -144,9 +144,12 @@ class Fitting:
         # A copy: timing would stir the statistics of batch norm.
         model, batch = copy.deepcopy(self.model), self.feeder.make(0)
         self.precision = choose_precision(
-            self.config.run.precision, self.device,
-            lambda: self.task.loss(model, batch).sum(), model, self.world,
-        )  # fmt: skip
+            self.config.run.precision,
+            self.device,
+            lambda: self.task.loss(model, batch).sum(),
+            model,
+            self.world,
+        )
         self.optimise()
         return said
 
@@ -210,10 +213,15 @@ class Fitting:
         if self.config.fit.ema:
             state |= prefixed("model", self.model.state_dict())
         info = {
-            "job": self.job, "updates": self.updates, "averaged": self.average.updates,
-            "precision": self.precision.name, "about": self.task.about,
-            "data": self.task.name_of_data, "score": None, "gathered": gathered.tolist(),
-        }  # fmt: skip
+            "job": self.job,
+            "updates": self.updates,
+            "averaged": self.average.updates,
+            "precision": self.precision.name,
+            "about": self.task.about,
+            "data": self.task.name_of_data,
+            "score": None,
+            "gathered": gathered.tolist(),
+        }
         return transfer.snapshot(self.progress, self.average.model, state, info)
 
     def share_statistics(self) -> None:
@@ -251,9 +259,14 @@ def fit(fitting: Fitting, run: Run, resumed: dict[str, Any] | None) -> None:
     config, world, feeder, task = fitting.config, fitting.world, fitting.feeder, fitting.task
     samples = {"val": task.data("val")} if config.fit.eval_every else {}
     session = Session(
-        run, config.run, world, total=fitting.total * feeder.batch_size, unit=feeder.unit,
-        done=fitting.progress, resumed=resumed,
-    )  # fmt: skip
+        run,
+        config.run,
+        world,
+        total=fitting.total * feeder.batch_size,
+        unit=feeder.unit,
+        done=fitting.progress,
+        resumed=resumed,
+    )
     run.log(f"{len(fitting.samples):,} samples, {fitting.total:,} updates, in {run.folder}")
     run.log(f"device {fitting.device}, {fitting.precision}")
     if config.run.graphs:
@@ -292,8 +305,9 @@ def speeds(updates: int, feeder: Feeder, since: float, waited: float) -> dict[st
     spent = time.monotonic() - since
     return {
         f"speed/{feeder.unit}_per_s": updates * feeder.batch_size / spent,
-        "speed/update_s": spent / updates, "speed/wait_s": waited / updates,
-    }  # fmt: skip
+        "speed/update_s": spent / updates,
+        "speed/wait_s": waited / updates,
+    }
 
 
 def summed(gathered: list[Tensor], world: World) -> Tensor:

@@ -63,9 +63,8 @@ class Job:
             extend = 0 if run.was_changed_before_restart() else flags.extend
             epochs = before.fit.num_epochs + extend
             config = changed(
-                before, fit=changed(before.fit, num_epochs=epochs),
-                run=flags.applied_to(before.run),
-            )  # fmt: skip
+                before, fit=changed(before.fit, num_epochs=epochs), run=flags.applied_to(before.run)
+            )
             # What was learnt of the data then, so that it means the same now.
             about = found.info["about"] if found else None
             with restoring(run), room_for(run, found):

@@ -22,9 +22,13 @@ def run(*args: str, **env: str) -> subprocess.CompletedProcess:
     """Run the command in a process of its own, without a display unless one is given."""
     inherited = {k: v for k, v in os.environ.items() if k != "SDL_VIDEODRIVER"}
     return subprocess.run(
-        [sys.executable, "-m", "arcadia", *args], capture_output=True, text=True, cwd=ROOT,
-        env={**inherited, **env}, timeout=300,
-    )  # fmt: skip
+        [sys.executable, "-m", "arcadia", *args],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**inherited, **env},
+        timeout=300,
+    )
 
 
 def mistake(capsys, *args: str) -> str:
@@ -264,7 +268,7 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_goes_on(runs):
         (["watch", "--seed", "-1"], "0 or above"),
         (["play", "ALE/Pong-v5", "--sticky", "2"], "in [0, 1)"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_one_clear_line(runs, capsys, args, words):
     error = mistake(capsys, *args)
     assert words in error

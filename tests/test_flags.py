@@ -18,8 +18,9 @@ MODULES = {
     **{verb: module for verb, (module, _, _) in arcadia.VERBS.items() if module},
     **{f"{verb} RUN": module for verb, module in arcadia.OF_TASKS.items()},
     **{f"bench {name}": module for name, module in arcadia.BENCHES.items()},
-    "play go": "rl.go.play", "watch F.sgf": "rl.go.watch",
-}  # fmt: skip
+    "play go": "rl.go.play",
+    "watch F.sgf": "rl.go.watch",
+}
 JOBS = [name for name in arcadia.JOBS if not name.startswith("sb3")]
 
 
@@ -98,14 +99,19 @@ def test_a_message_names_the_flag_and_what_it_may_be(runs, capsys, args, words):
 @pytest.mark.parametrize(
     "args",
     [
-        ["eval", LONG], ["predict", "zoo/mnist", LONG], ["export", "zoo/pong", "--folder", "/"],
+        ["eval", LONG],
+        ["predict", "zoo/mnist", LONG],
+        ["export", "zoo/pong", "--folder", "/"],
         ["eval", "zoo/translate-en-de", "--beam", "-5"],
         ["eval", "zoo/pong", "--games", "1", "--noop-max", "1000000000000"],
-        ["watch", "zoo/pong", "--video", f"{LONG}.mp4"], ["gtp", "--memory-mb", "65535999"],
+        ["watch", "zoo/pong", "--video", f"{LONG}.mp4"],
+        ["gtp", "--memory-mb", "65535999"],
         ["train", "classify", "--preset", "smoke", "--crop-px", "28"],
-        ["watch", "zoo/pong", "--video", "."], ["eval", "**"], ["eval", ""],
+        ["watch", "zoo/pong", "--video", "."],
+        ["eval", "**"],
+        ["eval", ""],
     ],
-)  # fmt: skip
+)
 def test_mistakes_that_once_gave_a_traceback_are_one_line(runs, capsys, args):
     assert arcadia.main(args) == 2
     error = capsys.readouterr().err

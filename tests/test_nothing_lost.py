@@ -28,9 +28,14 @@ def command(*args: str, cwd: Path = ROOT, shell: str = "", **env: str):
     """Run the command as `python -m arcadia` in a process of its own, its output sent `shell`."""
     words = " ".join([sys.executable, "-m", "arcadia", *args])
     return subprocess.run(
-        f"{words} {shell}", shell=True, capture_output=True, text=True, cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **env}, timeout=120,
-    )  # fmt: skip
+        f"{words} {shell}",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        timeout=120,
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,24 +22,58 @@ RECORDED = Path(__file__).parent / "recorded.json"
 FLAGS = ("--name", "same", "--precision", "fp32", "--threads", "1")
 RUNS = {
     "ppo": (
-        "ppo", "--preset", "smoke", "--eval-games", "0", "--total-steps", "512", "--sticky", "0.25",
+        "ppo",
+        "--preset",
+        "smoke",
+        "--eval-games",
+        "0",
+        "--total-steps",
+        "512",
+        "--sticky",
+        "0.25",
     ),
     "ppo-lstm": (
-        "ppo", "--preset", "smoke", "--eval-games", "0", "--total-steps", "512", "--memory", "lstm",
-        "--lstm-units", "32",
+        "ppo",
+        "--preset",
+        "smoke",
+        "--eval-games",
+        "0",
+        "--total-steps",
+        "512",
+        "--memory",
+        "lstm",
+        "--lstm-units",
+        "32",
     ),
     "ppo-catch": (
-        "ppo", "--preset", "catch", "--eval-games", "0", "--total-steps", "2048",
-        "--env-threads", "1",
+        "ppo",
+        "--preset",
+        "catch",
+        "--eval-games",
+        "0",
+        "--total-steps",
+        "2048",
+        "--env-threads",
+        "1",
     ),
     "classify": ("classify", "--preset", "smoke"),
     "classify-airbench": (
-        "classify", "--preset", "smoke", "--trunk", "airbench", "--norm", "", "--flip",
-        "--ensemble", "2", "--tta", "flip",
+        "classify",
+        "--preset",
+        "smoke",
+        "--trunk",
+        "airbench",
+        "--norm",
+        "",
+        "--flip",
+        "--ensemble",
+        "2",
+        "--tta",
+        "flip",
     ),
     "translate": ("translate", "--preset", "smoke"),
     "translate-old": ("translate", "--preset", "smoke", "--no-attention"),
-}  # fmt: skip
+}
 
 
 def figures(name: str, folder: Path) -> dict[str, list[float]]:
@@ -58,9 +92,10 @@ def figures(name: str, folder: Path) -> dict[str, list[float]]:
     parts = [part.removesuffix(".safetensors") for part in found.info["sha256"]]
     tensors = {
         f"{part}.{name}": tensor.double()
-        for part in parts if part != "state"
+        for part in parts
+        if part != "state"
         for name, tensor in found.tensors(part).items()
-    }  # fmt: skip
+    }
     return {
         name: [float(tensor.sum()), float(tensor.abs().sum())] for name, tensor in tensors.items()
     }

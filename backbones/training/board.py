@@ -64,9 +64,12 @@ def main(config: Config) -> int:
     server = program.TensorBoard()
     # Curves of up to 5,000 points are shown whole; 0, documented as "all", shows none at all.
     server.configure(
-        logdir=str(folder), host=config.host, port=config.port, reload_interval=5,
+        logdir=str(folder),
+        host=config.host,
+        port=config.port,
+        reload_interval=5,
         samples_per_plugin={"scalars": 5000, "images": 10},
-    )  # fmt: skip
+    )
     url = server.launch()
     print(f"TensorBoard on {folder}: {url}  (ctrl-C ends it)", flush=True)
     # Handlers of our own: a process started in the background ignores ctrl-C by default.

@@ -41,11 +41,26 @@ HALF_WRITTEN = re.compile(r"\.[0-9]{12}(\.replaced)?\.writing")
 PART = re.compile(r"\w[\w.-]*\.safetensors", re.ASCII)
 # What a checkpoint may say of itself, and the types of it.
 KNOWN: dict[str, Any] = {
-    "sha256": dict, "format": int, "progress": int, "job": str, "data": str, "num_actions": int,
-    "rollouts": int, "updates": int, "averaged": int, "precision": Literal["fp32", "bf16"],
-    "about": dict, "total": int, "unit": str, "trained_s": float, "saving_s": float,
-    "commit": str, "made_on": dict, "started_s": float, "config": dict,
-}  # fmt: skip
+    "sha256": dict,
+    "format": int,
+    "progress": int,
+    "job": str,
+    "data": str,
+    "num_actions": int,
+    "rollouts": int,
+    "updates": int,
+    "averaged": int,
+    "precision": Literal["fp32", "bf16"],
+    "about": dict,
+    "total": int,
+    "unit": str,
+    "trained_s": float,
+    "saving_s": float,
+    "commit": str,
+    "made_on": dict,
+    "started_s": float,
+    "config": dict,
+}
 
 # Part name -> tensors by name; chunk name -> function that gives them if they are not on disk yet.
 Parts = Mapping[str, Mapping[str, Tensor]]
@@ -100,9 +115,13 @@ def info_digest(info: Mapping[str, Any]) -> str:
 
 
 def save(
-    folder: Path, progress: int, parts: Parts, info: Mapping[str, Any],
-    metadata: Mapping[str, Mapping[str, str]] | None = None, chunks: Chunks | None = None,
-) -> Path:  # fmt: skip
+    folder: Path,
+    progress: int,
+    parts: Parts,
+    info: Mapping[str, Any],
+    metadata: Mapping[str, Mapping[str, str]] | None = None,
+    chunks: Chunks | None = None,
+) -> Path:
     """Write checkpoint number `progress` into `folder`, drop what is not kept, return its path.
 
     Kept are the newest `KEEP` and the best, whose `info["score"]` is highest. `metadata` goes into

@@ -115,9 +115,14 @@ def parse(
     try:
         with contextlib.redirect_stderr(said):
             return tyro.cli(  # type: ignore[return-value]
-                kind, args=list(args), prog=prog, default=default, description=about or None,
-                config=options, registry=FLAGS,
-            )  # fmt: skip
+                kind,
+                args=list(args),
+                prog=prog,
+                default=default,
+                description=about or None,
+                config=options,
+                registry=FLAGS,
+            )
     except SystemExit as error:
         if not error.code:
             raise
@@ -137,8 +142,10 @@ def one_line(box: str) -> str:
     text = re.sub(r"no type matching .*<class '[\w.]+'>: ", "", text)
     text = re.sub(
         r"^(?:Value error|Parsing error|Missing required options?|Invalid choice"
-        r"|Unrecognized options)\s+(?!:)", "", text,
-    )  # fmt: skip
+        r"|Unrecognized options)\s+(?!:)",
+        "",
+        text,
+    )
     return re.sub(r"^Error parsing (?!--)[\w-]+: ?", "", text)
 
 

@@ -24,9 +24,12 @@ ALWAYS_UNPACKED_BYTES = 2**26
 # Beyond that to so many times its size. Texts, pictures and weights reach 20; bombs have 1,000.
 MOST_UNPACKED = 100
 KINDS = {
-    stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device", stat.S_IFDIR: "a folder",
-}  # fmt: skip
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
 
 
 def kind_of(mode: int) -> str:

@@ -12,10 +12,7 @@ JOBS = {
     "sb3-ppo": ("rl.sb3.ppo", "stock PPO of stable-baselines3 on our environments and trunks"),
     "sb3-a2c": ("rl.sb3.a2c", "stock A2C of stable-baselines3"),
     "sb3-dqn": ("rl.sb3.dqn", "stock DQN of stable-baselines3"),
-    "classify": (
-        "tasks.labels.classify",
-        "image classification: MNIST, CIFAR-10, class folders",
-    ),
+    "classify": ("tasks.labels.classify", "image classification: MNIST, CIFAR-10, class folders"),
     "translate": ("tasks.words.translate", "translation of text, line by line"),
 }
 

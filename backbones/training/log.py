@@ -93,9 +93,12 @@ class Board:
         self.event(step=step, summary=summary.histogram(tag, values, "auto"))
 
     def animation(
-        self, step: int, tag: str,
-        frames: UInt8[np.ndarray, "T H W"] | UInt8[np.ndarray, "T H W 3"], fps: float,
-    ) -> None:  # fmt: skip
+        self,
+        step: int,
+        tag: str,
+        frames: UInt8[np.ndarray, "T H W"] | UInt8[np.ndarray, "T H W 3"],
+        fps: float,
+    ) -> None:
         """Write an animated picture of grey or colour frames."""
         self.image(step, tag, frames[0], gif(frames, fps))
 
@@ -106,14 +109,19 @@ class Board:
         self.image(step, tag, image, out.getvalue())
 
     def image(
-        self, step: int, tag: str, first: UInt8[np.ndarray, "H W"] | UInt8[np.ndarray, "H W 3"],
+        self,
+        step: int,
+        tag: str,
+        first: UInt8[np.ndarray, "H W"] | UInt8[np.ndarray, "H W 3"],
         encoded: bytes,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write an image file of the size and colours of its first frame."""
         image = Summary.Image(
-            height=first.shape[0], width=first.shape[1], colorspace=1 if first.ndim == 2 else 3,
+            height=first.shape[0],
+            width=first.shape[1],
+            colorspace=1 if first.ndim == 2 else 3,
             encoded_image_string=encoded,
-        )  # fmt: skip
+        )
         self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
 
     def text(self, step: int, tag: str, markdown: str) -> None:
@@ -125,8 +133,9 @@ class Board:
         """Write the flat config beside the final scores, for TensorBoard's table of runs."""
         simple = {
             k: plain(v) if isinstance(v, str) else v
-            for k, v in config.items() if isinstance(v, bool | int | float | str)
-        }  # fmt: skip
+            for k, v in config.items()
+            if isinstance(v, bool | int | float | str)
+        }
         for part in summary.hparams(simple, dict(scores)):
             self.event(summary=part)
 

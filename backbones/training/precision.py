@@ -162,9 +162,12 @@ def cpu_has_bf16() -> bool:
 
 
 def choose_precision(
-    name: PrecisionName, device: torch.device, loss_of: Callable[[], Tensor], model: nn.Module,
+    name: PrecisionName,
+    device: torch.device,
+    loss_of: Callable[[], Tensor],
+    model: nn.Module,
     world: World = ALONE,
-) -> Precision:  # fmt: skip
+) -> Precision:
     """Return the precision for training `model`; `loss_of()` is one forward pass of real size.
 
     The first process chooses for all.

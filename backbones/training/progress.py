@@ -50,8 +50,10 @@ class ProgressReport:
         self.bar: Progress | None = None
         if sys.stdout.isatty():
             columns = (
-                BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}")
-            )  # fmt: skip
+                BarColumn(bar_width=24),
+                TaskProgressColumn(),
+                TextColumn("{task.description}"),
+            )
             self.bar = Progress(*columns, console=Console(), refresh_per_second=4)
             self.task = self.bar.add_task("starting", total=total, completed=done)
 

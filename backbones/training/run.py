@@ -89,12 +89,19 @@ class Run:
         parent = runs_folder() / job
         now = time.time()
         about = {
-            "format": FORMAT, "job": job, "preset": preset, "config": to_dict(config),
-            "command": command_line(), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "format": FORMAT,
+            "job": job,
+            "preset": preset,
+            "config": to_dict(config),
+            "command": command_line(),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             # Later than every other run's, even if the clock was set back: `last` is the last.
             "started_s": max([now, *(start_s(path) + 1e-3 for path in config_files())]),
-            "launch": launch(), "commit": commit(), "versions": versions(), "hardware": hardware(),
-        }  # fmt: skip
+            "launch": launch(),
+            "commit": commit(),
+            "versions": versions(),
+            "hardware": hardware(),
+        }
         about = sealed(json.loads(json.dumps(about)))
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -164,9 +171,11 @@ class Run:
         if new == json.loads(json.dumps(self.config)):
             return self if self.silent else self.remembered()
         change = {
-            "command": command_line(), "launch": launch(), "time": time.time(),
+            "command": command_line(),
+            "launch": launch(),
+            "time": time.time(),
             "from": self.config,
-        }  # fmt: skip
+        }
         changes = [*self.about.get("changes", []), change]
         about = sealed({**self.about, "config": new, "changes": changes})
         if not self.silent:

@@ -68,10 +68,15 @@ def row_of(run: Run) -> list[str]:
     state = "running" if run.is_running() else "finished" if done >= total > 0 else "stopped"
     score = f"{number(last['rollout/score']):.1f}" if "rollout/score" in last else ""
     return [
-        run.name, subject(run.config), f"{done:,} / {total:,} {unit}".rstrip(),
-        clock(60 * number(last.get("time/minutes"))), score, final_score(run),
-        f"{size_bytes(run.folder) / 2**20:.0f} MiB", state,
-    ]  # fmt: skip
+        run.name,
+        subject(run.config),
+        f"{done:,} / {total:,} {unit}".rstrip(),
+        clock(60 * number(last.get("time/minutes"))),
+        score,
+        final_score(run),
+        f"{size_bytes(run.folder) / 2**20:.0f} MiB",
+        state,
+    ]
 
 
 def print_runs() -> None:
@@ -82,8 +87,7 @@ def print_runs() -> None:
         return
     table, right = Table(box=None, pad_edge=False), ("time", "score", "eval", "size")
     for name in ("run", "learns", "progress", "time", "score", "eval", "size", "state"):
-        table.add_column(name, justify="right" if name in right else "left",
-                         overflow="fold")  # fmt: skip
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for run in runs:
         # Names are shown as they are: rich would read [red] in one, a terminal an escape sequence.
         table.add_row(*(Text(printable(cell)) for cell in row_of(run)))

@@ -47,9 +47,16 @@ class Session:
     """
 
     def __init__(
-        self, run: Run, config: RunConfig, world: World, *, total: int, unit: str, done: int = 0,
+        self,
+        run: Run,
+        config: RunConfig,
+        world: World,
+        *,
+        total: int,
+        unit: str,
+        done: int = 0,
         resumed: Mapping[str, Any] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Begin at progress `done`; `resumed` is the info of the checkpoint where it goes on.
 
         It is empty where a run that has no checkpoint begins anew.
@@ -98,9 +105,10 @@ class Session:
         if self.board is None or self.report is None:
             return
         more = {
-            "time/minutes": self.trained_s / 60, "speed/resident_mib": resident_mib(),
+            "time/minutes": self.trained_s / 60,
+            "speed/resident_mib": resident_mib(),
             "speed/saving_fraction": self.saving_s / self.trained_s,
-        }  # fmt: skip
+        }
         self.board.scalars(progress, {**figures, **more})
         self.report.update(min(progress, self.total), shown)
         trouble = self.board.trouble
@@ -150,16 +158,25 @@ class Session:
     def write(self, snapshot: Snapshot) -> bool:
         """Write a checkpoint; say whether it could be done."""
         about = {
-            "trained_s": self.trained_s, "saving_s": self.saving_s, "commit": self.commit,
-            "made_on": made_on(self.world), "total": self.total, "unit": self.unit,
+            "trained_s": self.trained_s,
+            "saving_s": self.saving_s,
+            "commit": self.commit,
+            "made_on": made_on(self.world),
+            "total": self.total,
+            "unit": self.unit,
             # What it belongs to: a config.json that was changed since is noticed.
-            "started_s": self.run.about["started_s"], "config": self.run.config,
-        }  # fmt: skip
+            "started_s": self.run.about["started_s"],
+            "config": self.run.config,
+        }
         try:
             checkpoint.save(
-                self.run.checkpoints, snapshot.progress, snapshot.parts, {**snapshot.info, **about},
-                snapshot.metadata, snapshot.chunks,
-            )  # fmt: skip
+                self.run.checkpoints,
+                snapshot.progress,
+                snapshot.parts,
+                {**snapshot.info, **about},
+                snapshot.metadata,
+                snapshot.chunks,
+            )
         except OSError as error:
             self.run.warn(
                 f"no checkpoint at {snapshot.progress:,}: {error.strerror}; the one before is "
@@ -240,9 +257,12 @@ def made_on(world: World) -> dict[str, Any]:
     """Return processes, threads, processor, GPUs and versions."""
     machine = hardware()
     return {
-        "processes": world.size, "threads": torch.get_num_threads(), "cpu": machine["cpu"],
-        "gpus": machine["gpus"], **versions(),
-    }  # fmt: skip
+        "processes": world.size,
+        "threads": torch.get_num_threads(),
+        "cpu": machine["cpu"],
+        "gpus": machine["gpus"],
+        **versions(),
+    }
 
 
 def resident_mib() -> float:

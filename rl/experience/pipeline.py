@@ -38,9 +38,17 @@ class Pipeline:
     """The collector, the rollout in hand, the copy of the weights that plays, recent games."""
 
     def __init__(
-        self, envs: Environments, num_steps: int, seed: int, device: torch.device, world: World,
-        *, sync: bool, memory: LSTMState | None = None, graphs: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        envs: Environments,
+        num_steps: int,
+        seed: int,
+        device: torch.device,
+        world: World,
+        *,
+        sync: bool,
+        memory: LSTMState | None = None,
+        graphs: bool = False,
+    ) -> None:
         self.collector = Collector(envs, num_steps, seed, device, memory, graphs=graphs)
         self.envs, self.world, self.sync = envs, world, sync
         self.scores: list[Game] = []
@@ -62,9 +70,8 @@ class Pipeline:
         self.collector.stream.hand_over()
 
     def advance(
-        self, network: ActorCritic, learn: Callable[..., dict[str, float]],
-        pool: ThreadPoolExecutor,
-    ) -> tuple[Rollout, dict[str, float]]:  # fmt: skip
+        self, network: ActorCritic, learn: Callable[..., dict[str, float]], pool: ThreadPoolExecutor
+    ) -> tuple[Rollout, dict[str, float]]:
         """Learn from the rollout in hand while the next is played, or, with `sync`, before.
 
         `learn(rollout, pool)` may use the pool's thread when that has played. Return the rollout

@@ -81,9 +81,14 @@ def sample(
 
 
 def minibatches(
-    rng: np.random.Generator, size: int, num_steps: int, num_envs: int, share: range, *,
+    rng: np.random.Generator,
+    size: int,
+    num_steps: int,
+    num_envs: int,
+    share: range,
+    *,
     columns: bool,
-) -> list[Int64[Tensor, "_"]]:  # fmt: skip
+) -> list[Int64[Tensor, "_"]]:
     """Return one process's share of every minibatch of an epoch, as flat indices t * N + n.
 
     A minibatch is `size` positions drawn from all processes' rollouts, or, with `columns`, as many
@@ -127,9 +132,15 @@ class Collector:
     """
 
     def __init__(
-        self, envs: Environments, num_steps: int, seed: int, device: torch.device,
-        memory: State | None = None, *, graphs: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        envs: Environments,
+        num_steps: int,
+        seed: int,
+        device: torch.device,
+        memory: State | None = None,
+        *,
+        graphs: bool = False,
+    ) -> None:
         """`memory` is that of the policy at the beginning of all games, if it has one."""
         self.envs, self.num_steps, self.seed, self.device = envs, num_steps, seed, device
         self.graphs = graphs
@@ -197,12 +208,20 @@ class Collector:
         # Where the clock cut a game, the future is worth what its own last picture is.
         next_value = torch.where(over & ~ended, self.cut_value[:-1], self.value[1:])
         return Rollout(
-            frames=self.frames.clone(), action=self.action[:-1].clone(), age=self.age.clone(),
-            log_prob=self.log_prob[:-1].clone(), value=self.value[:-1].clone(),
-            next_value=next_value, reward=upload(torch.from_numpy(reward), self.device),
-            terminated=ended, done=over, hidden=hidden, cell=cell, games=games,
+            frames=self.frames.clone(),
+            action=self.action[:-1].clone(),
+            age=self.age.clone(),
+            log_prob=self.log_prob[:-1].clone(),
+            value=self.value[:-1].clone(),
+            next_value=next_value,
+            reward=upload(torch.from_numpy(reward), self.device),
+            terminated=ended,
+            done=over,
+            hidden=hidden,
+            cell=cell,
+            games=games,
             seconds={"env": env_s, "policy": policy_s},
-        )  # fmt: skip
+        )
 
     def begin(self, policy: Policy) -> None:
         """Move what the games stand on to the first rows, and draw the rollout's numbers."""

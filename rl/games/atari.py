@@ -59,10 +59,17 @@ class AtariEnvironments:
     """N games of one ROM behind the contract of `rl/games/contract.py`."""
 
     def __init__(
-        self, env: str, numbers: range, *, seed: int, sticky: float = 0.25,
-        noop_max: int = NOOP_MAX, max_frames: int = MAX_FRAMES, threads: int = 0,
+        self,
+        env: str,
+        numbers: range,
+        *,
+        seed: int,
+        sticky: float = 0.25,
+        noop_max: int = NOOP_MAX,
+        max_frames: int = MAX_FRAMES,
+        threads: int = 0,
         seed_every: int = SEED_EVERY,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Seed an environment `seed_every` or more env steps after the last time; 0: every game."""
         self.numbers = numbers
         self.num_envs = num_envs = len(numbers)
@@ -70,17 +77,30 @@ class AtariEnvironments:
         self.seed, self.seed_every = seed, seed_every
         self.max_steps = -(-max_frames // FRAME_SKIP)
         self.envs = AtariVectorEnv(
-            atari_ids()[env], num_envs, num_threads=min(threads or available_threads(), num_envs),
-            stack_num=1, frameskip=FRAME_SKIP, noop_max=noop_max, use_fire_reset=True,
-            max_num_frames_per_episode=max_frames, repeat_action_probability=sticky,
-            episodic_life=False, life_loss_info=True, reward_clipping=False,
-        )  # fmt: skip
+            atari_ids()[env],
+            num_envs,
+            num_threads=min(threads or available_threads(), num_envs),
+            stack_num=1,
+            frameskip=FRAME_SKIP,
+            noop_max=noop_max,
+            use_fire_reset=True,
+            max_num_frames_per_episode=max_frames,
+            repeat_action_probability=sticky,
+            episodic_life=False,
+            life_loss_info=True,
+            reward_clipping=False,
+        )
         self.frame_shape = (1, SIZE_PX, SIZE_PX)
         self.action_names = tuple(a.name for a in self.envs.ale.get_action_set())
         self.protocol = GameProtocol(
-            env=env, sticky=sticky, frame_skip=FRAME_SKIP, noop_max=noop_max, max_frames=max_frames,
-            num_actions=len(self.action_names), obs="grey 84 x 84, 4 frames",
-        )  # fmt: skip
+            env=env,
+            sticky=sticky,
+            frame_skip=FRAME_SKIP,
+            noop_max=noop_max,
+            max_frames=max_frames,
+            num_actions=len(self.action_names),
+            obs="grey 84 x 84, 4 frames",
+        )
         self.history = History(num_envs, len(self.action_names), seed_every)
 
     def reset(self) -> UInt8[np.ndarray, "N C H W"]:

@@ -83,9 +83,11 @@ def game_seed(run_seed: int, env_index: int, episode: int) -> int:
 
 
 def stack(
-    frames: UInt8[Tensor, "rows N C H W"], age: Int[Tensor, "steps N"],
-    t: Int[Tensor, "B"], n: Int[Tensor, "B"],
-) -> UInt8[Tensor, "B KC H W"]:  # fmt: skip
+    frames: UInt8[Tensor, "rows N C H W"],
+    age: Int[Tensor, "steps N"],
+    t: Int[Tensor, "B"],
+    n: Int[Tensor, "B"],
+) -> UInt8[Tensor, "B KC H W"]:
     """Return the observations at steps `t` of environments `n`.
 
     `frames` begins K - 1 rows before step 0; `age` counts the env steps since the game began, 0 at

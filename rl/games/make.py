@@ -64,9 +64,12 @@ class EnvOptions:
         if self.size_px < 36:
             raise UserError(f"size_px = {self.size_px} must be at least 36 for the trunks")
         require_at_most(
-            self, noop_max=MOST_NOOPS, max_frames=MOST_FRAMES, frame_skip=MOST_FRAME_SKIP,
+            self,
+            noop_max=MOST_NOOPS,
+            max_frames=MOST_FRAMES,
+            frame_skip=MOST_FRAME_SKIP,
             size_px=MOST_SIZE_PX,
-        )  # fmt: skip
+        )
 
 
 def is_atari(env: str) -> bool:
@@ -130,14 +133,21 @@ def make_environments(
     """
     numbers = range(envs) if isinstance(envs, int) else envs
     if not is_atari(env):
-        return GymnasiumEnvironments(env, numbers, seed=seed, options=options,
-                                     end_games_every=end_games_every)  # fmt: skip
+        return GymnasiumEnvironments(
+            env, numbers, seed=seed, options=options, end_games_every=end_games_every
+        )
     refuse_for_atari(env, options)
     sticky = 0.25 if options.sticky is None else options.sticky
     return AtariEnvironments(
-        env, numbers, seed=seed, sticky=sticky, noop_max=options.noop_max,
-        max_frames=options.max_frames, threads=threads, seed_every=seed_every,
-    )  # fmt: skip
+        env,
+        numbers,
+        seed=seed,
+        sticky=sticky,
+        noop_max=options.noop_max,
+        max_frames=options.max_frames,
+        threads=threads,
+        seed_every=seed_every,
+    )
 
 
 def refuse_for_atari(env: str, options: EnvOptions) -> None:
@@ -231,12 +241,15 @@ class GymnasiumEnvironments:
         self.frame_shape = (3 if options.colour else 1, options.size_px, options.size_px)
         limit = self.envs[0].spec.max_episode_steps if self.envs[0].spec else None
         self.protocol = GameProtocol(
-            env=env, sticky=0.0, frame_skip=options.frame_skip, noop_max=0,
+            env=env,
+            sticky=0.0,
+            frame_skip=options.frame_skip,
+            noop_max=0,
             max_frames=min(limit or options.max_frames, options.max_frames),
             num_actions=len(self.action_names),
             obs=f"{'colour' if options.colour else 'grey'} {options.size_px} x {options.size_px}, "
             "4 frames",
-        )  # fmt: skip
+        )
         self.history = History(num_envs, len(self.action_names))
         self.frame = np.zeros((num_envs, *self.frame_shape), np.uint8)
 

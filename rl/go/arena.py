@@ -38,7 +38,7 @@ from rl.go.rules.position import (
     read_vertex,
     result,
     vertex,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +75,14 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "games", "threads", "seconds")
         require_at_most(
-            self, games=MOST_GAMES, threads=MOST_THREADS, seconds=MOST_SECONDS, main_s=MOST_SECONDS,
-            opening=10_000, seed=MOST_SEED,
-        )  # fmt: skip
+            self,
+            games=MOST_GAMES,
+            threads=MOST_THREADS,
+            seconds=MOST_SECONDS,
+            main_s=MOST_SECONDS,
+            opening=10_000,
+            seed=MOST_SEED,
+        )
         check_size(self.size)
         check_komi(self.komi)
         if self.visits < 0 or self.opening < 0 or self.main_s < 0 or self.seed < 0:
@@ -202,8 +207,9 @@ def play_game(config: Config, number: int) -> Game:
         for side in sides:
             side.close()
     black = {"B": 1.0, "W": 0.0}.get(said[0], 0.5)
-    return Game(number, first_is_black, position, said,
-                black if first_is_black else 1 - black, longest_s)  # fmt: skip
+    return Game(
+        number, first_is_black, position, said, black if first_is_black else 1 - black, longest_s
+    )
 
 
 @contextmanager
@@ -261,14 +267,21 @@ def summary(config: Config, games: list[Game]) -> dict[str, Any]:
     low, high = interval(points, count)
     blacks = [game.points for game in games if game.first_is_black]
     return {
-        "player": config.player, "opponent": config.opponent, "games": count,
-        "score": points / count, "low": low, "high": high, "elo": elo(points / count),
-        "elo_low": elo(low), "elo_high": elo(high), "as_black": sum(blacks) / len(blacks),
+        "player": config.player,
+        "opponent": config.opponent,
+        "games": count,
+        "score": points / count,
+        "low": low,
+        "high": high,
+        "elo": elo(points / count),
+        "elo_low": elo(low),
+        "elo_high": elo(high),
+        "as_black": sum(blacks) / len(blacks),
         "lost_on_time": sum(game.said[1:] == "+T" and game.points == 0 for game in games),
         "mean_moves": sum(len(game.position.moves) for game in games) / count,
         "longest_move_s": max(game.longest_s for game in games),
         "different_games": len({tuple(game.position.moves) for game in games}),
-    }  # fmt: skip
+    }
 
 
 def keep(config: Config, game: Game) -> None:
@@ -311,8 +324,9 @@ def main(config: Config) -> int:
             lost.append(game.number)
             say(
                 f"arcadia: game {game.number + 1} could not be written into {config.out} "
-                f"({error.strerror}); the match goes on", sys.stderr,
-            )  # fmt: skip
+                f"({error.strerror}); the match goes on",
+                sys.stderr,
+            )
         if not config.json:
             colour = "black" if game.first_is_black else "white"
             moves = len(game.position.moves)

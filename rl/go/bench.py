@@ -123,9 +123,12 @@ def our_searches(config: Config) -> float:
     logits = rng.normal(size=(GAMES, config.size**2 + 1)).astype(np.float32)
     values = rng.uniform(-0.5, 0.5, GAMES).astype(np.float32)
     search = Search(
-        GAMES, config.size, nodes, lambda planes: (logits[: len(planes)], values[: len(planes)]),
+        GAMES,
+        config.size,
+        nodes,
+        lambda planes: (logits[: len(planes)], values[: len(planes)]),
         threads=1,
-    )  # fmt: skip
+    )
     position, done, took = Position(config.size), 0, 0.0
     for n in range(1000):
         for game in range(GAMES):
@@ -155,9 +158,11 @@ def our_evaluations(config: Config) -> float:
     on_gpu = choose_device(config.device).type == "cuda"
     network = build_network(config.network, config.size, config.size)
     return evaluations_per_s(
-        network, batch=config.batch or (2_048 if on_gpu else 64), device=config.device,
+        network,
+        batch=config.batch or (2_048 if on_gpu else 64),
+        device=config.device,
         seconds=config.seconds,
-    )  # fmt: skip
+    )
 
 
 def spiel_bots(size: int) -> dict[str, Callable[[], float]]:
@@ -211,10 +216,15 @@ def main(config: Config) -> int:
         for name in ours
     ]
     rows += [
-        {"name": f"go simulations by playouts, {peer}", "ours": tree, "peer": median[peer],
-         "ratio": tree / median[peer], "unit": "/s"}
+        {
+            "name": f"go simulations by playouts, {peer}",
+            "ours": tree,
+            "peer": median[peer],
+            "ratio": tree / median[peer],
+            "unit": "/s",
+        }
         for peer in peers
-    ]  # fmt: skip
+    ]
     if config.json:
         print(json.dumps(rows))
         return 0
@@ -223,6 +233,8 @@ def main(config: Config) -> int:
         print(f"{row['name']}: {row['ours']:,.0f}/s{beside}")
     if not peers:
         say("OpenSpiel is not installed (pip install open_spiel): its rows are left out")
-    print(f"a node takes {forest.bytes_per_node(config.size):,} bytes on {config.size} by "
-          f"{config.size}")  # fmt: skip
+    print(
+        f"a node takes {forest.bytes_per_node(config.size):,} bytes on {config.size} by "
+        f"{config.size}"
+    )
     return 0

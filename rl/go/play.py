@@ -24,7 +24,7 @@ from rl.go.rules.position import (
     read_vertex,
     result,
     vertex,
-)  # fmt: skip
+)
 
 HELP = """D4       play there            pass     pass; two passes end the game
 undo     take back your move   hint     what the engine would play

@@ -120,9 +120,10 @@ class RandomPlayer:
         mask, size = position.legal_moves(), position.size
         mask[position.pass_move] = False
         moves = [
-            int(m) for m in np.flatnonzero(mask)
+            int(m)
+            for m in np.flatnonzero(mask)
             if not is_eye(position.board, board.move_to_point(m, size), position.to_play)
-        ]  # fmt: skip
+        ]
         move = int(self.rng.choice(moves)) if moves else position.pass_move
         chosen = Candidate(move, 0, 0.5, 0.0, 1 / max(len(moves), 1), [move])
         return Thoughts(0, 0.5, 0.0, [chosen], np.zeros(position.pass_move))
@@ -155,9 +156,20 @@ class PlayoutPlayer:
         tree = self.tree_of(position)
         self.ends += count
         rave.search(
-            tree.nodes, tree.edges, tree.used, position.board, self.games[0], position.komi,
-            self.knowing, self.knowing, self.expand_at, self.rng, self.room, self.owned, count,
-        )  # fmt: skip
+            tree.nodes,
+            tree.edges,
+            tree.used,
+            position.board,
+            self.games[0],
+            position.komi,
+            self.knowing,
+            self.knowing,
+            self.expand_at,
+            self.rng,
+            self.room,
+            self.owned,
+            count,
+        )
 
     def tree_of(self, position: Position) -> rave.Tree:
         """Return the tree for a position: what is known of it already, or a new one."""
@@ -210,9 +222,12 @@ class PlayoutPlayer:
             candidates = [Candidate(position.pass_move, 0, 0.5, 0.0, 1.0, [position.pass_move])]
         owned = self.owned[position.points()] / max(self.ends, 1)
         return Thoughts(
-            int(root["visits"]), float(edges["half_wins"].sum()) / 2 / total,
-            float(edges["score"].sum()) / total, candidates, owned,
-        )  # fmt: skip
+            int(root["visits"]),
+            float(edges["half_wins"].sum()) / 2 / total,
+            float(edges["score"].sum()) / total,
+            candidates,
+            owned,
+        )
 
     def candidate(self, tree: rave.Tree, edge: Any, prior: float, size: int) -> Candidate:
         """Return what is known of an edge of the root, and the line that goes on from it."""
@@ -227,8 +242,10 @@ class PlayoutPlayer:
         visits = float(edge["visits"])
         made_up = float(edge["prior_wins"]) / max(float(edge["prior_visits"]), 1e-9)
         return Candidate(
-            int(board.point_to_move(int(edge["point"]), size)), int(visits),
+            int(board.point_to_move(int(edge["point"]), size)),
+            int(visits),
             float(edge["half_wins"]) / 2 / visits if visits else made_up,
-            float(edge["score"]) / max(visits, 1.0), prior,
+            float(edge["score"]) / max(visits, 1.0),
+            prior,
             [int(board.point_to_move(point, size)) for point in line],
-        )  # fmt: skip
+        )

@@ -85,9 +85,11 @@ class ActorCritic(nn.Module):
         return self.cnn.prepare(rollout.obs(positions))
 
     def judge(
-        self, prepared: UInt8[Tensor, "TN KC H2 W2"], index: Int64[Tensor, "B"],
+        self,
+        prepared: UInt8[Tensor, "TN KC H2 W2"],
+        index: Int64[Tensor, "B"],
         rollout: Rollout | None = None,
-    ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:  # fmt: skip
+    ) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:
         """Judge positions of a rollout, of which `prepare` gave all observations.
 
         With a memory the positions are whole columns, step by step, and the rollout is needed too.

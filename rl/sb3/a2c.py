@@ -47,13 +47,22 @@ class Config(sb3_train.Config):
 
 DEFAULT = Config()
 SMOKE = changed(
-    DEFAULT, hidden=32, eval_games=1, env_options=EnvOptions(max_frames=400),
-    trunk=TrunkConfig(width=0.25, pool=2), total_steps=320, num_envs=4,
-)  # fmt: skip
+    DEFAULT,
+    hidden=32,
+    eval_games=1,
+    env_options=EnvOptions(max_frames=400),
+    trunk=TrunkConfig(width=0.25, pool=2),
+    total_steps=320,
+    num_envs=4,
+)
 CATCH = changed(
-    DEFAULT, env="Arcadia/Catch-v0", hidden=64, eval_games=100,
-    trunk=TrunkConfig(width=0.25, pool=2), total_steps=100_000,
-)  # fmt: skip
+    DEFAULT,
+    env="Arcadia/Catch-v0",
+    hidden=64,
+    eval_games=100,
+    trunk=TrunkConfig(width=0.25, pool=2),
+    total_steps=100_000,
+)
 PRESETS = {"default": DEFAULT, "smoke": SMOKE, "catch": CATCH}
 
 

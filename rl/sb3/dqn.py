@@ -48,9 +48,14 @@ class Config(sb3_train.Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(
-            self, "num_envs", "buffer_size", "minibatch_size", "learning_rate", "train_every",
+            self,
+            "num_envs",
+            "buffer_size",
+            "minibatch_size",
+            "learning_rate",
+            "train_every",
             "target_every",
-        )  # fmt: skip
+        )
         require_fraction(self, "epsilon_fraction", "epsilon")
         require_not_negative(self, "learning_starts")
         require_at_most(self, num_envs=MOST_ENVS)
@@ -62,14 +67,25 @@ class Config(sb3_train.Config):
 
 DEFAULT = Config()
 SMOKE = changed(
-    DEFAULT, hidden=32, eval_games=1, env_options=EnvOptions(max_frames=400),
-    trunk=TrunkConfig(width=0.25, pool=2), total_steps=320, buffer_size=200, learning_starts=100,
-)  # fmt: skip
+    DEFAULT,
+    hidden=32,
+    eval_games=1,
+    env_options=EnvOptions(max_frames=400),
+    trunk=TrunkConfig(width=0.25, pool=2),
+    total_steps=320,
+    buffer_size=200,
+    learning_starts=100,
+)
 CATCH = changed(
-    DEFAULT, env="Arcadia/Catch-v0", hidden=64, eval_games=100,
-    trunk=TrunkConfig(width=0.25, pool=2), total_steps=60_000, buffer_size=20_000,
+    DEFAULT,
+    env="Arcadia/Catch-v0",
+    hidden=64,
+    eval_games=100,
+    trunk=TrunkConfig(width=0.25, pool=2),
+    total_steps=60_000,
+    buffer_size=20_000,
     learning_starts=2_000,
-)  # fmt: skip
+)
 PRESETS = {"default": DEFAULT, "smoke": SMOKE, "catch": CATCH}
 
 

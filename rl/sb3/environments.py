@@ -156,14 +156,18 @@ def export_sb3(agent: Agent, path: Path) -> str:
     model.num_timesteps = int(agent.card["progress"])
     model.save(path)
     card = {
-        "spec": network.cnn.spec.to_dict(), "env": agent.env, "run": agent.name,
+        "spec": network.cnn.spec.to_dict(),
+        "env": agent.env,
+        "run": agent.name,
         "env_options": to_dict(agent.options),
-    }  # fmt: skip
+    }
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(CARD, json.dumps(card))
-    where = "any installation of stable-baselines3" if is_stock(network) else (
-        "stable-baselines3 where Arcadia is installed, since NatureCNN is another network"
-    )  # fmt: skip
+    where = (
+        "any installation of stable-baselines3"
+        if is_stock(network)
+        else ("stable-baselines3 where Arcadia is installed, since NatureCNN is another network")
+    )
     return f"for {type(model).__name__}.load in {where}"
 
 
@@ -191,12 +195,22 @@ def untrained_model(network: ActorCritic, config: Any, *, a2c: bool) -> Any:
         algorithm = A2C
     else:
         of_ppo = {
-            "batch_size": config.minibatch_size, "n_epochs": config.num_epochs,
-            "gae_lambda": config.gae_lambda, "clip_range": config.clip,
-        }  # fmt: skip
+            "batch_size": config.minibatch_size,
+            "n_epochs": config.num_epochs,
+            "gae_lambda": config.gae_lambda,
+            "clip_range": config.clip,
+        }
     envs = DummyVecEnv([lambda: Blank(*space)] * config.num_envs)
     return algorithm(
-        policy, envs, n_steps=config.num_steps, learning_rate=config.learning_rate,
-        gamma=config.gamma, ent_coef=config.entropy_coef, vf_coef=config.value_coef,
-        max_grad_norm=config.max_grad_norm, policy_kwargs=kwargs, device="cpu", **of_ppo,
-    )  # fmt: skip
+        policy,
+        envs,
+        n_steps=config.num_steps,
+        learning_rate=config.learning_rate,
+        gamma=config.gamma,
+        ent_coef=config.entropy_coef,
+        vf_coef=config.value_coef,
+        max_grad_norm=config.max_grad_norm,
+        policy_kwargs=kwargs,
+        device="cpu",
+        **of_ppo,
+    )

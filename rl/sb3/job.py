@@ -204,9 +204,10 @@ class Job:
                 run.log(finished(run.name))
                 return run
             config = changed(
-                before, total_steps=before.total_steps + flags.extend,
+                before,
+                total_steps=before.total_steps + flags.extend,
                 run=flags.applied_to(before.run),
-            )  # fmt: skip
+            )
             self.refuse_too_large(config)
             model, envs = build(config, self.make_model)
             run = run.reconfigured(config)
@@ -254,14 +255,21 @@ def build(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environ
     wrapped = SB3Environments(envs, clip_rewards=is_atari(config.env))
     spec = config.trunk.spec(STACK * envs.frame_shape[0]).to_dict()
     policy_kwargs = {
-        "features_extractor_class": TrunkExtractor, "normalize_images": False, "net_arch": [],
+        "features_extractor_class": TrunkExtractor,
+        "normalize_images": False,
+        "net_arch": [],
         "features_extractor_kwargs": {"spec": spec, "features_dim": config.hidden},
-    }  # fmt: skip
+    }
     common = {
-        "policy": "CnnPolicy", "env": wrapped, "seed": config.run.seed, "verbose": 0,
-        "learning_rate": config.learning_rate, "gamma": config.gamma,
-        "policy_kwargs": policy_kwargs, "device": choose_device(config.run.device),
-    }  # fmt: skip
+        "policy": "CnnPolicy",
+        "env": wrapped,
+        "seed": config.run.seed,
+        "verbose": 0,
+        "learning_rate": config.learning_rate,
+        "gamma": config.gamma,
+        "policy_kwargs": policy_kwargs,
+        "device": choose_device(config.run.device),
+    }
     count, flag = config.storage
     size = count * math.prod(wrapped.observation_space.shape or ())
     try:
@@ -276,9 +284,13 @@ def build(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environ
 
 
 def fit(
-    model: BaseAlgorithm, envs: SB3Environments, run: Run, config: Any, network: Any,
+    model: BaseAlgorithm,
+    envs: SB3Environments,
+    run: Run,
+    config: Any,
+    network: Any,
     resumed: dict[str, Any] | None,
-) -> None:  # fmt: skip
+) -> None:
     """Let SB3 learn; save, as `network` of ours, evaluate, film. `Stopped` if ctrl-C stopped it.
 
     `resumed` is the info of the checkpoint where it goes on, empty where there is none yet.
@@ -292,9 +304,14 @@ def fit(
         return transfer.snapshot(model.num_timesteps, twin(model.policy, network), {}, info)
 
     session = Session(
-        run, config.run, ALONE, total=config.total_steps, unit="env steps",
-        done=model.num_timesteps, resumed=resumed,
-    )  # fmt: skip
+        run,
+        config.run,
+        ALONE,
+        total=config.total_steps,
+        unit="env steps",
+        done=model.num_timesteps,
+        resumed=resumed,
+    )
     with session:
         if not resumed:
             session.save(snapshot)

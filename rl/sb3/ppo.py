@@ -51,9 +51,15 @@ class Config(sb3_train.Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(
-            self, "num_envs", "num_steps", "num_epochs", "minibatch_size", "learning_rate", "clip",
+            self,
+            "num_envs",
+            "num_steps",
+            "num_epochs",
+            "minibatch_size",
+            "learning_rate",
+            "clip",
             "max_grad_norm",
-        )  # fmt: skip
+        )
         require_at_most(self, num_envs=MOST_ENVS)
         require_fraction(self, "gae_lambda")
         require_not_negative(self, "entropy_coef", "value_coef")
@@ -69,15 +75,27 @@ class Config(sb3_train.Config):
 
 DEFAULT = Config()
 SMOKE = changed(
-    DEFAULT, hidden=32, eval_games=1, env_options=EnvOptions(max_frames=400),
-    trunk=TrunkConfig(width=0.25, pool=2), total_steps=256, num_envs=4, num_steps=32,
+    DEFAULT,
+    hidden=32,
+    eval_games=1,
+    env_options=EnvOptions(max_frames=400),
+    trunk=TrunkConfig(width=0.25, pool=2),
+    total_steps=256,
+    num_envs=4,
+    num_steps=32,
     minibatch_size=64,
-)  # fmt: skip
+)
 CATCH = changed(
-    DEFAULT, env="Arcadia/Catch-v0", hidden=64, eval_games=100,
-    trunk=TrunkConfig(width=0.25, pool=2), total_steps=60_000, num_envs=16, num_steps=64,
+    DEFAULT,
+    env="Arcadia/Catch-v0",
+    hidden=64,
+    eval_games=100,
+    trunk=TrunkConfig(width=0.25, pool=2),
+    total_steps=60_000,
+    num_envs=16,
+    num_steps=64,
     learning_rate=1e-3,
-)  # fmt: skip
+)
 PRESETS = {"default": DEFAULT, "smoke": SMOKE, "catch": CATCH}
 
 

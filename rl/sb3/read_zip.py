@@ -43,9 +43,19 @@ LARGEST_BYTES = 2**30
 LARGEST_JSON_BYTES = 2**26
 # What reading a file that is no model of SB3, or only half of one, ends in.
 MALFORMED = (
-    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
-    RuntimeError, TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def import_sb3(path: Path, env: str = "") -> Agent:
@@ -132,9 +142,13 @@ def read_member(archive: zipfile.ZipFile, name: str, path: Path, most_bytes: int
 
 
 def network_of(
-    path: Path, tensors: dict[str, Tensor], data: dict[str, Any], card: dict[str, Any], env: str,
+    path: Path,
+    tensors: dict[str, Tensor],
+    data: dict[str, Any],
+    card: dict[str, Any],
+    env: str,
     shapes: tuple[int, int, int],
-) -> ActorCritic:  # fmt: skip
+) -> ActorCritic:
     """Return our network with the weights of SB3's policy; UserError if ours cannot hold them.
 
     `shapes`: channels of an observation, its height and width in pixels, and the actions of `env`.

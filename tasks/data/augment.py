@@ -52,9 +52,16 @@ class AugmentConfig:
         if any(value < 0 for value in vars(self).values()):
             raise ValueError("what augmentation does must be 0 or above")
         require_at_most(
-            self, crop_px=MOST_PX, cutout_px=MOST_PX, elastic_px=MOST_PX, rotate_deg=360, scale=1,
-            shear=10, shift=1, mixup=1_000,
-        )  # fmt: skip
+            self,
+            crop_px=MOST_PX,
+            cutout_px=MOST_PX,
+            elastic_px=MOST_PX,
+            rotate_deg=360,
+            scale=1,
+            shear=10,
+            shift=1,
+            mixup=1_000,
+        )
 
     @property
     def resamples(self) -> bool:
@@ -63,9 +70,12 @@ class AugmentConfig:
 
 
 def augment(
-    picture: Shaped[Tensor, "B C H W"], index: Int64[Tensor, "B"], seed: int, epoch: int,
+    picture: Shaped[Tensor, "B C H W"],
+    index: Int64[Tensor, "B"],
+    seed: int,
+    epoch: int,
     config: AugmentConfig,
-) -> Shaped[Tensor, "B C H W"]:  # fmt: skip
+) -> Shaped[Tensor, "B C H W"]:
     """Return the pictures augmented; what happens to one depends on (seed, epoch, index) alone.
 
     `index` lies on the CPU, where the random numbers are made.
@@ -122,9 +132,16 @@ def resample(
     cos, sin = angle.cos() / grow, angle.sin() / grow
     # Where a pixel of the result comes from, in units of half the picture's side.
     matrix = torch.stack(
-        [cos, cos * shear - sin, either[:, 3] * 2 * config.shift,
-         sin, sin * shear + cos, either[:, 4] * 2 * config.shift], dim=1,
-    ).view(-1, 2, 3)  # fmt: skip
+        [
+            cos,
+            cos * shear - sin,
+            either[:, 3] * 2 * config.shift,
+            sin,
+            sin * shear + cos,
+            either[:, 4] * 2 * config.shift,
+        ],
+        dim=1,
+    ).view(-1, 2, 3)
     grid = F.affine_grid(matrix, [len(picture), 1, height, width], align_corners=False)
     if config.elastic_px:
         knots = noise[:, NUMBERS:].view(-1, 2, KNOTS, KNOTS) * 2 - 1

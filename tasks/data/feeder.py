@@ -42,9 +42,17 @@ class Feeder:
     """
 
     def __init__(
-        self, samples: Samples, prepare: Prepare, *, seed: int, batch_size: int, world: World,
-        device: torch.device, blend: Prepare = as_it_is, at_once: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        samples: Samples,
+        prepare: Prepare,
+        *,
+        seed: int,
+        batch_size: int,
+        world: World,
+        device: torch.device,
+        blend: Prepare = as_it_is,
+        at_once: int = 0,
+    ) -> None:
         """`prepare(batch, epoch)` augments samples each by itself, `blend(batch, epoch)` then a
         batch as a whole; both find the samples' numbers as `index`. So many batches are made
         `at_once`; 0: as suits the device.
@@ -70,9 +78,11 @@ class Feeder:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.pool.shutdown(cancel_futures=True)
 
     @property

@@ -92,9 +92,13 @@ def fitted(
 
 
 def read_set(
-    folder: Path, split: Split, *, size_px: int = 0, channels: int = 0,
+    folder: Path,
+    split: Split,
+    *,
+    size_px: int = 0,
+    channels: int = 0,
     classes: tuple[str, ...] | None = None,
-) -> Pictures:  # fmt: skip
+) -> Pictures:
     """Return a split of whatever set lies in a folder; UserError if none can be had.
 
     Size or channels 0 means the set's own; class folders have none, and become 32 x 32 in colour.

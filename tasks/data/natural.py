@@ -14,9 +14,15 @@ import unicodedata
 
 # `&` first: it stands in the others.
 ENTITIES = {
-    "&": "&amp;", "|": "&#124;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;",
-    "[": "&#91;", "]": "&#93;",
-}  # fmt: skip
+    "&": "&amp;",
+    "|": "&#124;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "'": "&apos;",
+    '"': "&quot;",
+    "[": "&#91;",
+    "]": "&#93;",
+}
 # Printers' quotes and dashes, as a typewriter has them.
 PLAIN_MARKS = str.maketrans(
     "\u2018\u2019\u201a\u2039\u203a\u00b4`\u201c\u201d\u201e\u00ab\u00bb\u2013\u2014\u2212",

@@ -12,9 +12,10 @@ from backbones.training.errors import UserError
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 NAMES: dict[str, tuple[str, ...]] = {
-    "train": ("train", "training"), "val": ("val", "valid", "validation", "dev"),
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
-}  # fmt: skip
+}
 
 
 def name_of(split: str, there: Iterable[str], where: object) -> str | None:

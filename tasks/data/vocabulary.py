@@ -26,11 +26,21 @@ def learn(lines: Iterable[str], size: int) -> str:
     written = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines), model_writer=written, vocab_size=size, model_type="bpe",
-            character_coverage=1.0, normalization_rule_name="identity", hard_vocab_limit=False,
-            pad_id=PAD, unk_id=UNKNOWN, bos_id=BEGIN, eos_id=END, minloglevel=2, num_threads=1,
+            sentence_iterator=iter(lines),
+            model_writer=written,
+            vocab_size=size,
+            model_type="bpe",
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            hard_vocab_limit=False,
+            pad_id=PAD,
+            unk_id=UNKNOWN,
+            bos_id=BEGIN,
+            eos_id=END,
+            minloglevel=2,
+            num_threads=1,
             max_sentence_length=LONGEST_BYTES,
-        )  # fmt: skip
+        )
     except RuntimeError as error:
         reason = why_not(str(error).strip().splitlines()[-1], size)
         raise UserError(f"no vocabulary of {size} pieces could be learnt: {reason}") from None

@@ -43,7 +43,7 @@ from tasks.scores.labels import (
     classification_sums,
     presence_scores,
     presence_sums,
-)  # fmt: skip
+)
 from tasks.task import Split, Task
 from tasks.worlds import digits, scenes
 
@@ -85,9 +85,12 @@ class Config:
         if self.size_px < 0 or self.samples < 0:
             raise ValueError("size_px and samples must be 0 or above")
         require_at_most(
-            self, size_px=MOST_SIZE_PX, samples=MOST_SAMPLES, held_out=MOST_SAMPLES,
+            self,
+            size_px=MOST_SIZE_PX,
+            samples=MOST_SAMPLES,
+            held_out=MOST_SAMPLES,
             ensemble=MOST_NETWORKS,
-        )  # fmt: skip
+        )
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.dropout < 1:
             raise ValueError("label_smoothing and dropout must lie between 0 and 1")
 
@@ -119,15 +122,21 @@ class Classify(Task):
             names = scenes.SHAPES if source.many else digits.CLASSES
             channels, side = (3, 64) if source.many else (1, 28)
             return {
-                "classes": names, "channels": channels, "side_px": config.size_px or side,
-                "mean": [96.0] * channels, "std": [64.0] * channels,
-            }  # fmt: skip
+                "classes": names,
+                "channels": channels,
+                "side_px": config.size_px or side,
+                "mean": [96.0] * channels,
+                "std": [64.0] * channels,
+            }
         pictures = source.pictures("train")
         values = pictures.picture[:: max(1, len(pictures) // 2000)].float()
         return {
-            "classes": pictures.classes, "channels": values.shape[1], "side_px": values.shape[-1],
-            "mean": values.mean((0, 2, 3)).tolist(), "std": values.std((0, 2, 3)).tolist(),
-        }  # fmt: skip
+            "classes": pictures.classes,
+            "channels": values.shape[1],
+            "side_px": values.shape[-1],
+            "mean": values.mean((0, 2, 3)).tolist(),
+            "std": values.std((0, 2, 3)).tolist(),
+        }
 
     def data(self, split: Split) -> Samples:
         return self.source.samples(split)
@@ -227,9 +236,12 @@ class Classify(Task):
         folder = folder_of(self.config.set, self.config.data)
         where = folder.name if folder else "made here"
         return {
-            "set": self.name_of_data, "data": where, "networks": self.config.ensemble,
-            "views": self.config.tta, **self.source.stands_for(self.scored),
-        }  # fmt: skip
+            "set": self.name_of_data,
+            "data": where,
+            "networks": self.config.ensemble,
+            "views": self.config.tta,
+            **self.source.stands_for(self.scored),
+        }
 
     def read_input(self, source: Any) -> Batch:
         """Return one picture, in the size and colours that were trained on."""
@@ -294,33 +306,45 @@ DIGITS = Config(
     fit=FitConfig(num_epochs=3),
     augment=AugmentConfig(rotate_deg=10.0, shift=0.1, scale=0.1, shear=0.1, elastic_px=1.0),
     trunk=TrunkConfig(trunk="plain", norm="batch"),
-)  # fmt: skip
+)
 MNIST = changed(
-    DIGITS, set="mnist", ensemble=2, tta="shift", fit=FitConfig(num_epochs=12, eval_every=4),
+    DIGITS,
+    set="mnist",
+    ensemble=2,
+    tta="shift",
+    fit=FitConfig(num_epochs=12, eval_every=4),
     run=RunConfig(threads=2),
-)  # fmt: skip
+)
 SMOKE = changed(
-    DIGITS, samples=256, fit=FitConfig(num_epochs=1, batch_size=64),
+    DIGITS,
+    samples=256,
+    fit=FitConfig(num_epochs=1, batch_size=64),
     trunk=TrunkConfig(trunk="plain", norm="batch", width=0.25),
-)  # fmt: skip
+)
 # Keller Jordan 2024 (https://arxiv.org/abs/2404.00498), with smaller batches and our head.
 CIFAR10 = changed(
-    DIGITS, set="cifar10", tta="flip", label_smoothing=0.2,
+    DIGITS,
+    set="cifar10",
+    tta="flip",
+    label_smoothing=0.2,
     fit=FitConfig(
         num_epochs=9, batch_size=256, learning_rate=0.6, warm_up=0.25, ema=0.99, eval_every=3
     ),
     augment=AugmentConfig(flip=True, crop_px=2),
-    trunk=TrunkConfig(trunk="airbench"), run=RunConfig(threads=2),
-)  # fmt: skip
+    trunk=TrunkConfig(trunk="airbench"),
+    run=RunConfig(threads=2),
+)
 # Few labels: what a trunk that has learnt elsewhere is worth.
 SCENES = changed(
-    DIGITS, set="scenes", samples=300, label_smoothing=0.0,
+    DIGITS,
+    set="scenes",
+    samples=300,
+    label_smoothing=0.0,
     fit=FitConfig(num_epochs=60, batch_size=50, learning_rate=0.05, eval_every=20, ema=0.99),
-    augment=AugmentConfig(flip=True, crop_px=4), run=RunConfig(threads=2),
-)  # fmt: skip
-PRESETS = {
-    "default": DIGITS, "smoke": SMOKE, "mnist": MNIST, "cifar10": CIFAR10, "scenes": SCENES,
-}  # fmt: skip
+    augment=AugmentConfig(flip=True, crop_px=4),
+    run=RunConfig(threads=2),
+)
+PRESETS = {"default": DIGITS, "smoke": SMOKE, "mnist": MNIST, "cifar10": CIFAR10, "scenes": SCENES}
 
 JOB = Job("classify", Config, Classify)
 train, resume = JOB.train, JOB.resume

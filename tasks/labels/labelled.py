@@ -58,9 +58,12 @@ class Labelled:
             config, about = self.config, self.about
             classes = tuple(about["classes"]) if about else None
             self.read[split] = read_set(
-                self.folder, split, size_px=about.get("side_px", config.size_px),
-                channels=about.get("channels", int(config.grey)), classes=classes,
-            )  # fmt: skip
+                self.folder,
+                split,
+                size_px=about.get("side_px", config.size_px),
+                channels=about.get("channels", int(config.grey)),
+                classes=classes,
+            )
         return self.read[split]
 
     def samples(self, split: Split) -> Samples:

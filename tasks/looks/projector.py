@@ -42,9 +42,11 @@ def sprite(pictures: UInt8[Tensor, "N C H W"]) -> bytes:
 
 
 def write_embedding(
-    folder: Path, vectors: Float[Tensor, "N D"], names: Sequence[str],
+    folder: Path,
+    vectors: Float[Tensor, "N D"],
+    names: Sequence[str],
     pictures: UInt8[Tensor, "N C H W"],
-) -> None:  # fmt: skip
+) -> None:
     """Write points into a run's folder, over those of before. OSError if the disk does not."""
     inside = folder / "embedding"
     inside.mkdir(exist_ok=True)

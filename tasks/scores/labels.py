@@ -59,10 +59,12 @@ def presence_sums(logits: Float[Tensor, "B A"], present: Float[Tensor, "B A"]) -
     """Return, per label, true and false positives and negatives at a threshold of a half."""
     said, true = logits > 0, present > 0.5
     return {
-        "hit": (said & true).sum(0), "false": (said & ~true).sum(0),
-        "missed": (~said & true).sum(0), "none": (~said & ~true).sum(0),
+        "hit": (said & true).sum(0),
+        "false": (said & ~true).sum(0),
+        "missed": (~said & true).sum(0),
+        "none": (~said & ~true).sum(0),
         "all_right": (said == true).all(1).sum(),
-    }  # fmt: skip
+    }
 
 
 def presence_scores(sums: Mapping[str, Tensor]) -> dict[str, float]:
@@ -72,6 +74,7 @@ def presence_scores(sums: Mapping[str, Tensor]) -> dict[str, float]:
     wrong = float((false + missed).sum()) / (count * len(hit))
     f1 = 2 * hit / (2 * hit + false + missed).clamp(min=1)
     return {
-        "error": 100 * wrong, "picture_error": 100 * (1 - float(sums["all_right"]) / count),
+        "error": 100 * wrong,
+        "picture_error": 100 * (1 - float(sums["all_right"]) / count),
         "f1": float(f1.mean()),
-    }  # fmt: skip
+    }

@@ -47,11 +47,13 @@ def text_sums(
     for ours, theirs in zip(said, references, strict=True):
         characters += character_ngrams(ours, theirs)
     return {
-        "counts": torch.tensor(counted.counts), "totals": torch.tensor(counted.totals),
-        "lengths": torch.tensor([counted.sys_len, counted.ref_len]), "characters": characters,
+        "counts": torch.tensor(counted.counts),
+        "totals": torch.tensor(counted.totals),
+        "lengths": torch.tensor([counted.sys_len, counted.ref_len]),
+        "characters": characters,
         "exact": torch.tensor(sum(a == b for a, b in zip(said, references, strict=True))),
         "texts": torch.tensor(len(references)),
-    }  # fmt: skip
+    }
 
 
 def character_ngrams(said: str, reference: str) -> Tensor:
@@ -70,14 +72,18 @@ def text_scores(sums: Mapping[str, Tensor]) -> dict[str, float]:
     """Return BLEU and chrF (0 to 100), exact matches in per cent, and the lengths' ratio."""
     said, reference = (int(length) for length in sums["lengths"])
     score = BLEU.compute_bleu(
-        sums["counts"].long().tolist(), sums["totals"].long().tolist(), said, reference,
+        sums["counts"].long().tolist(),
+        sums["totals"].long().tolist(),
+        said,
+        reference,
         smooth_method="exp",
-    )  # fmt: skip
+    )
     return {
-        "bleu": score.score, "chrf": chrf(sums["characters"]),
+        "bleu": score.score,
+        "chrf": chrf(sums["characters"]),
         "exact": 100 * float(sums["exact"] / sums["texts"]),
         "length_ratio": said / max(1, reference),
-    }  # fmt: skip
+    }
 
 
 def chrf(characters: Tensor) -> float:

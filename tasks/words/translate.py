@@ -52,9 +52,16 @@ SHOWN = 8  # translations in TensorBoard
 
 
 FIT = FitConfig(
-    num_epochs=7, batch_size=2_000, optimizer="adamw", learning_rate=3e-3, warm_up=0.1,
-    weight_decay=0.01, max_grad_norm=1.0, ema=0.995, eval_every=2,
-)  # fmt: skip
+    num_epochs=7,
+    batch_size=2_000,
+    optimizer="adamw",
+    learning_rate=3e-3,
+    warm_up=0.1,
+    weight_decay=0.01,
+    max_grad_norm=1.0,
+    ema=0.995,
+    eval_every=2,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +107,14 @@ class Config:
         require_positive(self, "pieces", "longest", "units", "layers", "beam")
         require_fraction(self, "label_smoothing", "dropout")
         require_at_most(
-            self, pieces=MOST_PIECES, longest=MOST_LONGEST, units=MOST_UNITS, layers=MOST_LAYERS,
-            beam=MOST_BEAM, samples=2**31 - 1,
-        )  # fmt: skip
+            self,
+            pieces=MOST_PIECES,
+            longest=MOST_LONGEST,
+            units=MOST_UNITS,
+            layers=MOST_LAYERS,
+            beam=MOST_BEAM,
+            samples=2**31 - 1,
+        )
         if self.samples < 0 or self.alpha < 0:
             raise ValueError("samples and alpha must be 0 or above")
         if self.units % 2:
@@ -202,9 +214,10 @@ class Translate(Task):
             return Ragged.of(columns, ("source", "target"))
         longest = self.config.longest
         kept = [
-            (ours, theirs) for ours, theirs in zip(source, target, strict=True)
+            (ours, theirs)
+            for ours, theirs in zip(source, target, strict=True)
             if max(len(ours), len(theirs)) <= longest
-        ]  # fmt: skip
+        ]
         if not kept:
             raise UserError(f"all pairs have more than longest = {longest} pieces")
         too_long = len(source) - len(kept)
@@ -239,9 +252,12 @@ class Translate(Task):
     def model(self) -> Translator:
         config = self.config
         return Translator(
-            len(self.vocabulary), units=config.units, layers=config.layers,
-            attention=config.attention, dropout=config.dropout,
-        )  # fmt: skip
+            len(self.vocabulary),
+            units=config.units,
+            layers=config.layers,
+            attention=config.attention,
+            dropout=config.dropout,
+        )
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B"]:
         target = batch["target"]
@@ -272,9 +288,14 @@ class Translate(Task):
 
         longest = upload(2 * length + 10, source.device)
         return beam_search(
-            step, (*state, memory, inside), begin=BEGIN, end=END, width=self.config.beam,
-            longest=longest, alpha=self.config.alpha,
-        )  # fmt: skip
+            step,
+            (*state, memory, inside),
+            begin=BEGIN,
+            end=END,
+            width=self.config.beam,
+            longest=longest,
+            alpha=self.config.alpha,
+        )
 
     def score(self, predictions: Tensor, batch: Batch) -> Sums:
         bytes_of = zip(batch["reference"].tolist(), batch["reference_length"].tolist(), strict=True)
@@ -300,11 +321,13 @@ class Translate(Task):
         """Return how answers are made: printed with every score."""
         config = self.config
         return {
-            "set": self.name_of_data, f"{self.scored}_texts": self.pairs(self.scored).digest,
+            "set": self.name_of_data,
+            f"{self.scored}_texts": self.pairs(self.scored).digest,
             "direction": f"{config.source}-{config.target}",
-            "beam": config.beam, "alpha": config.alpha,
+            "beam": config.beam,
+            "alpha": config.alpha,
             "bleu": signature(self.about["tokenised"], config.target),
-        }  # fmt: skip
+        }
 
     def show(self, board: Board, progress: int, model: Any, sums: Sums) -> None:
         batch = first_of(self.data("val"), SHOWN)
@@ -375,15 +398,22 @@ class Translate(Task):
 
 
 MULTI30K = Config(
-    set="multi30k/tok", pieces=5_000, units=384, layers=2, dropout=0.3,
-    fit=changed(
-        FIT, num_epochs=16, batch_size=3_000, learning_rate=2e-3, ema=0.998, eval_every=6
-    ),
-)  # fmt: skip
+    set="multi30k/tok",
+    pieces=5_000,
+    units=384,
+    layers=2,
+    dropout=0.3,
+    fit=changed(FIT, num_epochs=16, batch_size=3_000, learning_rate=2e-3, ema=0.998, eval_every=6),
+)
 SMOKE = Config(
-    samples=512, pieces=300, units=32, layers=1, beam=2,
-    fit=changed(FIT, num_epochs=1, batch_size=1_000), run=RunConfig(threads=1),
-)  # fmt: skip
+    samples=512,
+    pieces=300,
+    units=32,
+    layers=1,
+    beam=2,
+    fit=changed(FIT, num_epochs=1, batch_size=1_000),
+    run=RunConfig(threads=1),
+)
 PRESETS = {"default": Config(), "smoke": SMOKE, "multi30k": MULTI30K}
 
 JOB = Job("translate", Config, Translate)

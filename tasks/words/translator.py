@@ -31,10 +31,11 @@ class Translator(nn.Module):
         nn.init.normal_(self.embedding.weight, std=units**-0.5)
         self.bias = nn.Parameter(torch.zeros(pieces))
         reads = units // 2 if attention else units
-        self.encoder = LSTM(LSTMSpec(
-            inputs=units, units=reads, layers=layers, bidirectional=attention,
-            dropout=dropout,
-        ))  # fmt: skip
+        self.encoder = LSTM(
+            LSTMSpec(
+                inputs=units, units=reads, layers=layers, bidirectional=attention, dropout=dropout
+            )
+        )
         self.decoder = LSTM(LSTMSpec(inputs=units, units=units, layers=layers, dropout=dropout))
         self.attention = Attention(units, units) if attention else None
         self.dropout = SequenceDropout(dropout)
@@ -60,9 +61,12 @@ class Translator(nn.Module):
         return state, self.dropout(memory), inside.T
 
     def follow(
-        self, tokens: Int64[Tensor, "B T"], state: State, memory: Float[Tensor, "S B D"],
+        self,
+        tokens: Int64[Tensor, "B T"],
+        state: State,
+        memory: Float[Tensor, "S B D"],
         inside: Bool[Tensor, "S B"],
-    ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:  # fmt: skip
+    ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:
         """Return what the writer makes of each token, the state after them, and where it looked."""
         embedded = self.dropout(self.embedding(tokens).transpose(0, 1))
         hidden, cell = (part.contiguous() for part in state)
@@ -74,22 +78,33 @@ class Translator(nn.Module):
         return out, after, weights
 
     def write(
-        self, tokens: Int64[Tensor, "B T"], state: State, memory: Float[Tensor, "S B D"],
+        self,
+        tokens: Int64[Tensor, "B T"],
+        state: State,
+        memory: Float[Tensor, "S B D"],
         inside: Bool[Tensor, "S B"],
-    ) -> tuple[Float[Tensor, "T B V"], State, Float[Tensor, "B T S"] | None]:  # fmt: skip
+    ) -> tuple[Float[Tensor, "T B V"], State, Float[Tensor, "B T S"] | None]:
         """Return the logits of what follows each token, the state after them, and where the
         writer looked."""
         out, after, weights = self.follow(tokens, state, memory, inside)
         return F.linear(out, self.embedding.weight, self.bias), after, weights
 
     def forward(
-        self, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"],
-        tokens: Int64[Tensor, "B T"], target: Int64[Tensor, "B T"], smoothing: float,
-    ) -> Float[Tensor, "B T"]:  # fmt: skip
+        self,
+        source: Int64[Tensor, "B S"],
+        length: Int64[Tensor, "B"],
+        tokens: Int64[Tensor, "B T"],
+        target: Int64[Tensor, "B T"],
+        smoothing: float,
+    ) -> Float[Tensor, "B T"]:
         """Return the loss of every target piece after `tokens`, 0 where the target is over."""
         out = self.follow(tokens, *self.read(source, length))[0]
         loss = output_cross_entropy(
-            out.flatten(0, 1), self.embedding.weight, self.bias, target.T.flatten(),
-            ignore=PAD, smoothing=smoothing,
-        )  # fmt: skip
+            out.flatten(0, 1),
+            self.embedding.weight,
+            self.bias,
+            target.T.flatten(),
+            ignore=PAD,
+            smoothing=smoothing,
+        )
         return loss.view(target.T.shape).T

@@ -49,40 +49,63 @@ class Noun:
 
 
 SUBJECTS = (
-    Noun("man", "Mann", "m", "homme", "m"), Noun("woman", "Frau", "f", "femme", "f"),
-    Noun("girl", "Mädchen", "n", "fille", "f"), Noun("child", "Kind", "n", "enfant", "m"),
+    Noun("man", "Mann", "m", "homme", "m"),
+    Noun("woman", "Frau", "f", "femme", "f"),
+    Noun("girl", "Mädchen", "n", "fille", "f"),
+    Noun("child", "Kind", "n", "enfant", "m"),
     Noun("teacher", "Lehrer", "m", "professeur", "m"),
     Noun("doctor", "Ärztin", "f", "médecin", "m"),
-    Noun("dog", "Hund", "m", "chien", "m"), Noun("cat", "Katze", "f", "chat", "m"),
-    Noun("horse", "Pferd", "n", "cheval", "m"), Noun("bird", "Vogel", "m", "oiseau", "m"),
-    Noun("queen", "Königin", "f", "reine", "f"), Noun("king", "König", "m", "roi", "m"),
-    Noun("painter", "Malerin", "f", "peintre", "m"), Noun("baker", "Bäcker", "m", "boulanger", "m"),
-)  # fmt: skip
+    Noun("dog", "Hund", "m", "chien", "m"),
+    Noun("cat", "Katze", "f", "chat", "m"),
+    Noun("horse", "Pferd", "n", "cheval", "m"),
+    Noun("bird", "Vogel", "m", "oiseau", "m"),
+    Noun("queen", "Königin", "f", "reine", "f"),
+    Noun("king", "König", "m", "roi", "m"),
+    Noun("painter", "Malerin", "f", "peintre", "m"),
+    Noun("baker", "Bäcker", "m", "boulanger", "m"),
+)
 OBJECTS = (
-    Noun("house", "Haus", "n", "maison", "f"), Noun("book", "Buch", "n", "livre", "m"),
-    Noun("tree", "Baum", "m", "arbre", "m"), Noun("car", "Auto", "n", "voiture", "f"),
-    Noun("apple", "Apfel", "m", "pomme", "f"), Noun("table", "Tisch", "m", "table", "f"),
-    Noun("door", "Tür", "f", "porte", "f"), Noun("letter", "Brief", "m", "lettre", "f"),
-    Noun("flower", "Blume", "f", "fleur", "f"), Noun("lamp", "Lampe", "f", "lampe", "f"),
-    Noun("ship", "Schiff", "n", "bateau", "m"), Noun("key", "Schlüssel", "m", "clé", "f"),
-    Noun("picture", "Bild", "n", "tableau", "m"), Noun("clock", "Uhr", "f", "horloge", "f"),
-)  # fmt: skip
+    Noun("house", "Haus", "n", "maison", "f"),
+    Noun("book", "Buch", "n", "livre", "m"),
+    Noun("tree", "Baum", "m", "arbre", "m"),
+    Noun("car", "Auto", "n", "voiture", "f"),
+    Noun("apple", "Apfel", "m", "pomme", "f"),
+    Noun("table", "Tisch", "m", "table", "f"),
+    Noun("door", "Tür", "f", "porte", "f"),
+    Noun("letter", "Brief", "m", "lettre", "f"),
+    Noun("flower", "Blume", "f", "fleur", "f"),
+    Noun("lamp", "Lampe", "f", "lampe", "f"),
+    Noun("ship", "Schiff", "n", "bateau", "m"),
+    Noun("key", "Schlüssel", "m", "clé", "f"),
+    Noun("picture", "Bild", "n", "tableau", "m"),
+    Noun("clock", "Uhr", "f", "horloge", "f"),
+)
 # English, German stem, French masculine and feminine, whether French puts it first.
 ADJECTIVES = (
-    ("red", "rot", "rouge", "rouge", False), ("small", "klein", "petit", "petite", True),
-    ("big", "groß", "grand", "grande", True), ("black", "schwarz", "noir", "noire", False),
-)  # fmt: skip
+    ("red", "rot", "rouge", "rouge", False),
+    ("small", "klein", "petit", "petite", True),
+    ("big", "groß", "grand", "grande", True),
+    ("black", "schwarz", "noir", "noire", False),
+)
 VERBS = (
-    ("sees", "sieht", "voit"), ("buys", "kauft", "achète"), ("finds", "findet", "trouve"),
-    ("paints", "malt", "peint"), ("loses", "verliert", "perd"), ("looks for", "sucht", "cherche"),
-    ("forgets", "vergisst", "oublie"), ("sells", "verkauft", "vend"),
-)  # fmt: skip
+    ("sees", "sieht", "voit"),
+    ("buys", "kauft", "achète"),
+    ("finds", "findet", "trouve"),
+    ("paints", "malt", "peint"),
+    ("loses", "verliert", "perd"),
+    ("looks for", "sucht", "cherche"),
+    ("forgets", "vergisst", "oublie"),
+    ("sells", "verkauft", "vend"),
+)
 ADVERBS = (
-    ("today", "heute", "aujourd'hui"), ("every day", "jeden Tag", "chaque jour"),
-    ("in the garden", "im Garten", "dans le jardin"), ("in the city", "in der Stadt", "en ville"),
-    ("in the evening", "am Abend", "le soir"), ("again", "wieder", "de nouveau"),
+    ("today", "heute", "aujourd'hui"),
+    ("every day", "jeden Tag", "chaque jour"),
+    ("in the garden", "im Garten", "dans le jardin"),
+    ("in the city", "in der Stadt", "en ville"),
+    ("in the evening", "am Abend", "le soir"),
+    ("again", "wieder", "de nouveau"),
     ("in winter", "im Winter", "en hiver"),
-)  # fmt: skip
+)
 # German endings of adjectives, by article, case and gender.
 ENDINGS = {
     ("the", "nominative"): dict(m="e", f="e", n="e"),
@@ -95,7 +118,7 @@ ARTICLES = {
     ("the", "accusative"): dict(m="den", f="die", n="das"),
     ("a", "nominative"): dict(m="ein", f="eine", n="ein"),
     ("a", "accusative"): dict(m="einen", f="eine", n="ein"),
-}  # fmt: skip
+}
 
 ONES_EN = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
@@ -193,9 +216,10 @@ def clock(rng: np.random.Generator) -> Phrase:
     hour, minute = divmod(int(rng.integers(1440)), 60)
     half = "am" if hour < 12 else "pm"
     return (
-        f"{(hour - 1) % 12 + 1}:{minute:02d} {half}", f"{hour}:{minute:02d} Uhr",
+        f"{(hour - 1) % 12 + 1}:{minute:02d} {half}",
+        f"{hour}:{minute:02d} Uhr",
         f"{hour} h {minute:02d}",
-    )  # fmt: skip
+    )
 
 
 def price(rng: np.random.Generator) -> Phrase:

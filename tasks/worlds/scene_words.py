@@ -115,9 +115,10 @@ def captions(
     shapes = Counter(objects[i].shape for i in order)
     said = [
         listed([counted(name, shape, n) for (name, shape), n in colours.items()]),
-        "there " + ("is " if len(objects) == 1 or shapes[objects[order[0]].shape] == 1 else "are ")
+        "there "
+        + ("is " if len(objects) == 1 or shapes[objects[order[0]].shape] == 1 else "are ")
         + listed([counted(shape, shape, n) for shape, n in shapes.items()]),
-    ]  # fmt: skip
+    ]
     beside = relations(boxes, whole.shape[1])
     for found, name in ((beside, plain_name), (fronts(whole), plain_name), (beside, full_name)):
         if found:
@@ -176,9 +177,11 @@ def looks(rng: np.random.Generator, objects: tuple[Thing, ...]) -> list[Question
 
 
 def standing(
-    rng: np.random.Generator, objects: tuple[Thing, ...], boxes: Float32[np.ndarray, "K 4"],
+    rng: np.random.Generator,
+    objects: tuple[Thing, ...],
+    boxes: Float32[np.ndarray, "K 4"],
     size_px: int,
-) -> list[Question]:  # fmt: skip
+) -> list[Question]:
     """Ask whether one thing stands on one side of another, where both names belong to one thing."""
     names = [plain_name(thing) for thing in objects]
     number = Counter(names)
@@ -196,9 +199,11 @@ def standing(
 
 
 def questions(
-    rng: np.random.Generator, objects: tuple[Thing, ...], boxes: Float32[np.ndarray, "K 4"],
+    rng: np.random.Generator,
+    objects: tuple[Thing, ...],
+    boxes: Float32[np.ndarray, "K 4"],
     size_px: int,
-) -> tuple[Question, ...]:  # fmt: skip
+) -> tuple[Question, ...]:
     """Return four to seven questions about one scene."""
     return (
         *counting(rng, objects),

@@ -20,15 +20,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from backbones.training.errors import UserError
 from tasks.worlds.chance import SCENE_WORDS, SCENES, between, sample_rng
 from tasks.worlds.scene_words import Question, captions, questions
-from tasks.worlds.things import (
-    SHAPES,
-    Place,
-    Thing,
-    paint,
-    random_place,
-    random_thing,
-    silhouette,
-)
+from tasks.worlds.things import SHAPES, Place, Thing, paint, random_place, random_thing, silhouette
 
 MOST_THINGS = 5
 LARGEST_OVERLAP = 0.4

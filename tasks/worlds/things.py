@@ -103,8 +103,9 @@ REACH = {shape: float(np.hypot(*outlines[0].T).max()) for shape, outlines in OUT
 
 def random_thing(rng: np.random.Generator) -> Thing:
     """Choose a thing; every combination is as likely as every other."""
-    shape, colour, size, texture = rng.integers((len(SHAPES), len(COLOURS), len(SIZES),
-                                                 len(TEXTURES))).tolist()  # fmt: skip
+    shape, colour, size, texture = rng.integers(
+        (len(SHAPES), len(COLOURS), len(SIZES), len(TEXTURES))
+    ).tolist()
     return Thing(SHAPES[shape], list(COLOURS)[colour], list(SIZES)[size], TEXTURES[texture])
 
 

@@ -36,9 +36,11 @@ def test_every_stage_learns_and_can_be_named(name):
     trunk = build_trunk(TrunkSpec(name=name, width=0.25))
     sum(maps.sum() for maps in trunk(pictures(trunk.spec)).values()).backward()
     belonging = {
-        id(p) for stage in trunk.stages for module in trunk.stage_modules(stage)
+        id(p)
+        for stage in trunk.stages
+        for module in trunk.stage_modules(stage)
         for p in module.parameters()
-    }  # fmt: skip
+    }
     assert belonging == {id(p) for p in trunk.parameters()}
     trained = {k: p for k, p in trunk.named_parameters() if p.requires_grad}
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trained.values())
@@ -208,9 +210,15 @@ def old_names(name):
 @pytest.mark.parametrize("name", ["nature", "impala", "plain", "resnet"])
 def test_specs_and_networks_saved_before_norms_could_be_chosen_still_load(name):
     old = {
-        "name": name, "in_channels": 4, "width": 0.25, "pool": 1, "stem_stride": None,
-        "stage_stride": 2, "mean": [0.0], "std": [255.0],
-    }  # fmt: skip
+        "name": name,
+        "in_channels": 4,
+        "width": 0.25,
+        "pool": 1,
+        "stem_stride": None,
+        "stage_stride": 2,
+        "mean": [0.0],
+        "std": [255.0],
+    }
     trunk = build_trunk(TrunkSpec.from_dict(old))
     assert list(trunk.state_dict()) == ["mean", "std", *old_names(name)]
 

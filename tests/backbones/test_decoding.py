@@ -38,8 +38,15 @@ def score_of(table, tokens, alpha, longest):
 def test_a_wide_beam_finds_the_best_of_all_texts(seed, alpha):
     table, step, state = markov(seed)
     longest = 4
-    found = beam_search(step, state, begin=BEGIN, end=END, width=PIECES**3, alpha=alpha,
-                        longest=torch.full((3,), longest))  # fmt: skip
+    found = beam_search(
+        step,
+        state,
+        begin=BEGIN,
+        end=END,
+        width=PIECES**3,
+        alpha=alpha,
+        longest=torch.full((3,), longest),
+    )
     for n, best in enumerate(found):
         texts = [t for size in range(longest) for t in product(range(2, PIECES), repeat=size)]
         scores = [score_of(table[n], text, alpha, longest) for text in texts]
@@ -68,8 +75,14 @@ def test_a_sequence_alone_gives_what_it_gives_beside_others(seed, width):
     longest = torch.tensor([3, 7, 12])
     together = beam_search(step, state, begin=BEGIN, end=END, width=width, longest=longest)
     for n in range(3):
-        [alone] = beam_search(step, (state[0][:, n : n + 1],), begin=BEGIN, end=END, width=width,
-                              longest=longest[n : n + 1])  # fmt: skip
+        [alone] = beam_search(
+            step,
+            (state[0][:, n : n + 1],),
+            begin=BEGIN,
+            end=END,
+            width=width,
+            longest=longest[n : n + 1],
+        )
         assert alone == together[n]
         assert END not in alone.tokens and len(alone.tokens) < longest[n]
 
@@ -87,8 +100,14 @@ def test_the_state_follows_the_beam_it_belongs_to():
         log_prob[even, 3], log_prob[~even, 2], log_prob[:, 4] = -1e4, -1e4, -1e4
         return log_prob.log_softmax(-1), (sequence, sums)
 
-    found = beam_search(step, (state[0], torch.zeros(1, 3, dtype=torch.int64)), begin=BEGIN,
-                        end=END, width=3, longest=torch.tensor([8, 8, 8]))  # fmt: skip
+    found = beam_search(
+        step,
+        (state[0], torch.zeros(1, 3, dtype=torch.int64)),
+        begin=BEGIN,
+        end=END,
+        width=3,
+        longest=torch.tensor([8, 8, 8]),
+    )
     for best in found:
         for n, token in enumerate(best.tokens):
             assert token == (2 if sum(best.tokens[:n]) % 2 == 0 else 3)

@@ -28,8 +28,13 @@ def stepped(lstm, inputs, state, reset):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 5), st.integers(1, 2),
-       st.sampled_from([0.0, 0.1, 0.5, 1.0]))  # fmt: skip
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 12),
+    st.integers(1, 5),
+    st.integers(1, 2),
+    st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+)
 def test_fused_equals_stepped_with_any_resets(seed, steps, count, layers, chance):
     lstm = make(layers=layers, seed=seed)
     inputs = torch.randn(steps, count, 5)
@@ -150,9 +155,11 @@ def test_where_autocast_would_be_fp16_the_lstm_computes_in_fp32(like_a_gpu):
     state, reset = tuple(torch.randn(2, 1, 3, 7)), torch.rand(6, 3) < 0.3
     length = torch.tensor([6, 2, 4])
     calls = (
-        lambda x: lstm(x, state)[0], lambda x: lstm(x, state, reset)[0],
-        lambda x: lstm.read(x, length)[0], lambda x: lstm.read(x, torch.full((3,), 6))[0],
-    )  # fmt: skip
+        lambda x: lstm(x, state)[0],
+        lambda x: lstm(x, state, reset)[0],
+        lambda x: lstm.read(x, length)[0],
+        lambda x: lstm.read(x, torch.full((3,), 6))[0],
+    )
     for call in calls:
         expected = call(inputs)
         with torch.autocast("cpu", torch.bfloat16):

@@ -44,14 +44,18 @@ def test_equals_the_cpu_fused_stepped_and_packed_under_autocast_too(exact):
     for autocast in (False, True):
         with torch.autocast("cuda", torch.bfloat16, enabled=autocast):
             found = [
-                ours(there, state)[0], ours(there, state, reset.cuda())[0],
-                ours(there[:1], state, reset[:1].cuda())[0], ours.read(there, length)[0],
-            ]  # fmt: skip
+                ours(there, state)[0],
+                ours(there, state, reset.cuda())[0],
+                ours(there[:1], state, reset[:1].cuda())[0],
+                ours.read(there, length)[0],
+            ]
         zero = theirs.initial_state(4)
         expected = [
-            theirs(inputs, zero)[0], theirs(inputs, zero, reset)[0],
-            theirs(inputs[:1], zero, reset[:1])[0], theirs.read(inputs, length)[0],
-        ]  # fmt: skip
+            theirs(inputs, zero)[0],
+            theirs(inputs, zero, reset)[0],
+            theirs(inputs[:1], zero, reset[:1])[0],
+            theirs.read(inputs, length)[0],
+        ]
         for mine, other in zip(found, expected, strict=True):
             assert mine.dtype == torch.float32
             assert_close(mine.cpu(), other, atol=1e-5, rtol=1e-4)

@@ -21,9 +21,12 @@ def test_losses_and_gradients_are_those_of_torch(smoothing):
     (rows, weight, bias), target, share = made()
     ours = output_cross_entropy(rows, weight, bias, target, ignore=0, smoothing=smoothing)
     theirs = F.cross_entropy(
-        F.linear(rows, weight, bias), target, reduction="none", ignore_index=0,
+        F.linear(rows, weight, bias),
+        target,
+        reduction="none",
+        ignore_index=0,
         label_smoothing=smoothing,
-    )  # fmt: skip
+    )
     assert_close(ours, theirs)
     assert (ours[::7] == 0).all()
     inputs = (rows, weight, bias)

@@ -68,9 +68,20 @@ def flat(name, batch):
 def alexnet():
     conv, relu, pool = nn.Conv2d, nn.ReLU(), nn.MaxPool2d(3, 2)
     return nn.Sequential(
-        conv(3, 8, 11, 4, 2), relu, pool, conv(8, 24, 5, 1, 2), relu, pool, conv(24, 48, 3, 1, 1),
-        relu, conv(48, 32, 3, 1, 1), relu, conv(32, 32, 3, 1, 1), relu, pool,
-    )  # fmt: skip
+        conv(3, 8, 11, 4, 2),
+        relu,
+        pool,
+        conv(8, 24, 5, 1, 2),
+        relu,
+        pool,
+        conv(24, 48, 3, 1, 1),
+        relu,
+        conv(48, 32, 3, 1, 1),
+        relu,
+        conv(32, 32, 3, 1, 1),
+        relu,
+        pool,
+    )
 
 
 def resnet_file(name):
@@ -80,9 +91,11 @@ def resnet_file(name):
         c = 8 * 2 ** (i - 1)
         for j in range(depth):
             block = f"layer{i}.{j}"
-            kernels = ((c, previous, 1), (c, c, 3), (4 * c, c, 1)) if up == 4 else (
-                (c, previous, 3), (c, c, 3)
-            )  # fmt: skip
+            kernels = (
+                ((c, previous, 1), (c, c, 3), (4 * c, c, 1))
+                if up == 4
+                else ((c, previous, 3), (c, c, 3))
+            )
             for k, shape in enumerate(kernels, start=1):
                 shapes |= {f"{block}.conv{k}": shape, f"{block}.bn{k}": shape[0]}
             if j == 0 and (i > 1 or up == 4):
@@ -159,9 +172,13 @@ def test_a_published_vgg_gives_the_maps_of_its_file(name, batch, tmp_path):
         file | {"pre_logits.fc1.weight": torch.zeros(2), "head.fc.bias": torch.zeros(2)}, path
     )
     spec = TrunkSpec(
-        name=name, in_channels=3, width=WIDTH, norm="batch" if batch else "", mean=(0.0,) * 3,
+        name=name,
+        in_channels=3,
+        width=WIDTH,
+        norm="batch" if batch else "",
+        mean=(0.0,) * 3,
         std=(255.0,) * 3,
-    )  # fmt: skip
+    )
     trunk = build_trunk(spec).eval()
     assert "head (head, pre_logits)" in init_trunk(trunk, str(path))[0]
     ours = F.max_pool2d(trunk(picture())["s5"], 2)
@@ -171,9 +188,7 @@ def test_a_published_vgg_gives_the_maps_of_its_file(name, batch, tmp_path):
 def test_a_published_alexnet_gives_the_maps_of_its_file(tmp_path):
     theirs, path = alexnet(), tmp_path / "model.safetensors"
     save_file({f"features.{k}": v for k, v in drawn(theirs).items()}, path)
-    spec = TrunkSpec(
-        name="alexnet", in_channels=3, width=WIDTH, mean=(0.0,) * 3, std=(255.0,) * 3
-    )  # fmt: skip
+    spec = TrunkSpec(name="alexnet", in_channels=3, width=WIDTH, mean=(0.0,) * 3, std=(255.0,) * 3)
     trunk = build_trunk(spec)
     assert "it has no head" in init_trunk(trunk, str(path))[0]
     ours = F.max_pool2d(trunk(picture(96))["s3"], 3, 2)

@@ -87,13 +87,16 @@ def test_a_file_without_a_card_and_junk_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("card", "words"),
     [
-        ("[" * 100_000, "nested too deeply"), ("[1]", "holds no JSON object"), ("{", "is broken"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[1]", "holds no JSON object"),
+        ("{", "is broken"),
         ('{"spec": {"name": "plain", "width": 1e9}}', "far larger than its weights"),
         ('{"spec": {"name": "tower", "blocks": 1000000000}}', "far larger than its weights"),
         ('{"spec": {"name": "plain", "width": "x"}}', "spec.width = 'x' must be a finite number"),
-        ('{"spec": {"mean": [[0.0]]}}', "spec.mean"), ('{"spec": 3}', "spec = 3"),
+        ('{"spec": {"mean": [[0.0]]}}', "spec.mean"),
+        ('{"spec": 3}', "spec = 3"),
     ],
-)  # fmt: skip
+)
 def test_a_made_up_card_is_one_line_and_takes_no_memory(tmp_path, card, words):
     save_file(plain().state_dict(), tmp_path / "cnn.safetensors", {"card": card})
     with pytest.raises(UserError, match=words) as error:

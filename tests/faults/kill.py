@@ -79,8 +79,10 @@ def main() -> int:
         runs = Path(folder)
         hits = trial(runs, flags, args.kills, args.seed, print)
         different = differing(runs, "whole", "killed")
-        print(f"{args.env}: {hits} kills; the ends {'differ: ' if different else 'are equal'}",
-              *different)  # fmt: skip
+        print(
+            f"{args.env}: {hits} kills; the ends {'differ: ' if different else 'are equal'}",
+            *different,
+        )
     return 1 if different or hits < args.kills else 0
 
 

@@ -73,16 +73,24 @@ class Victim:
         """Start the process in a folder with a module that only a file could have named."""
         read, write = os.pipe()
         env = {
-            **os.environ, "ARCADIA_RUNS": str(self.folder / "runs"), "PYTHONPATH": str(ROOT),
-            "HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp"),
-            "TORCHINDUCTOR_CACHE_DIR": str(self.folder / "tmp"), "OMP_NUM_THREADS": "1",
-        }  # fmt: skip
+            **os.environ,
+            "ARCADIA_RUNS": str(self.folder / "runs"),
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "TORCHINDUCTOR_CACHE_DIR": str(self.folder / "tmp"),
+            "OMP_NUM_THREADS": "1",
+        }
         process = subprocess.Popen(
             [sys.executable, "-B", "-m", "tests.faults.victim", str(self.folder), str(write)],
-            stdin=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(write,),
+            stdin=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(write,),
             cwd=self.folder / "work",
-            env=env, text=True, start_new_session=True,
-        )  # fmt: skip
+            env=env,
+            text=True,
+            start_new_session=True,
+        )
         os.close(write)
         self.process, self.answers = process, os.fdopen(read)
         # Libraries are loaded, and then the memory is bounded.
@@ -113,8 +121,15 @@ class Victim:
             return dict(json.loads(line))
         error = f"the process died with {process.wait()}" if answered else "it never answered"
         self.close()
-        return {"error": error, "status": -1, "reached": [], "grown_mib": 0.0, "cpu_s": 0.0,
-                "out": "", "err": ""}  # fmt: skip
+        return {
+            "error": error,
+            "status": -1,
+            "reached": [],
+            "grown_mib": 0.0,
+            "cpu_s": 0.0,
+            "out": "",
+            "err": "",
+        }
 
     def try_it(self, mutant: Mutant) -> dict[str, Any]:
         """Put a mutant's files into the given folder and do what it says with them."""
@@ -226,13 +241,18 @@ def using(good: Path) -> dict[str, st.SearchStrategy[Mutant]]:
         name = str(path.relative_to(good / base))
         return st.builds(
             lambda data, words: Mutant(words[0], words[1:], base, {name: data}),
-            change(mutations.Good(path.read_bytes())), st.sampled_from(todo),
-        )  # fmt: skip
+            change(mutations.Good(path.read_bytes())),
+            st.sampled_from(todo),
+        )
 
     evaluate = ("arcadia", "eval", "@", "--games", "1")
-    agent = (evaluate, evaluate, ("arcadia", "export", "@", "--sb3", "@/x.zip"),
-             ("arcadia", "resume", "@"),
-             ("arcadia", "watch", "@", "--video", "@/x.mp4", "--limit-s", "1"))  # fmt: skip
+    agent = (
+        evaluate,
+        evaluate,
+        ("arcadia", "export", "@", "--sb3", "@/x.zip"),
+        ("arcadia", "resume", "@"),
+        ("arcadia", "watch", "@", "--video", "@/x.mp4", "--limit-s", "1"),
+    )
     # This plays twenty games: of Catch that is soon done.
     export = ("arcadia", "export", "@", "--folder", "@/out")
     predict = ("arcadia", "predict", "@", "x.png")
@@ -243,25 +263,40 @@ def using(good: Path) -> dict[str, st.SearchStrategy[Mutant]]:
     info, state = "checkpoints/*/checkpoint.json", "checkpoints/*/state.safetensors"
     return {
         "configs": st.one_of(
-            believed(good, "catch", *agent), believed(good, "catch", *agent),
-            believed(good, "mnist", predict), believed(good, "translate-en-de", translate),
-            changed("catch", config, table, *agent), changed("mnist", config, table, predict),
+            believed(good, "catch", *agent),
+            believed(good, "catch", *agent),
+            believed(good, "mnist", predict),
+            believed(good, "translate-en-de", translate),
+            changed("catch", config, table, *agent),
+            changed("mnist", config, table, predict),
         ),
         "checkpoints": st.one_of(
-            changed("catch", info, resealed, *agent), changed("catch", info, resealed, export),
+            changed("catch", info, resealed, *agent),
+            changed("catch", info, resealed, export),
             changed("mnist", info, resealed, predict),
-            changed("catch", info, table, *agent), changed("catch", state, tensors, *agent),
+            changed("catch", info, table, *agent),
+            changed("catch", state, tensors, *agent),
             changed("catch", "checkpoints/*/cnn.safetensors", tensors, *agent),
         ),
         "networks": st.one_of(
             changed("go", "net.safetensors", tensors, ("go-network", "@/net.safetensors")),
             changed("catch", "checkpoints/*/cnn.safetensors", tensors, TRUNK),
         ),
-        "zips": changed("zip", "x.zip", mutations.changed_zip,
-                        ("arcadia", "eval", "@/x.zip", "--games", "1"),
-                        ("arcadia", "eval", "@/x.zip", "--games", "1", "--env", CATCH)),
-        "games": changed("sgf", "game.sgf", mutations.changed_sgf, ("sgf", "@/game.sgf"),
-                         ("arcadia", "watch", "@/game.sgf"), ("gtp", "loadsgf @/game.sgf")),
+        "zips": changed(
+            "zip",
+            "x.zip",
+            mutations.changed_zip,
+            ("arcadia", "eval", "@/x.zip", "--games", "1"),
+            ("arcadia", "eval", "@/x.zip", "--games", "1", "--env", CATCH),
+        ),
+        "games": changed(
+            "sgf",
+            "game.sgf",
+            mutations.changed_sgf,
+            ("sgf", "@/game.sgf"),
+            ("arcadia", "watch", "@/game.sgf"),
+            ("gtp", "loadsgf @/game.sgf"),
+        ),
         "idx": st.one_of(
             changed("idx", "train-images*", mutations.changed_idx, pictures),
             changed("idx", "t10k-labels*", mutations.changed_idx, pictures),
@@ -278,7 +313,7 @@ def using(good: Path) -> dict[str, st.SearchStrategy[Mutant]]:
             lambda words: Mutant("arcadia", tuple(words), "catch", stop_s=1.0),
             command_lines(commands("@")),
         ),
-    }  # fmt: skip
+    }
 
 
 @st.composite

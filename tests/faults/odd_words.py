@@ -44,9 +44,11 @@ def gtp_lines(draw: Draw) -> list[str]:
     """Draw a few lines: real commands, or none, with odd arguments."""
     names = st.one_of(st.sampled_from(sorted(COMMANDS)), st.text(max_size=9))
     word = st.one_of(
-        st.sampled_from(GTP_WORDS), st.sampled_from(GTP_WORDS), st.text(max_size=5),
+        st.sampled_from(GTP_WORDS),
+        st.sampled_from(GTP_WORDS),
+        st.text(max_size=5),
         st.sampled_from(("x" * 70_000, "[" * 60_000, "9" * 5_000)),
-    )  # fmt: skip
+    )
     lines = []
     for _ in range(draw(st.integers(1, 8))):
         number = draw(st.sampled_from(("", "", "1 ", "007 ", "9" * 30 + " ")))
@@ -96,12 +98,15 @@ def commands(run: str) -> list[Known]:
         rest = small.get(f"train {job}", small["train ppo"] if module.startswith("rl.") else ())
         found.append(((*words, *rest), flags_of(import_module(module).Config)))
     verbs: dict[str, tuple[Sequence[str], str]] = {
-        "resume": ((run,), "ResumeConfig"), "eval": ((run, "--games", "1"), "Config"),
-        "predict": (("zoo/mnist", "x.png"), "Config"), "watch": ((run,), "Config"),
-        "play": (("Arcadia/Catch-v0",), "Config"), "export": ((run,), "Config"),
+        "resume": ((run,), "ResumeConfig"),
+        "eval": ((run, "--games", "1"), "Config"),
+        "predict": (("zoo/mnist", "x.png"), "Config"),
+        "watch": ((run,), "Config"),
+        "play": (("Arcadia/Catch-v0",), "Config"),
+        "export": ((run,), "Config"),
         "gtp": (("random",), "Config"),
         "arena": (("random", "--games", "2", "--size", "5", "--visits", "2"), "Config"),
-    }  # fmt: skip
+    }
     for verb, (words, name) in verbs.items():
         module = arcadia.VERBS[verb][0] or "backbones.training.config"
         found.append(((verb, *words), flags_of(getattr(import_module(module), name))))

@@ -25,8 +25,13 @@ from rl import ppo
 from tests.faults import kill
 from tests.faults.trials import FLAGS, PATIENCE_S, TWO_PROCESSES, arcadia, differing
 
-CATCH = changed(ppo.SMOKE, env="Arcadia/Catch-v0", total_steps=1024, eval_games=0,
-                run=RunConfig(precision="fp32", checkpoint_every_s=1e-6))  # fmt: skip
+CATCH = changed(
+    ppo.SMOKE,
+    env="Arcadia/Catch-v0",
+    total_steps=1024,
+    eval_games=0,
+    run=RunConfig(precision="fp32", checkpoint_every_s=1e-6),
+)
 
 
 def named(name: str, **values):
@@ -274,9 +279,11 @@ def test_ctrl_c_saves_although_the_reader_of_the_output_has_died_of_it(tmp_path)
     flags = ["--env", "Arcadia/Catch-v0", "--total-steps", "64000", "--checkpoint-every-s", "600"]
     words = ["-m", "arcadia", "train", "ppo", *FLAGS[:6], *flags, "--name", "piped"]
     process = subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         env={**os.environ, "ARCADIA_RUNS": str(tmp_path)},
-    )  # fmt: skip
+    )
     wait_for_metrics(tmp_path / "ppo" / "piped", 5, process)
     process.stdout.close()
     process.send_signal(signal.SIGINT)

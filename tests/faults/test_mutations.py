@@ -15,9 +15,18 @@ from tests.faults.mutants import TRUNK, Mutant, Victim, faults, using
 # `ARCADIA_MUTANTS=10 pytest -m slow tests/faults/test_mutations.py` tries ten thousand.
 FEW = 15
 MANY = {
-    "configs": 100, "checkpoints": 100, "networks": 80, "zips": 100, "games": 100, "idx": 80,
-    "cifar": 80, "tars": 100, "texts": 60, "gtp": 100, "commands": 100,
-}  # fmt: skip
+    "configs": 100,
+    "checkpoints": 100,
+    "networks": 80,
+    "zips": 100,
+    "games": 100,
+    "idx": 80,
+    "cifar": 80,
+    "tars": 100,
+    "texts": 60,
+    "gtp": 100,
+    "commands": 100,
+}
 TIMES = int(os.environ.get("ARCADIA_MUTANTS", "1"))
 
 GOOD = [
@@ -26,12 +35,16 @@ GOOD = [
     Mutant("arcadia", ("predict", "@", "x.png"), "mnist"),
     Mutant("arcadia", ("predict", "@", "three.txt"), "translate-en-de"),
     Mutant("arcadia", ("eval", "@/x.zip", "--games", "1"), "zip"),
-    Mutant("go-network", ("@/net.safetensors",), "go"), Mutant(TRUNK[0], TRUNK[1:], "catch"),
-    Mutant("sgf", ("@/game.sgf",), "sgf"), Mutant("pictures", ("@",), "idx"),
-    Mutant("pictures", ("@",), "cifar"), Mutant("pictures", ("@",), "cifar-py"),
-    Mutant("pictures", ("@",), "tar"), Mutant("texts", ("@",), "texts"),
+    Mutant("go-network", ("@/net.safetensors",), "go"),
+    Mutant(TRUNK[0], TRUNK[1:], "catch"),
+    Mutant("sgf", ("@/game.sgf",), "sgf"),
+    Mutant("pictures", ("@",), "idx"),
+    Mutant("pictures", ("@",), "cifar"),
+    Mutant("pictures", ("@",), "cifar-py"),
+    Mutant("pictures", ("@",), "tar"),
+    Mutant("texts", ("@",), "texts"),
     Mutant("gtp", ("loadsgf @/game.sgf",), "sgf"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +58,13 @@ def hold(kind: str, victim: Victim, count: int) -> None:
     """Try so many mutants of a kind, the same ones every time."""
 
     @seed(16)
-    @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate],
-              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(using(victim.good)[kind])
     def tried(mutant: Mutant) -> None:
         assert not faults(mutant, victim.try_it(mutant)), mutant
@@ -62,10 +80,18 @@ def test_good_files_are_read(victim):
         assert found["status"] == 0 and not faults(good, found), (good, found)
 
 
-@pytest.mark.parametrize(("what", "seen"), [
-    ("import", "import evilpayload"), ("write", "open /proc/outside"), ("grow", "grows"),
-    ("burst", "MemoryError"), ("crash", "died"), ("escape", "control"), ("process", "os.system"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("what", "seen"),
+    [
+        ("import", "import evilpayload"),
+        ("write", "open /proc/outside"),
+        ("grow", "grows"),
+        ("burst", "MemoryError"),
+        ("crash", "died"),
+        ("escape", "control"),
+        ("process", "os.system"),
+    ],
+)
 def test_what_must_not_be_is_seen(victim, what, seen):
     mischief = Mutant("mischief", (what,), "sgf")
     assert any(seen in fault for fault in faults(mischief, victim.try_it(mischief)))

@@ -17,17 +17,28 @@ TWO_PROCESSES = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2
 PATIENCE_S = 300.0
 # In fp32, because a timing may choose another precision for each of two runs.
 FLAGS = (
-    "--preset", "smoke", "--eval-games", "0", "--precision", "fp32", "--checkpoint-every-s", "0.3",
-)  # fmt: skip
+    "--preset",
+    "smoke",
+    "--eval-games",
+    "0",
+    "--precision",
+    "fp32",
+    "--checkpoint-every-s",
+    "0.3",
+)
 
 
 def start(module: Sequence[str], runs: Path, said: Path | None = None) -> subprocess.Popen:
     """Start `python -m module...` in a process group; `said` (runs/said.txt) gets what it says."""
     with (said or runs / "said.txt").open("a") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", *module], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT,
-            env={**os.environ, "ARCADIA_RUNS": str(runs)}, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", *module],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "ARCADIA_RUNS": str(runs)},
+            start_new_session=True,
+        )
 
 
 def arcadia(

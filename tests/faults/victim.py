@@ -35,9 +35,18 @@ UNWANTED = {"antigravity", "this", "turtledemo", "idlelib", "evilpayload"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Events by where their arguments name files that change.
 CHANGES = {
-    "os.mkdir": 1, "os.rename": 2, "os.remove": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2,
-    "os.truncate": 1, "os.chmod": 1, "os.chown": 1, "shutil.rmtree": 1, "shutil.move": 2,
-}  # fmt: skip
+    "os.mkdir": 1,
+    "os.rename": 2,
+    "os.remove": 1,
+    "os.rmdir": 1,
+    "os.link": 2,
+    "os.symlink": 2,
+    "os.truncate": 1,
+    "os.chmod": 1,
+    "os.chown": 1,
+    "shutil.rmtree": 1,
+    "shutil.move": 2,
+}
 # What looks at the machine, for the log of a run: the commit, and platform.processor().
 LOOKS = ("git", "uname")
 
@@ -186,10 +195,15 @@ def do_mischief(words: list[str]) -> int:
 
 
 DOINGS: dict[str, Callable[[list[str]], int]] = {
-    "arcadia": run_command, "sgf": read_games, "pictures": read_pictures, "texts": read_texts,
-    "go-network": read_go_network, "trunk": read_trunk, "gtp": answer_gtp,
+    "arcadia": run_command,
+    "sgf": read_games,
+    "pictures": read_pictures,
+    "texts": read_texts,
+    "go-network": read_go_network,
+    "trunk": read_trunk,
+    "gtp": answer_gtp,
     "mischief": do_mischief,
-}  # fmt: skip
+}
 
 
 def status_mib(name: str) -> float:
@@ -246,9 +260,12 @@ def attempt(watch: Watch, what: str, words: list[str], stop_s: float) -> dict[st
     sys.stdout.flush()
     sys.stderr.flush()
     return {
-        "status": status, "error": error, "reached": sorted(watch.reached),
-        "grown_mib": status_mib("VmHWM") - before_mib, "cpu_s": time.process_time() - cpu_s,
-    }  # fmt: skip
+        "status": status,
+        "error": error,
+        "reached": sorted(watch.reached),
+        "grown_mib": status_mib("VmHWM") - before_mib,
+        "cpu_s": time.process_time() - cpu_s,
+    }
 
 
 def main() -> int:

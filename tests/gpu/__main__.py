@@ -59,9 +59,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder for results")
     parser.add_argument(
-        "--small", action=argparse.BooleanOptionalAction, default=None,
+        "--small",
+        action=argparse.BooleanOptionalAction,
+        default=None,
         help="seconds only, to see that all works; default: where there is no GPU",
-    )  # fmt: skip
+    )
     parser.add_argument("--seconds", type=float, default=840, help="for all parts together")
     parser.add_argument("--only", nargs="*", metavar="PART", help=", ".join(p.name for p in PARTS))
     flags = parser.parse_args()

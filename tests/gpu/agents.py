@@ -44,9 +44,13 @@ def seeding(small: bool, out: Path) -> dict[str, Any]:
     figures = {}
     for name, seed_every in (("every game", 0), ("rarely", SEED_EVERY)):
         envs = make_environments(
-            "ALE/Breakout-v5", 4 if small else 16, seed=1, options=EnvOptions(), threads=1,
+            "ALE/Breakout-v5",
+            4 if small else 16,
+            seed=1,
+            options=EnvOptions(),
+            threads=1,
             seed_every=seed_every,
-        )  # fmt: skip
+        )
         envs.reset()
         figures[f"seeded {name}"] = steps_per_s(envs, 1 if small else 15)
         envs.close()
@@ -93,7 +97,7 @@ def speed(preset: str, graphs: bool) -> Callable[[bool, Path], dict[str, Any]]:
         figures = {
             "env_steps_per_s": round(len(rows) * training.config.rollout_size / spent),
             "emulators_alone": steps_per_s(training.envs, 1 if small else 5),
-        }  # fmt: skip
+        }
         figures |= {
             f"{tag}_ms": round(1e3 * float(np.median([row[f"speed/{tag}_s"] for row in rows])), 1)
             for tag in tags
@@ -140,9 +144,12 @@ def same_numbers(small: bool, out: Path) -> dict[str, Any]:
     figures["same actions"] = round(float(same), 4)
     gradients = {
         f"{device} {precision}": gradient_of(torch.device(device), precision)
-        for device, precision in (("cpu", "fp32"), (str(choose_device("auto")), "fp32"),
-                                  (str(choose_device("auto")), "bf16"))
-    }  # fmt: skip
+        for device, precision in (
+            ("cpu", "fp32"),
+            (str(choose_device("auto")), "fp32"),
+            (str(choose_device("auto")), "bf16"),
+        )
+    }
     exact = gradients.pop("cpu fp32", None)
     if exact is None:
         return figures
@@ -163,9 +170,17 @@ def gradient_of(device: torch.device, precision: Any) -> torch.Tensor:
         logits, value = network(obs.to(device))
     old = torch.full((256,), -1.79, device=device)
     loss, _ = ppo.ppo_loss(
-        logits, value, action.to(device), old, advantage.to(device), advantage.to(device),
-        clip=0.1, value_coef=0.5, entropy_coef=0.01, of=256,
-    )  # fmt: skip
+        logits,
+        value,
+        action.to(device),
+        old,
+        advantage.to(device),
+        advantage.to(device),
+        clip=0.1,
+        value_coef=0.5,
+        entropy_coef=0.01,
+        of=256,
+    )
     loss.backward()
     return gradients.flat.double().cpu()
 

@@ -18,9 +18,13 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 TINY = changed(
-    ppo.CATCH, num_envs=8, num_steps=16, minibatch_size=64, sync=True,
+    ppo.CATCH,
+    num_envs=8,
+    num_steps=16,
+    minibatch_size=64,
+    sync=True,
     run=changed(ppo.CATCH.run, device="cuda", precision="fp32"),
-)  # fmt: skip
+)
 
 
 def after_rollouts(count: int, **run: bool) -> Training:

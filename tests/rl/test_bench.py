@@ -17,8 +17,10 @@ def side(rate, cpu, memory):
 
 
 def test_a_ratio_above_one_means_that_ours_is_better(monkeypatch, capsys):
-    found = {"ours": side(900.0, 2.0, 500.0) | {"precision": "bf16"},
-             "peer": side(300.0, 4.0, 1000.0)}  # fmt: skip
+    found = {
+        "ours": side(900.0, 2.0, 500.0) | {"precision": "bf16"},
+        "peer": side(300.0, 4.0, 1000.0),
+    }
     monkeypatch.setattr(bench, "in_turn", lambda *args: found)
     assert bench.main(bench.Config(json=True)) == 0
     rows = json.loads(capsys.readouterr().out)

@@ -10,8 +10,14 @@ from backbones.training.config import RunConfig, changed
 from rl import ppo
 from tests.backbones.training.test_published import contents, small_disk
 
-SMALL = changed(ppo.CATCH, total_steps=1024, hidden=64, eval_games=0, num_envs=4,
-                run=RunConfig(precision="fp32"))  # fmt: skip
+SMALL = changed(
+    ppo.CATCH,
+    total_steps=1024,
+    hidden=64,
+    eval_games=0,
+    num_envs=4,
+    run=RunConfig(precision="fp32"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -33,9 +33,12 @@ def test_every_environment_plays_its_quota_and_no_game_more(monkeypatch):
     monkeypatch.setattr(evaluate_module, "MAX_ENVS", 4)
     generator = torch.Generator().manual_seed(0)
     scores, lengths, protocol = play_games(
-        "Arcadia/Catch-v0", EnvOptions(), 10, 5,
+        "Arcadia/Catch-v0",
+        EnvOptions(),
+        10,
+        5,
         lambda obs, begins: torch.randint(3, (len(obs),), generator=generator),
-    )  # fmt: skip
+    )
     assert len(scores) == 10
     assert lengths == [13] * 10
     assert set(scores) <= {-1.0, 1.0}
@@ -143,8 +146,15 @@ def test_a_running_stack_forgets_the_game_before():
 
 
 def thought(**values):
-    base = {"title": "ALE/Pong-v5", "score": 3.0, "value": 0.5, "probabilities": [1 / 6] * 6,
-            "action": 2, "action_names": PONG, "values": [0.1, 0.5]}  # fmt: skip
+    base = {
+        "title": "ALE/Pong-v5",
+        "score": 3.0,
+        "value": 0.5,
+        "probabilities": [1 / 6] * 6,
+        "action": 2,
+        "action_names": PONG,
+        "values": [0.1, 0.5],
+    }
     return Thought(**{**base, **values})
 
 
@@ -352,8 +362,9 @@ def test_a_followed_agent_takes_the_newest_weights(runs):
     from backbones.training.config import RunConfig, changed
     from rl import ppo
 
-    run = ppo.train(changed(ppo.SMOKE, env="Arcadia/Catch-v0", eval_games=0,
-                            run=RunConfig(precision="fp32")))  # fmt: skip
+    run = ppo.train(
+        changed(ppo.SMOKE, env="Arcadia/Catch-v0", eval_games=0, run=RunConfig(precision="fp32"))
+    )
     newest, agent = sorted(run.checkpoints.iterdir())[-1], load_agent(run)
     weights = agent.network.policy.weight.clone()
     agent.network.policy.weight.data.zero_()

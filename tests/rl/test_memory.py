@@ -21,9 +21,16 @@ from rl.training import Training
 from tests.faults.trials import differing
 
 TINY = changed(
-    ppo.CATCH, memory="lstm", lstm_units=32, num_envs=8, num_steps=32, minibatch_size=64,
-    total_steps=1024, eval_games=0, run=RunConfig(precision="fp32", checkpoint_every_s=1e-6),
-)  # fmt: skip
+    ppo.CATCH,
+    memory="lstm",
+    lstm_units=32,
+    num_envs=8,
+    num_steps=32,
+    minibatch_size=64,
+    total_steps=1024,
+    eval_games=0,
+    run=RunConfig(precision="fp32", checkpoint_every_s=1e-6),
+)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +114,14 @@ def test_an_agent_remembers_until_a_game_begins(runs):
 @pytest.mark.slow
 def test_recall_is_learnt_with_a_memory_and_cannot_be_without(runs):
     config = changed(
-        ppo.CATCH, env=RECALL, total_steps=40_000, memory="lstm", lstm_units=64, eval_games=0,
+        ppo.CATCH,
+        env=RECALL,
+        total_steps=40_000,
+        memory="lstm",
+        lstm_units=64,
+        eval_games=0,
         run=RunConfig(precision="fp32"),
-    )  # fmt: skip
+    )
     assert evaluate(load_agent(ppo.train(config)), games=60, choice="greedy").mean >= 0.9
     without = changed(config, memory="none", total_steps=10_000)
     assert evaluate(load_agent(ppo.train(without)), games=60, choice="greedy").mean <= 0.4

@@ -48,9 +48,18 @@ def sb3_gradients(batch, clip, value_coef, entropy_coef):
 
     size = len(batch["action"])
     model = PPO(
-        "MlpPolicy", Still(), n_steps=size, batch_size=size, n_epochs=1, clip_range=clip,
-        vf_coef=value_coef, ent_coef=entropy_coef, max_grad_norm=1e9, seed=0, device="cpu",
-    )  # fmt: skip
+        "MlpPolicy",
+        Still(),
+        n_steps=size,
+        batch_size=size,
+        n_epochs=1,
+        clip_range=clip,
+        vf_coef=value_coef,
+        ent_coef=entropy_coef,
+        max_grad_norm=1e9,
+        seed=0,
+        device="cpu",
+    )
     model.set_logger(Logger(None, []))
     buffer = model.rollout_buffer
     buffer.observations = batch["features"].numpy()[:, None]
@@ -107,10 +116,17 @@ def test_loss_and_gradients_equal_those_of_stable_baselines3_on_a_frozen_batch()
 def test_the_loss_of_two_positions_done_by_hand():
     logits = torch.zeros(2, 2, requires_grad=True)  # both actions 1/2
     loss, figures = ppo.ppo_loss(
-        logits, torch.tensor([1.0, 0.0]), torch.tensor([0, 1]),
-        torch.tensor([math.log(0.25), math.log(0.5)]), torch.tensor([1.0, -1.0]),
-        torch.tensor([0.0, 2.0]), clip=0.1, value_coef=0.5, entropy_coef=0.1, of=2,
-    )  # fmt: skip
+        logits,
+        torch.tensor([1.0, 0.0]),
+        torch.tensor([0, 1]),
+        torch.tensor([math.log(0.25), math.log(0.5)]),
+        torch.tensor([1.0, -1.0]),
+        torch.tensor([0.0, 2.0]),
+        clip=0.1,
+        value_coef=0.5,
+        entropy_coef=0.1,
+        of=2,
+    )
     parts = dict(zip(ppo.FIGURES, figures, strict=True))
     # Ratios 2 and 1: the first is clipped to 1.1; min(2, 1.1) and -1 average to 0.05, negated.
     assert_close(parts["policy_loss"], torch.tensor(-0.05))
@@ -123,9 +139,17 @@ def test_the_loss_of_two_positions_done_by_hand():
 def test_nothing_is_learnt_from_a_ratio_beyond_the_clip():
     logits = torch.zeros(1, 2, requires_grad=True)
     loss, _ = ppo.ppo_loss(
-        logits, torch.zeros(1), torch.tensor([0]), torch.tensor([math.log(0.25)]),
-        torch.ones(1), torch.zeros(1), clip=0.1, value_coef=0.0, entropy_coef=0.0, of=1,
-    )  # fmt: skip
+        logits,
+        torch.zeros(1),
+        torch.tensor([0]),
+        torch.tensor([math.log(0.25)]),
+        torch.ones(1),
+        torch.zeros(1),
+        clip=0.1,
+        value_coef=0.0,
+        entropy_coef=0.0,
+        of=1,
+    )
     loss.backward()
     assert logits.grad.abs().sum() == 0
 
@@ -189,10 +213,12 @@ def test_a_run_killed_between_two_checkpoints_ends_the_same_and_says_the_same(ru
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, weights(killed)[name]), name
     lines = [
-        [{k: v for k, v in line.items() if k.startswith(("step", "train/", "rollout/"))}
-         for line in read_metrics(run.folder)]
+        [
+            {k: v for k, v in line.items() if k.startswith(("step", "train/", "rollout/"))}
+            for line in read_metrics(run.folder)
+        ]
         for run in (whole, killed)
-    ]  # fmt: skip
+    ]
     assert lines[0] == lines[1]
 
 

@@ -61,12 +61,14 @@ def said(capsys, *words):
         ({"hidden": 10**12}, "hidden = 1000000000000 must be at most"),
         ({"hidden": 9}, "hidden = 9 in config.json was 8"),
         ({"trunk__width": None}, "trunk.width = None must be a finite number"),
-        ({"trunk": 3}, "trunk = 3 must be a table"), ({"env": None}, "env = None must be a text"),
+        ({"trunk": 3}, "trunk = 3 must be a table"),
+        ({"env": None}, "env = None must be a text"),
         ({"learning_rate": 0.003}, "learning_rate = 0.003 in config.json was 0.001"),
         ({"gamma": float("nan")}, "gamma = nan must be a finite number"),
-        ({"normalise_over": "game"}, "one of rollout, minibatch"), ({"more": 1}, "more"),
+        ({"normalise_over": "game"}, "one of rollout, minibatch"),
+        ({"more": 1}, "more"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("verb", ["eval", "resume"])
 def test_an_edited_config_is_one_line_with_the_run_and_the_field(sent, capsys, values, words, verb):
     edit(sent / "config.json", **values)
@@ -77,12 +79,17 @@ def test_an_edited_config_is_one_line_with_the_run_and_the_field(sent, capsys, v
 @pytest.mark.parametrize(
     "values",
     [
-        {"hidden": 10**12}, {"hidden": 10**5}, {"hidden": 9},
+        {"hidden": 10**12},
+        {"hidden": 10**5},
+        {"hidden": 9},
         {"memory": "lstm", "lstm_units": 10**9},
-        {"trunk": {"width": 1e9}}, {"trunk": {"pool": 10**9}}, {"trunk": {"trunk": "vgg16"}},
-        {"env_options": {"size_px": 10**9}}, {"env_options": {"colour": True}},
+        {"trunk": {"width": 1e9}},
+        {"trunk": {"pool": 10**9}},
+        {"trunk": {"trunk": "vgg16"}},
+        {"env_options": {"size_px": 10**9}},
+        {"env_options": {"colour": True}},
     ],
-)  # fmt: skip
+)
 def test_sizes_are_held_against_the_weights_whatever_the_digests_say(trained, runs, values):
     (runs / "ppo").mkdir(parents=True)
     whole = json.loads((trained / "config.json").read_text())["config"]
@@ -163,11 +170,22 @@ def test_a_checkpoint_names_only_files_of_its_own(sent, name, capsys):
 @pytest.mark.parametrize(
     "values",
     [
-        {"num_actions": "x"}, {"num_actions": 10**12}, {"num_actions": 5}, {"num_actions": -1},
-        {"progress": "x"}, {"precision": "fp8"}, {"sha256": []}, {"config": 3}, {"format": "x"},
-        {"rollouts": None}, {"made_on": 3}, {"trained_s": "x"}, {"scores": 3}, {"scores": [[1]]},
+        {"num_actions": "x"},
+        {"num_actions": 10**12},
+        {"num_actions": 5},
+        {"num_actions": -1},
+        {"progress": "x"},
+        {"precision": "fp8"},
+        {"sha256": []},
+        {"config": 3},
+        {"format": "x"},
+        {"rollouts": None},
+        {"made_on": 3},
+        {"trained_s": "x"},
+        {"scores": 3},
+        {"scores": [[1]]},
     ],
-)  # fmt: skip
+)
 def test_a_made_up_checkpoint_is_refused_in_one_line(sent, values):
     from backbones.training.checks.received import sealed
 

@@ -22,10 +22,18 @@ from rl.sb3.environments import export_sb3
 from rl.sb3.names import CARD
 
 TINY = ppo.Config(
-    env="Arcadia/Catch-v0", total_steps=64, num_envs=2, num_steps=32, minibatch_size=64,
-    num_epochs=1, hidden=8, eval_games=0, trunk=TrunkConfig(width=0.25),
-    env_options=EnvOptions(max_frames=400), run=RunConfig(precision="fp32"),
-)  # fmt: skip
+    env="Arcadia/Catch-v0",
+    total_steps=64,
+    num_envs=2,
+    num_steps=32,
+    minibatch_size=64,
+    num_epochs=1,
+    hidden=8,
+    eval_games=0,
+    trunk=TrunkConfig(width=0.25),
+    env_options=EnvOptions(max_frames=400),
+    run=RunConfig(precision="fp32"),
+)
 PAYLOAD = """
 import gymnasium
 open({marker!r}, "w").close()
@@ -70,10 +78,14 @@ def with_config(trained, folder, **values):
 
 
 VERBS = [
-    ["eval", "sent", "--games", "1"], ["watch", "sent", "--video", "v.mp4"], ["resume", "sent"],
-    ["play", "sent", "--terminal"], ["export", "sent", "--onnx", "a.onnx"],
-    ["export", "sent", "--sb3", "a.zip"], ["export", "sent", "--folder", "b"],
-]  # fmt: skip
+    ["eval", "sent", "--games", "1"],
+    ["watch", "sent", "--video", "v.mp4"],
+    ["resume", "sent"],
+    ["play", "sent", "--terminal"],
+    ["export", "sent", "--onnx", "a.onnx"],
+    ["export", "sent", "--sb3", "a.zip"],
+    ["export", "sent", "--folder", "b"],
+]
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0] + verb[2] if verb[2:] else verb[0])

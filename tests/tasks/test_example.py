@@ -24,8 +24,9 @@ def test_the_example_is_short_and_learns(runs, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tasks.count", module)
     spec.loader.exec_module(module)
     trunk = changed(module.PRESETS["default"].trunk, width=0.25)
-    config = changed(module.PRESETS["default"], samples=2_000, trunk=trunk,
-                     run=RunConfig(precision="fp32"))  # fmt: skip
+    config = changed(
+        module.PRESETS["default"], samples=2_000, trunk=trunk, run=RunConfig(precision="fp32")
+    )
     run = module.train(config)
     result = json.loads((run.folder / "eval.json").read_text())
     # Two thousand scenes teach a little: 80 % is a guess.

@@ -22,11 +22,15 @@ from tasks.labels import classify
 from tests.faults.trials import PATIENCE_S, TWO_PROCESSES, arcadia
 
 TINY = changed(
-    classify.SMOKE, samples=192, dropout=0.2, ensemble=2,
-    trunk=TrunkConfig(trunk="plain", width=0.125), augment=AugmentConfig(crop_px=1, mixup=0.2),
+    classify.SMOKE,
+    samples=192,
+    dropout=0.2,
+    ensemble=2,
+    trunk=TrunkConfig(trunk="plain", width=0.125),
+    augment=AugmentConfig(crop_px=1, mixup=0.2),
     fit=FitConfig(num_epochs=2, batch_size=32, learning_rate=0.02, ema=0.9),
     run=RunConfig(precision="fp32", checkpoint_every_s=1e-6),
-)  # fmt: skip
+)
 
 
 def everything(run: Run, names=("cnn", "heads", "state")) -> dict[str, torch.Tensor]:

@@ -17,13 +17,16 @@ pytestmark = [
 ]
 
 PICTURES = changed(
-    classify.SMOKE, samples=512, dropout=0.1, ensemble=2,
+    classify.SMOKE,
+    samples=512,
+    dropout=0.1,
+    ensemble=2,
     fit=FitConfig(num_epochs=4, batch_size=32),
     trunk=TrunkConfig(trunk="plain", norm="batch", width=0.25),
     augment=AugmentConfig(
         flip=True, crop_px=2, rotate_deg=5.0, elastic_px=1.0, cutout_px=4, mixup=0.2
     ),
-)  # fmt: skip
+)
 TEXTS = changed(translate.SMOKE, layers=2, fit=changed(translate.SMOKE.fit, num_epochs=6))
 
 

@@ -66,10 +66,12 @@ def reader(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         return None
     read, metavar = READERS[kind]
     return PrimitiveConstructorSpec(
-        nargs=1, metavar=metavar, instance_from_str=lambda texts: read(texts[0]),
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda texts: read(texts[0]),
         is_instance=lambda value: isinstance(value, (int, float) if kind is float else kind),
         str_from_instance=lambda value: [str(value)],
-    )  # fmt: skip
+    )
 
 
 def require_at_most(config: object, **most: int | float) -> None:

@@ -26,18 +26,29 @@ T = TypeVar("T")
 
 # What reading something that is not what it says ends in.
 MALFORMED = (
-    ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, SafetensorError, TypeError,
-    ValueError, pickle.UnpicklingError,
-)  # fmt: skip
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 
 # For pictures that a network is tried on while it is built.
 SLACK_BYTES = 2**25
 
 
 def config_of(
-    run: Run, kind: type[T], found: Checkpoint | None, *, env: str = "",
+    run: Run,
+    kind: type[T],
+    found: Checkpoint | None,
+    *,
+    env: str = "",
     changes: Mapping[str, Any] | None = None,
-) -> T:  # fmt: skip
+) -> T:
     """Return the config of a run: the only way to one, from a file to a dataclass.
 
     `found` is its checkpoint, if it has one; `env` is the game if a person typed it, `changes` are
@@ -155,8 +166,9 @@ def room_for(run: Run, found: Checkpoint | None) -> AbstractContextManager[objec
         return nullcontext()
     # Weights may have been rounded to half of what they take in a network.
     most = 2 * found.size_bytes("cnn", "heads") + SLACK_BYTES
-    return Room(most, (
+    return Room(
+        most,
         f"{run.name}: the network of its config.json takes more than {most >> 20} MiB, its "
         "checkpoint's weights do not: a size in config.json, such as hidden, units or width, is "
-        "not the one that it was trained with"
-    ))  # fmt: skip
+        "not the one that it was trained with",
+    )

@@ -30,9 +30,10 @@ COLOURS = {"B": BLACK, "W": WHITE}
 # What is written into RU; `read_rules` reads these and more.
 RULES = {
     **{name: NAMED_RULES[name] for name in ("japanese", "korean", "chinese", "aga", "cgos")},
-    "newzealand": NAMED_RULES["new-zealand"], "tromptaylor": NAMED_RULES["tromp-taylor"],
+    "newzealand": NAMED_RULES["new-zealand"],
+    "tromptaylor": NAMED_RULES["tromp-taylor"],
     "chineseogs": NAMED_RULES["chinese-ogs"],
-}  # fmt: skip
+}
 # A number with a point or a comma, perhaps "3 3/4", the unit that servers write, and a half.
 KOMI = re.compile(
     r"([+-]?)(\d{1,6}(?:[.,]\d{0,6})?|[.,]\d{1,6})(?:又|\+)?(?:(\d)/(\d))?"
@@ -84,8 +85,9 @@ def read_points(values: list[str], size: int) -> list[int] | None:
         (top, left), (bottom, right) = (divmod(c or 0, size) for c in (corners[0], corners[-1]))
         found += [
             row * size + column
-            for row in range(top, bottom + 1) for column in range(left, right + 1)
-        ]  # fmt: skip
+            for row in range(top, bottom + 1)
+            for column in range(left, right + 1)
+        ]
     return found
 
 
@@ -169,8 +171,9 @@ def set_up(node: Node, position: Position) -> None:
     if position.moves:
         stands = all(position.at(move) == colour for colour, move in stones)
         if not stands or any(position.at(move) for move in empty):
-            raise BadFile(f"{node.place}: stones are set up or taken away "
-                          "in the middle of the game")  # fmt: skip
+            raise BadFile(
+                f"{node.place}: stones are set up or taken away in the middle of the game"
+            )
     elif named:
         try:
             if len(named) < len(stones) + len(set(empty)):
@@ -256,16 +259,24 @@ def follow(root: Node, moves: int | None = None, rules: Rules | None = None) -> 
 
 
 def record(
-    position: Position, *, black: str = "", white: str = "", score: float | None = None,
+    position: Position,
+    *,
+    black: str = "",
+    white: str = "",
+    score: float | None = None,
     said: str = "",
-) -> Node:  # fmt: skip
+) -> Node:
     """Return a game as a tree of one line; `said` is the result in words such as B+R."""
     size, rules = position.size, position.rules
     names = {found: name for name, found in reversed(RULES.items())}
     properties = {
-        "GM": ["1"], "FF": ["4"], "CA": ["UTF-8"], "AP": ["Arcadia"], "SZ": [str(size)],
+        "GM": ["1"],
+        "FF": ["4"],
+        "CA": ["UTF-8"],
+        "AP": ["Arcadia"],
+        "SZ": [str(size)],
         "KM": [f"{position.komi:g}"],
-    }  # fmt: skip
+    }
     properties["RU"] = [names.get(rules) or short_form(rules)]
     for name, value in (("PB", black), ("PW", white)):
         if value:

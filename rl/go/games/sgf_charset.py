@@ -24,31 +24,56 @@ ENCODINGS = {
     **dict.fromkeys(("big5", "big5hkscs", "cp950"), "big5hkscs"),
     **dict.fromkeys(("shiftjis", "sjis", "xsjis", "cp932", "windows31j"), "cp932"),
     **dict.fromkeys(("euckr", "ksc56011987", "uhc", "cp949"), "cp949"),
-    "eucjp": "euc_jp", "iso2022jp": "iso2022_jp",
+    "eucjp": "euc_jp",
+    "iso2022jp": "iso2022_jp",
     **{f"iso8859{n}": f"iso8859-{n}" for n in (2, 5, 7, 9, 15)},
     **{f"windows{n}": f"cp{n}" for n in (1250, 1251, 1253, 1254)},
     **{name: name for name in ("cp1250", "cp1251", "koi8r", "koi8u")},
-}  # fmt: skip
+}
 # What is guessed among: Python's encoding, its name for people, the narrow standard within it, the
 # lead bytes there of everyday characters, and characters that records of Go are full of.
 GUESSED = {
-    "gb18030": ("GB18030", "gb2312", [(0xB0, 0xD7)], (
-        "黑白胜负目半子中盘段级执先杯赛局围棋决第届国韩日本对战业余快棋网甲联一二三四五六七八九十"
-        "李王张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗柯洁古力常昊聂卫平时越唐韦星芈昱廷党毅飞连笑范钰江维"
-        "杰睿羊檀啸轩豪辜梓丁浩鼎新谢尔许嘉阳钦诚晨宇屠晓於之莹赫喆喜朴廷桓申真谞"
-        "天地人大上下水火山石金木月日年龙虎风云飞雪花春夏秋东南西北老心无道长海星阵世界你好我他的是")),
-    "cp932": ("Shift_JIS", "shift_jis", [(0x82, 0x83), (0x88, 0x98)], (
-        "黒白番中押勝負目半段級先互棋聖名人本因坊王座天元碁十戦局期第回杯新山田井上下高橋中村小林木"
-        "佐藤加川口野原石松竹大石裕太一力遼芝虎丸張栩許家元敬吾紳路直樹河臨趙治勲光武宮正夫英雄秀行坂"
-        "栄男清源谷実関航郎愛咲美邑菫里菜月望渡辺伊吉和子健三結城聡依紀基瀬戸")),
-    "cp949": ("EUC-KR", "euc_kr", [(0xB0, 0xC8)], (
-        "흑백승불계반집국단구팔칠육오사삼이일전배기회대결한중본바둑김이박최정강조윤장임신서권황안송유홍"
-        "고문양손배백허남심노하주우성민준진원동현훈영창호세돌철지석상건욱수봉희혁규은채선미나재용태"
-        "가다라마바사아자차카타파리을를은는의에랑늘방달별님왕신인생천산들꽃봄동부산서울")),
-    "big5hkscs": ("Big5", "big5", [(0xA4, 0xC6)], (
-        "黑白勝負目半子中盤段級執先盃賽局圍棋決第屆國韓日本對戰業餘台灣院際一二三四五六七八九十成功"
-        "李王張劉陳楊趙黃周吳徐孫胡朱高林何郭馬羅俊勳栩立誠海峰嘉詩淵至涵蕭正浩元均許皓鋐賴輔靖恩簡庭")),
-}  # fmt: skip
+    "gb18030": (
+        "GB18030",
+        "gb2312",
+        [(0xB0, 0xD7)],
+        (
+            "黑白胜负目半子中盘段级执先杯赛局围棋决第届国韩日本对战业余快棋网甲联一二三四五六七八九十"
+            "李王张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗柯洁古力常昊聂卫平时越唐韦星芈昱廷党毅飞连笑范钰江维"
+            "杰睿羊檀啸轩豪辜梓丁浩鼎新谢尔许嘉阳钦诚晨宇屠晓於之莹赫喆喜朴廷桓申真谞"
+            "天地人大上下水火山石金木月日年龙虎风云飞雪花春夏秋东南西北老心无道长海星阵世界你好我他的是"
+        ),
+    ),
+    "cp932": (
+        "Shift_JIS",
+        "shift_jis",
+        [(0x82, 0x83), (0x88, 0x98)],
+        (
+            "黒白番中押勝負目半段級先互棋聖名人本因坊王座天元碁十戦局期第回杯新山田井上下高橋中村小林木"
+            "佐藤加川口野原石松竹大石裕太一力遼芝虎丸張栩許家元敬吾紳路直樹河臨趙治勲光武宮正夫英雄秀行坂"
+            "栄男清源谷実関航郎愛咲美邑菫里菜月望渡辺伊吉和子健三結城聡依紀基瀬戸"
+        ),
+    ),
+    "cp949": (
+        "EUC-KR",
+        "euc_kr",
+        [(0xB0, 0xC8)],
+        (
+            "흑백승불계반집국단구팔칠육오사삼이일전배기회대결한중본바둑김이박최정강조윤장임신서권황안송유홍"
+            "고문양손배백허남심노하주우성민준진원동현훈영창호세돌철지석상건욱수봉희혁규은채선미나재용태"
+            "가다라마바사아자차카타파리을를은는의에랑늘방달별님왕신인생천산들꽃봄동부산서울"
+        ),
+    ),
+    "big5hkscs": (
+        "Big5",
+        "big5",
+        [(0xA4, 0xC6)],
+        (
+            "黑白勝負目半子中盤段級執先盃賽局圍棋決第屆國韓日本對戰業餘台灣院際一二三四五六七八九十成功"
+            "李王張劉陳楊趙黃周吳徐孫胡朱高林何郭馬羅俊勳栩立誠海峰嘉詩淵至涵蕭正浩元均許皓鋐賴輔靖恩簡庭"
+        ),
+    ),
+}
 ONE_BYTE = ("cp125", "iso8859", "koi8")
 CHARACTERS = 4_096  # that a guess is made from
 SAMPLE = 65_536  # bytes, from the first that is no ASCII
@@ -61,8 +86,11 @@ def decode(data: bytes) -> tuple[str, str]:
     named = re.search(rb"CA\s*\[\s*([\w.: -]{1,40}?)\s*\]", data[:4096])
     name = named.group(1).decode("latin-1") if named else ""
     encoding = ENCODINGS.get(re.sub(r"[^a-z0-9]", "", name.lower()), "")
-    said = f"it names {name}, of which its bytes are not" if encoding else (
-        f"its encoding {name!r} is not known" if name else "it names no encoding")  # fmt: skip
+    said = (
+        f"it names {name}, of which its bytes are not"
+        if encoding
+        else (f"its encoding {name!r} is not known" if name else "it names no encoding")
+    )
     corrected = f"read as UTF-8, although it names {name}" if encoding else ""
     order = [(encoding, ""), ("utf-8-sig", corrected)]
     if encoding.startswith(ONE_BYTE) and not data.isascii():

@@ -109,8 +109,11 @@ class Parser:
             kind = token.lastindex or 0
             start, at, count = token.start(kind), token.end(), count + 1
             if count > MOST_TOKENS:
-                raise self.wrong(start, f"more than {MOST_TOKENS:,} nodes, properties and "
-                                 "parentheses; cut the file into several")  # fmt: skip
+                raise self.wrong(
+                    start,
+                    f"more than {MOST_TOKENS:,} nodes, properties and "
+                    "parentheses; cut the file into several",
+                )
             if kind == 1 and (self.open or token[1] == "("):
                 self.sign(token[1], start)
             elif self.open and kind == 2:

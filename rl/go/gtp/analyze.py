@@ -15,8 +15,15 @@ from rl.go.rules.board import BLACK
 from rl.go.rules.position import vertex
 from rl.go.rules.rules import read_bool
 
-FLAGS = {"ownership", "ownershipstdev", "rootinfo", "movesownership", "movesownershipstdev",
-         "pvvisits", "pvedgevisits"}  # fmt: skip
+FLAGS = {
+    "ownership",
+    "ownershipstdev",
+    "rootinfo",
+    "movesownership",
+    "movesownershipstdev",
+    "pvvisits",
+    "pvedgevisits",
+}
 
 
 @dataclass

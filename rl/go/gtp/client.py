@@ -27,9 +27,14 @@ class GtpEngine:
             raise EngineFailed("no program is named: give one of ours, or a command line in quotes")
         try:
             self.process = subprocess.Popen(
-                shlex.split(line), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, text=True, errors="replace", bufsize=1,
-            )  # fmt: skip
+                shlex.split(line),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                errors="replace",
+                bufsize=1,
+            )
         except (OSError, ValueError, IndexError) as error:
             raise EngineFailed(
                 f"{line}: cannot be started: {error}; is it on $PATH, or given with its folder?"

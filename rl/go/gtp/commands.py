@@ -19,7 +19,7 @@ from rl.go.gtp.protocol import (
     move_of,
     number_of,
     whole_of,
-)  # fmt: skip
+)
 from rl.go.rules.board import LARGEST, SMALLEST
 from rl.go.rules.position import (
     LARGEST_KOMI,
@@ -29,7 +29,7 @@ from rl.go.rules.position import (
     most_handicap,
     result,
     vertex,
-)  # fmt: skip
+)
 
 
 @command("protocol_version")

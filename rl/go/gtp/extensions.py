@@ -16,14 +16,16 @@ from rl.go.gtp.protocol import (
     number_of,
     one_line,
     whole_of,
-)  # fmt: skip
+)
 from rl.go.rules.position import Position, colour_name, vertex
 from rl.go.rules.rules import NAMED_RULES, Rules, read_rules
 
 ANALYZE_COMMANDS = (
-    "gfx/Ownership/arcadia-ownership", "sboard/Heat map/heatmap", "string/Final score/final_score",
+    "gfx/Ownership/arcadia-ownership",
+    "sboard/Heat map/heatmap",
+    "string/Final score/final_score",
     "plist/Dead stones/final_status_list dead",
-)  # fmt: skip
+)
 
 
 @command("gg-undo")
@@ -230,10 +232,14 @@ def get_rules(session: Session, args: list[str]) -> str:
 def settings_of(rules: Rules) -> dict[str, str | bool]:
     """Return rules by KataGo's keys."""
     return {
-        "hasButton": False, "ko": rules.ko.upper(), "scoring": rules.scoring.upper(),
-        "suicide": rules.suicide, "tax": "NONE", "whiteHandicapBonus": "0",
+        "hasButton": False,
+        "ko": rules.ko.upper(),
+        "scoring": rules.scoring.upper(),
+        "suicide": rules.suicide,
+        "tax": "NONE",
+        "whiteHandicapBonus": "0",
         "friendlyPassOk": rules.friendly,
-    }  # fmt: skip
+    }
 
 
 @command("kata-set-rules")
@@ -266,8 +272,14 @@ def named_time_settings(session: Session, args: list[str]) -> str:
     """Set a time system by its name and numbers."""
     expect(args, 1)
     system, numbers = args[0].lower(), args[1:]
-    needed = {"none": 0, "absolute": 1, "byoyomi": 3, "canadian": 3, "fischer": 2,
-              "fischer-capped": 4}  # fmt: skip
+    needed = {
+        "none": 0,
+        "absolute": 1,
+        "byoyomi": 3,
+        "canadian": 3,
+        "fischer": 2,
+        "fischer-capped": 4,
+    }
     if system not in needed:
         raise GtpError(f"unknown time system; choose one of {', '.join(needed)}")
     expect(numbers, needed[system])

@@ -39,9 +39,11 @@ class Interrupt:
             self.end()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if self.previous is not None:
             signal.signal(signal.SIGINT, self.previous)
         if self.asked and kind is None:

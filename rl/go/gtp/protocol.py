@@ -45,9 +45,14 @@ class Session:
     """A client's conversation with an engine."""
 
     def __init__(
-        self, engine: Engine, out: Any, *, version: str = "0", name: str = "Arcadia",
+        self,
+        engine: Engine,
+        out: Any,
+        *,
+        version: str = "0",
+        name: str = "Arcadia",
         ponder: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`out` is where answers are written."""
         self.engine, self.out = engine, out
         self.version, self.name, self.ponders = version, name, ponder

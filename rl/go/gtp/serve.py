@@ -65,9 +65,7 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "memory_mb", "seconds")
         Limits(visits=self.visits)  # ValueError below 0
-        require_at_most(
-            self, memory_mb=MOST_MEMORY_MB, seconds=MOST_SECONDS, seed=MOST_SEED,
-        )  # fmt: skip
+        require_at_most(self, memory_mb=MOST_MEMORY_MB, seconds=MOST_SECONDS, seed=MOST_SEED)
         require_memory(1e6 * self.memory_mb, "the search tree", "--memory-mb")
         check_size(self.size)
         check_komi(self.komi)
@@ -105,9 +103,15 @@ def build_player(
 
 
 def ready_engine(
-    name: str, position: Position, limits: Limits, *, seed: int = 0, memory_mb: float = 256.0,
-    resign_below: float = 0.05, device: str = "auto",
-) -> Engine:  # fmt: skip
+    name: str,
+    position: Position,
+    limits: Limits,
+    *,
+    seed: int = 0,
+    memory_mb: float = 256.0,
+    resign_below: float = 0.05,
+    device: str = "auto",
+) -> Engine:
     """Return an engine with the player of a name at a position, compiled and ready."""
     if name == "random":
         limits = Limits(visits=1)  # it would wait for its time to be over
@@ -123,11 +127,14 @@ def build_engine(config: Config) -> Engine:
     """Return an engine as the flags want it."""
     seed = config.seed if config.seed >= 0 else int.from_bytes(os.urandom(4), "little")
     return ready_engine(
-        config.run, Position(config.size, config.komi, named_rules(config.rules)),
+        config.run,
+        Position(config.size, config.komi, named_rules(config.rules)),
         Limits(visits=config.visits, seconds=config.seconds),
-        seed=seed, memory_mb=config.memory_mb, resign_below=config.resign_below,
+        seed=seed,
+        memory_mb=config.memory_mb,
+        resign_below=config.resign_below,
         device=config.device,
-    )  # fmt: skip
+    )
 
 
 def load_commands() -> None:
@@ -146,9 +153,12 @@ def main(config: Config) -> int:
         sys.stderr = open(os.devnull, "w")
     with Interrupt() as interrupt:
         session = Session(
-            build_engine(config), sys.stdout, name=config.name, ponder=config.ponder,
+            build_engine(config),
+            sys.stdout,
+            name=config.name,
+            ponder=config.ponder,
             version=config.override_version or installed_version(),
-        )  # fmt: skip
+        )
         interrupt.when_asked(session.stop)
         session.serve(commands())
     return 0

@@ -25,8 +25,7 @@ from rl.go.network.features import PLANES, straight_moves, turned
 from rl.go.network.network import GoNetwork
 
 Evaluator = Callable[
-    [UInt8[np.ndarray, "B F M M"]],
-    tuple[Float32[np.ndarray, "B A"], Float32[np.ndarray, "B"]],
+    [UInt8[np.ndarray, "B F M M"]], tuple[Float32[np.ndarray, "B A"], Float32[np.ndarray, "B"]]
 ]
 """Planes in, logits of the moves and values out, of who is to play."""
 

@@ -17,10 +17,22 @@ from numba import njit
 from rl.go.rules.board import EMPTY, PASS, SIMPLE, SITUATIONAL, WHITE, legal
 
 NAMES = (
-    "own", "other", "one liberty", "two liberties", "three liberties", "last move",
-    "last but one", "last but two", "illegal", "komi", "last was a pass", "suicide",
-    "simple ko", "situational ko", "inside",
-)  # fmt: skip
+    "own",
+    "other",
+    "one liberty",
+    "two liberties",
+    "three liberties",
+    "last move",
+    "last but one",
+    "last but two",
+    "illegal",
+    "komi",
+    "last was a pass",
+    "suicide",
+    "simple ko",
+    "situational ko",
+    "inside",
+)
 PLANES = len(NAMES)
 YES = 255
 KOMI_ZERO, KOMI_STEP = 128, 4  # grey of no komi, greys of a point: half points are told apart

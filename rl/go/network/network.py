@@ -77,10 +77,16 @@ class GoNetwork(nn.Module):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec, channels = spec, spec.channels
-        self.trunk = build_trunk(TrunkSpec(
-            name="tower", in_channels=PLANES, width=channels / 64, stem_stride=1,
-            std=(255.0,), blocks=spec.blocks,
-        ))  # fmt: skip
+        self.trunk = build_trunk(
+            TrunkSpec(
+                name="tower",
+                in_channels=PLANES,
+                width=channels / 64,
+                stem_stride=1,
+                std=(255.0,),
+                blocks=spec.blocks,
+            )
+        )
         self.policy = nn.Conv2d(channels, 1, 1)
         self.ownership = nn.Conv2d(channels, 1, 1)
         self.pooled = nn.Linear(2 * channels, channels)
@@ -121,9 +127,9 @@ def build_network(preset: str, smallest: int = 9, largest: int = 9) -> GoNetwork
     if preset not in PRESETS:
         raise UserError(f"network {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
     blocks, channels = PRESETS[preset]
-    return GoNetwork(NetworkSpec(
-        blocks=blocks, channels=channels, smallest=smallest, largest=largest
-    ))  # fmt: skip
+    return GoNetwork(
+        NetworkSpec(blocks=blocks, channels=channels, smallest=smallest, largest=largest)
+    )
 
 
 def save_network(network: GoNetwork, path: Path, about: dict[str, Any] | None = None) -> None:

@@ -33,17 +33,32 @@ BLOOM = 64  # words of 64 bits that say which boards cannot have been there
 
 BOARD = np.dtype(
     [
-        ("size", "i8"), ("ko_rule", "i8"), ("suicide", "i8"), ("to_play", "i8"),
-        ("ply", "i8"), ("passes", "i8"), ("ko", "i8"), ("num_empty", "i8"),
-        ("last", "i8", 8), ("captured", "i8", 3),
-        ("colour", "i1", POINTS), ("head", "i2", POINTS), ("following", "i2", POINTS),
-        ("stones", "i2", POINTS), ("libs", "i2", POINTS), ("sums", "i4", POINTS),
-        ("squares", "i4", POINTS), ("empty", "i2", POINTS), ("place", "i2", POINTS),
-        ("chain_key", "u8", POINTS), ("bloom", "u8", BLOOM), ("key", "u8"),
+        ("size", "i8"),
+        ("ko_rule", "i8"),
+        ("suicide", "i8"),
+        ("to_play", "i8"),
+        ("ply", "i8"),
+        ("passes", "i8"),
+        ("ko", "i8"),
+        ("num_empty", "i8"),
+        ("last", "i8", 8),
+        ("captured", "i8", 3),
+        ("colour", "i1", POINTS),
+        ("head", "i2", POINTS),
+        ("following", "i2", POINTS),
+        ("stones", "i2", POINTS),
+        ("libs", "i2", POINTS),
+        ("sums", "i4", POINTS),
+        ("squares", "i4", POINTS),
+        ("empty", "i2", POINTS),
+        ("place", "i2", POINTS),
+        ("chain_key", "u8", POINTS),
+        ("bloom", "u8", BLOOM),
+        ("key", "u8"),
         ("history", "u8", MOST_PLIES + 1),
     ],
     align=True,
-)  # fmt: skip
+)
 """A game. `ko` is the point that simple ko forbids, `last` the latest points, newest first, -1 for
 none, `captured` the stones that each colour has taken, `history` the keys of all boards so far.
 
@@ -314,7 +329,11 @@ def bring(to, source, count):
 def copy(to, board, history):
     """Copy a game; without its history when that is not needed (playouts)."""
     to.size, to.ko_rule, to.suicide, to.to_play = (
-        board.size, board.ko_rule, board.suicide, board.to_play)  # fmt: skip
+        board.size,
+        board.ko_rule,
+        board.suicide,
+        board.to_play,
+    )
     to.ply, to.passes, to.ko, to.num_empty = board.ply, board.passes, board.ko, board.num_empty
     to.key = board.key
     points = (board.size + 2) * (board.size + 2)

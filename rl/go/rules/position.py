@@ -18,8 +18,10 @@ from rl.go.rules.rules import NAMED_RULES, Rules, read_rules
 
 LETTERS = "ABCDEFGHJKLMNOPQRST"
 KO_RULES = {
-    "simple": board.SIMPLE, "positional": board.POSITIONAL, "situational": board.SITUATIONAL,
-}  # fmt: skip
+    "simple": board.SIMPLE,
+    "positional": board.POSITIONAL,
+    "situational": board.SITUATIONAL,
+}
 LARGEST_KOMI = 1_000.0
 
 
@@ -82,8 +84,11 @@ def handicap_points(size: int, stones: int) -> list[int]:
     low, mid, high = edge, size // 2, size - 1 - edge
     most = most_handicap(size)
     if not 2 <= stones <= most:
-        raise UserError(f"a handicap of {stones} on {size} by {size}: 2 to {most} are fixed"
-                        if most else f"{size} by {size} has no fixed handicap")  # fmt: skip
+        raise UserError(
+            f"a handicap of {stones} on {size} by {size}: 2 to {most} are fixed"
+            if most
+            else f"{size} by {size} has no fixed handicap"
+        )
     # Columns from the left, rows from below.
     corners = [(low, low), (high, high), (low, high), (high, low)]
     sides = [(low, mid), (high, mid), (mid, low), (mid, high)]

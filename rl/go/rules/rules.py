@@ -29,20 +29,34 @@ class Rules:
 
 
 NAMED_RULES = {
-    "tromp-taylor": Rules(suicide=True), "chinese": Rules(ko="simple", friendly=True),
-    "chinese-ogs": Rules(friendly=True), "cgos": Rules(),
+    "tromp-taylor": Rules(suicide=True),
+    "chinese": Rules(ko="simple", friendly=True),
+    "chinese-ogs": Rules(friendly=True),
+    "cgos": Rules(),
     "aga": Rules(ko="situational", friendly=True),
     "new-zealand": Rules(ko="situational", suicide=True, friendly=True),
     "japanese": Rules(ko="simple", scoring="territory", friendly=True),
     "korean": Rules(ko="simple", scoring="territory", friendly=True),
-}  # fmt: skip
+}
 # Other names of the same rules, in lower case, letters only.
 ALIASES = {
-    "nz": "new-zealand", "tt": "tromp-taylor", "goe": "tromp-taylor", "ing": "tromp-taylor",
-    "bga": "aga", "french": "aga", "chinesekgs": "chinese-ogs", "jp": "japanese",
-    "cn": "chinese", "chn": "chinese", "jpn": "japanese", "kor": "korean",
-    "日本": "japanese", "中国": "chinese", "中國": "chinese", "韩国": "korean",
-}  # fmt: skip
+    "nz": "new-zealand",
+    "tt": "tromp-taylor",
+    "goe": "tromp-taylor",
+    "ing": "tromp-taylor",
+    "bga": "aga",
+    "french": "aga",
+    "chinesekgs": "chinese-ogs",
+    "jp": "japanese",
+    "cn": "chinese",
+    "chn": "chinese",
+    "jpn": "japanese",
+    "kor": "korean",
+    "日本": "japanese",
+    "中国": "chinese",
+    "中國": "chinese",
+    "韩国": "korean",
+}
 # Rules that KataGo plays and this engine does not.
 NOT_PLAYED = ("agabutton", "ancientarea", "ancientterritory", "stonescoring")
 TRUE, FALSE = {"true", "t", "yes", "y", "on", "1"}, {"false", "f", "no", "n", "off", "0"}
@@ -53,9 +67,12 @@ SHORT = re.compile(
 )
 # Of KataGo's keys, the words that mean the same.
 KEYS = {
-    "score": "scoring", "sui": "suicide", "button": "hasbutton", "whb": "whitehandicapbonus",
+    "score": "scoring",
+    "sui": "suicide",
+    "button": "hasbutton",
+    "whb": "whitehandicapbonus",
     "fpok": "friendlypassok",
-}  # fmt: skip
+}
 
 
 def read_bool(value: object, name: str) -> bool:
@@ -149,8 +166,15 @@ def not_played(settings: dict[str, Any], scoring: str) -> Iterator[str]:
             yield f"tax {word[:10].upper()} with {scoring} scoring is not counted here"
         elif key == "komi":
             yield "komi is no rule here: the command komi sets it"
-        elif key not in ("ko", "scoring", "suicide", "friendlypassok", "hasbutton", "tax",
-                         "whitehandicapbonus"):  # fmt: skip
+        elif key not in (
+            "ko",
+            "scoring",
+            "suicide",
+            "friendlypassok",
+            "hasbutton",
+            "tax",
+            "whitehandicapbonus",
+        ):
             yield f"unknown rule {given[:20]!r}"
 
 

@@ -51,18 +51,24 @@ def build_forest(games: int, size: int, nodes: int, leaves: int = 1) -> Forest:
     """Return a forest of empty boards with room for so many nodes of each game."""
     moves, shape = size * size + 1, (games, nodes + 1)
     return Forest(
-        roots=np.zeros(games, BOARD), komi=np.zeros(games, np.float32),
-        prior=np.zeros((*shape, moves), np.float32), visits=np.zeros((*shape, moves), np.int32),
-        total=np.zeros((*shape, moves), np.float32), child=np.zeros((*shape, moves), np.int32),
-        value=np.zeros(shape, np.float32), state=np.zeros(shape, np.int32),
-        seen=np.zeros(shape, np.int32), used=np.ones(games, np.int32),
+        roots=np.zeros(games, BOARD),
+        komi=np.zeros(games, np.float32),
+        prior=np.zeros((*shape, moves), np.float32),
+        visits=np.zeros((*shape, moves), np.int32),
+        total=np.zeros((*shape, moves), np.float32),
+        child=np.zeros((*shape, moves), np.int32),
+        value=np.zeros(shape, np.float32),
+        state=np.zeros(shape, np.int32),
+        seen=np.zeros(shape, np.int32),
+        used=np.ones(games, np.int32),
         path_node=np.zeros((games, leaves, DEEPEST), np.int32),
         path_move=np.zeros((games, leaves, DEEPEST), np.int32),
-        depth=np.zeros((games, leaves), np.int32), outcome=np.zeros((games, leaves), np.int32),
+        depth=np.zeros((games, leaves), np.int32),
+        outcome=np.zeros((games, leaves), np.int32),
         planes=np.zeros((games, leaves, PLANES, size, size), np.uint8),
         legal=np.zeros((games, leaves, moves), np.bool_),
         forced=np.full(games, -1, np.int32),
-    )  # fmt: skip
+    )
 
 
 def bytes_per_node(size: int) -> int:
@@ -128,10 +134,16 @@ def descend(forest, g, k, board, stamps, explore, caution):
         move = forest.forced[g] if depth == 0 else -1
         if move < 0:
             move = best_move(
-                forest.prior[g, node], forest.visits[g, node], forest.total[g, node],
-                forest.child[g, node], full, forest.value[g, node], forest.seen[g, node],
-                explore, caution,
-            )  # fmt: skip
+                forest.prior[g, node],
+                forest.visits[g, node],
+                forest.total[g, node],
+                forest.child[g, node],
+                full,
+                forest.value[g, node],
+                forest.seen[g, node],
+                explore,
+                caution,
+            )
         if move < 0 or (full and not forest.child[g, node, move]):
             break  # no room: what the node is worth is told once more
         if not forest.child[g, node, move]:

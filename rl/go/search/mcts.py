@@ -53,9 +53,17 @@ class Search:
     """Trees of G games, and the threads that walk them."""
 
     def __init__(
-        self, games: int, size: int, nodes: int, evaluate: Evaluator, *, leaves: int = 1,
-        config: SearchConfig | None = None, seed: int = 0, threads: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        games: int,
+        size: int,
+        nodes: int,
+        evaluate: Evaluator,
+        *,
+        leaves: int = 1,
+        config: SearchConfig | None = None,
+        seed: int = 0,
+        threads: int = 0,
+    ) -> None:
         """Room for so many nodes of each game; `threads` 0 takes one a core."""
         self.forest = forest.build_forest(games, size, nodes, leaves)
         self.evaluate, self.config = evaluate, config or SearchConfig()
@@ -186,9 +194,11 @@ def log_prior(prior: Float[np.ndarray, "G A"]) -> Float[np.ndarray, "G A"]:
 
 
 def completed_q(
-    prior: Float[np.ndarray, "G A"], visits: Int[np.ndarray, "G A"],
-    total: Float[np.ndarray, "G A"], value: Float[np.ndarray, "G"],
-) -> Float[np.ndarray, "G A"]:  # fmt: skip
+    prior: Float[np.ndarray, "G A"],
+    visits: Int[np.ndarray, "G A"],
+    total: Float[np.ndarray, "G A"],
+    value: Float[np.ndarray, "G"],
+) -> Float[np.ndarray, "G A"]:
     """Return Q where there are visits, else the mixed value (appendix D, equation 33)."""
     tried = visits > 0
     q = np.where(tried, total / np.maximum(visits, 1), 0.0)
@@ -246,9 +256,12 @@ class NetworkPlayer:
             self.network.check_size(position.size)
             nodes = int(self.memory_mb * 2**20 / forest.bytes_per_node(position.size))
             self.tree = Search(
-                1, position.size, max(nodes, 64), network_evaluator(self.network, self.seed),
+                1,
+                position.size,
+                max(nodes, 64),
+                network_evaluator(self.network, self.seed),
                 leaves=self.leaves,
-            )  # fmt: skip
+            )
             moves = None
         if moves is None or (moves and position.over):
             # Who asks after two passes wants to play on: the next pass ends the game again.
@@ -275,9 +288,7 @@ class NetworkPlayer:
         ended = trees.state[0, 1] == forest.ENDED
         legal = np.flatnonzero(prior >= 0) if not ended else np.array([position.pass_move])
         order = sorted(legal, key=lambda m: (-visits[m], -prior[m]))
-        q = completed_q(
-            prior[None], visits[None], total[None], trees.value[:1, 1]
-        )[0]  # fmt: skip
+        q = completed_q(prior[None], visits[None], total[None], trees.value[:1, 1])[0]
         with torch.inference_mode():
             device = next(self.network.parameters()).device
             judged = self.network(torch.from_numpy(self.planes(position)).to(device))
@@ -285,11 +296,15 @@ class NetworkPlayer:
         score = float(judged.score[0])
         candidates = [
             Candidate(
-                int(m), int(visits[m]), float(q[m] + 1) / 2, score, max(float(prior[m]), 0.0),
+                int(m),
+                int(visits[m]),
+                float(q[m] + 1) / 2,
+                score,
+                max(float(prior[m]), 0.0),
                 self.line(int(m)),
             )
             for m in order
-        ]  # fmt: skip
+        ]
         count = int(visits.sum())
         value = float(total.sum() / count) if count else float(trees.value[0, 1])
         owned = sign * judged.ownership[0].flatten().cpu().numpy()

@@ -20,9 +20,14 @@ X O X   X O .   X O ?   . O .   X O ?   X O ?   ? O ?   O X ?   X . ?   O X ?   
 ? ? ?   ? . ?   x . ?   . . .   ? o ?   ? ? ?   x x x   ? ? ?   # # #   # # #   # # #   # # #
 """
 MEANS = {
-    "X": {MINE}, "O": {THEIRS}, ".": {EMPTY}, "#": {EDGE},
-    "?": {EMPTY, MINE, THEIRS}, "x": {EMPTY, THEIRS}, "o": {EMPTY, MINE},
-}  # fmt: skip
+    "X": {MINE},
+    "O": {THEIRS},
+    ".": {EMPTY},
+    "#": {EDGE},
+    "?": {EMPTY, MINE, THEIRS},
+    "x": {EMPTY, THEIRS},
+    "o": {EMPTY, MINE},
+}
 
 
 def squares() -> list[np.ndarray]:

@@ -18,24 +18,23 @@ from numba import njit
 
 from rl.go.rules.area import owners
 from rl.go.rules.board import BLACK, EMPTY, PASS, WHITE, copy, in_atari, legal, over, play
-from rl.go.search.playout import (
-    atari_answers,
-    count_up,
-    fits_pattern,
-    is_eye,
-    play_out,
-    self_atari,
-)  # fmt: skip
+from rl.go.search.playout import atari_answers, count_up, fits_pattern, is_eye, play_out, self_atari
 
 NODE = np.dtype([("first", "i4"), ("edges", "i4"), ("visits", "i4"), ("to_play", "i4")], align=True)
 EDGE = np.dtype(
     [
-        ("point", "i4"), ("child", "i4"), ("visits", "i4"), ("half_wins", "i4"),
-        ("later_visits", "i4"), ("later_half_wins", "i4"), ("prior_visits", "f4"),
-        ("prior_wins", "f4"), ("score", "f8"),
+        ("point", "i4"),
+        ("child", "i4"),
+        ("visits", "i4"),
+        ("half_wins", "i4"),
+        ("later_visits", "i4"),
+        ("later_half_wins", "i4"),
+        ("prior_visits", "f4"),
+        ("prior_wins", "f4"),
+        ("score", "f8"),
     ],
     align=True,
-)  # fmt: skip
+)
 """Wins and `score` are those of who plays the edge; `later_` are RAVE's; child 0 means none.
 
 A draw is half a win, and counts are whole numbers: a float32 would stand still at 2^24, after eight

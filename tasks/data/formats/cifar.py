@@ -26,9 +26,7 @@ from backbones.training.errors import UserError
 from backbones.training.files import read_bounded
 from tasks.data.pictures import Pictures
 
-CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PIXELS = 3 * 32 * 32
 ROW = 1 + PIXELS
 # A batch has 10,000 rows, 31 MB.

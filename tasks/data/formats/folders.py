@@ -269,9 +269,13 @@ def pictures_of(
 
 
 def read_folder(
-    folder: Path, split: Split, *, size_px: int, channels: int = 3,
+    folder: Path,
+    split: Split,
+    *,
+    size_px: int,
+    channels: int = 3,
     classes: tuple[str, ...] | None = None,
-) -> Pictures:  # fmt: skip
+) -> Pictures:
     """Return the pictures of `folder/split/CLASS/`; UserError if they cannot be had."""
     place = folder / (folder_of(folder, split) or split)
     if not place.is_dir():
@@ -295,9 +299,13 @@ def tars_of(folder: Path, split: str) -> list[Path]:
 
 
 def read_tars(
-    folder: Path, split: Split, *, size_px: int, channels: int = 3,
+    folder: Path,
+    split: Split,
+    *,
+    size_px: int,
+    channels: int = 3,
     classes: tuple[str, ...] | None = None,
-) -> Pictures:  # fmt: skip
+) -> Pictures:
     """Return the pictures of a split's tars; UserError if they cannot be had."""
     paths = tars_of(folder, split)
     if not paths:
@@ -307,9 +315,13 @@ def read_tars(
 
 
 def read_classes(
-    folder: Path, split: Split, *, size_px: int, channels: int = 3,
+    folder: Path,
+    split: Split,
+    *,
+    size_px: int,
+    channels: int = 3,
     classes: tuple[str, ...] | None = None,
-) -> Pictures:  # fmt: skip
+) -> Pictures:
     """Return a split from class folders or, where there is no such folder, from tars."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; expected one that holds {split}/CLASS/NAME.jpg")

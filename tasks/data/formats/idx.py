@@ -36,9 +36,17 @@ STEMS = {"train": "train", "test": "t10k"}
 NAMES = re.compile(r"(emnist-\w+-)?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 
 FASHION = (
-    "T-shirt/top", "trouser", "pullover", "dress", "coat",
-    "sandal", "shirt", "sneaker", "bag", "ankle boot",
-)  # fmt: skip
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 MERGED = string.digits + string.ascii_uppercase + "abdefghnqrt"
 EMNIST = {
     "byclass": string.digits + string.ascii_uppercase + string.ascii_lowercase,

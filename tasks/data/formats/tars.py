@@ -34,8 +34,14 @@ DRAIN_BYTES = 2**20
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
 # MemoryError: an xz file may ask for a dictionary of 4 GiB.
 DAMAGE = (
-    tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error, RecursionError, MemoryError,
-)  # fmt: skip
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    lzma.LZMAError,
+    zlib.error,
+    RecursionError,
+    MemoryError,
+)
 
 
 class Forward(io.RawIOBase):

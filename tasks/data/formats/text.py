@@ -40,14 +40,18 @@ LARGEST_LINE = 2**20
 MOST_SKIPPED = 2**26  # of a line that is longer, to find the next one
 # The longer mark first: that of UTF-32 begins as that of UTF-16.
 WIDE = {
-    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
-}  # fmt: skip
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 PACKED = {
-    b"PK\x03\x04": ("a zip file", "unzip"), b"\xfd7zXZ\0": ("packed by xz", "unxz"),
-    b"BZh": ("packed by bzip2", "bunzip2"), b"\x28\xb5\x2f\xfd": ("packed by zstd", "unzstd"),
+    b"PK\x03\x04": ("a zip file", "unzip"),
+    b"\xfd7zXZ\0": ("packed by xz", "unxz"),
+    b"BZh": ("packed by bzip2", "bunzip2"),
+    b"\x28\xb5\x2f\xfd": ("packed by zstd", "unzstd"),
     b"\x1f\x8b": ("packed by gzip once more", "gunzip"),
-}  # fmt: skip
+}
 DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 # Of a thousand sentences of a file without splits, so many validate and so many test.
 PER_MILLE = {"val": 10, "test": 10}
@@ -289,9 +293,10 @@ def tab_separated(archive: Path, split: Split, source: str, target: str) -> Pair
     columns = []
     for language in (source, target):
         places = [
-            n for n, name in enumerate((first, second))
+            n
+            for n, name in enumerate((first, second))
             if name.startswith(language) or code_of(name) == code_of(language)
-        ]  # fmt: skip
+        ]
         if not places:
             raise UserError(f"{archive.name} has {first} and {second}, not {language}")
         columns.append(places[0])

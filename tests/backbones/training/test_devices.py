@@ -8,18 +8,8 @@ from torch.testing import assert_close
 import arcadia
 from backbones.training.distributed import World
 from backbones.training.errors import UserError
-from backbones.training.optim import (
-    load_optimizer_tensors,
-    optimizer_tensors,
-    set_rate,
-    with_rates,
-)  # fmt: skip
-from backbones.training.precision import (
-    choose_device,
-    choose_precision,
-    own_gpu,
-    why_no_graphs,
-)  # fmt: skip
+from backbones.training.optim import load_optimizer_tensors, optimizer_tensors, set_rate, with_rates
+from backbones.training.precision import choose_device, choose_precision, own_gpu, why_no_graphs
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_the_reason(monkeypatch):
@@ -116,9 +106,7 @@ def test_graphs_that_cannot_be_are_said_once_and_nothing_else_is_wrong(runs, cap
 def test_a_gpu_computes_in_bf16_only_if_it_can(monkeypatch, has, name):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: has)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
-    chosen = choose_precision(
-        "auto", torch.device("cuda"), lambda: torch.zeros(1), nn.Linear(1, 1)
-    )  # fmt: skip
+    chosen = choose_precision("auto", torch.device("cuda"), lambda: torch.zeros(1), nn.Linear(1, 1))
     assert chosen.name == name and ("Tesla T4" in chosen.reason) != has
 
 
@@ -161,9 +149,10 @@ def test_a_rate_that_is_a_tensor_steps_as_one_that_is_a_number(kind):
     def built(with_tensors, start):
         ps = [nn.Parameter(p.clone()) for p in start]
         groups = with_rates(
-            [{"params": [p], "scale": s} for p, s in zip(ps, (1.0, 0.5), strict=True)], 0.1,
+            [{"params": [p], "scale": s} for p, s in zip(ps, (1.0, 0.5), strict=True)],
+            0.1,
             torch.device("cpu"),
-        )  # fmt: skip
+        )
         if with_tensors:
             groups = [{**group, "lr": torch.tensor(group["lr"])} for group in groups]
         return ps, kind(groups, fused=True, **more)

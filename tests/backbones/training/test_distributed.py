@@ -34,10 +34,12 @@ def test_shares_are_in_order_and_leave_nothing_out(count, size):
 
 def test_states_side_by_side_can_be_shared_out_again_among_another_number():
     whole = {
-        "actions": torch.arange(20).reshape(5, 4), "age": torch.arange(4),
-        "frames": torch.arange(24).reshape(2, 4, 3), "num_rollouts": torch.tensor(7),
+        "actions": torch.arange(20).reshape(5, 4),
+        "age": torch.arange(4),
+        "frames": torch.arange(24).reshape(2, 4, 3),
+        "num_rollouts": torch.tensor(7),
         "games": torch.tensor([[1.0, 5, 9], [3, 6, 8]], dtype=torch.float64),
-    }  # fmt: skip
+    }
     for size in (1, 2, 3):
         shares = [share_of(whole, World(rank, size).share(4)) for rank in range(size)]
         again = side_by_side(shares)
@@ -52,10 +54,12 @@ def test_a_process_that_remembers_fewer_rows_has_zeros_before_its_first():
 @pytest.mark.parametrize(
     ("cuda", "nccl", "chosen"),
     [
-        (False, False, "gloo"), (False, True, "gloo"), (True, False, "gloo"),
+        (False, False, "gloo"),
+        (False, True, "gloo"),
+        (True, False, "gloo"),
         (True, True, "cpu:gloo,cuda:nccl"),
     ],
-)  # fmt: skip
+)
 def test_nccl_carries_only_what_lies_on_gpus_and_only_where_it_is_there(cuda, nccl, chosen):
     assert choose_backends(cuda, nccl) == chosen
 
@@ -97,16 +101,24 @@ def two(script: str, folder: Path) -> list[subprocess.Popen]:
         port = server.getsockname()[1]
     return [
         subprocess.Popen(
-            [sys.executable, str(folder / "script.py")], cwd=folder, stderr=subprocess.PIPE,
+            [sys.executable, str(folder / "script.py")],
+            cwd=folder,
+            stderr=subprocess.PIPE,
             text=True,
             env={
-                **os.environ, "PYTHONPATH": str(ROOT), "ARCADIA_RUNS": str(folder), "RANK": rank,
-                "WORLD_SIZE": "2", "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": "2",
-                "MASTER_ADDR": "localhost", "MASTER_PORT": str(port),
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "ARCADIA_RUNS": str(folder),
+                "RANK": rank,
+                "WORLD_SIZE": "2",
+                "LOCAL_RANK": rank,
+                "LOCAL_WORLD_SIZE": "2",
+                "MASTER_ADDR": "localhost",
+                "MASTER_PORT": str(port),
             },
         )
         for rank in ("0", "1")
-    ]  # fmt: skip
+    ]
 
 
 # The second process ends, or is still there and does not answer.
@@ -201,8 +213,7 @@ def test_restarted_processes_meet_each_other_and_no_dead_one(tmp_path, late):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("normalise_over", "updates", "rollouts"),
-    [("minibatch", 1, 1), ("rollout", 4, 3)],
+    ("normalise_over", "updates", "rollouts"), [("minibatch", 1, 1), ("rollout", 4, 3)]
 )
 def test_two_processes_end_where_one_does(tmp_path, normalise_over, updates, rollouts):
     # 5 environments: shares of 2 and 3.

@@ -75,7 +75,7 @@ def test_what_cannot_be_served_or_kept_is_told_before_a_game(tmp_path, capsys):
         (["gtp", "--visits", "-1"], "visits and seconds must be 0 or above"),
         (["gtp", "--memory-mb", "1e9"], "--memory-mb = 1000000000.0"),
         (["gtp", "--komi", "nan"], "komi"),
-    ):  # fmt: skip
+    ):
         assert arcadia.main(words) == 2
         error = capsys.readouterr().err
         assert said in error and error.count("\n") == 1, error
@@ -137,9 +137,23 @@ def test_a_person_plays_takes_back_and_writes_the_game(tmp_path):
     path, taken = tmp_path / "game.sgf", tmp_path / "another.sgf"
     taken.write_text("(;SZ[9])")
     said, table = sit_down(
-        ["help", "Z9", "C3", "C3", "undo", "undo", "C3", "hint", f"save {path}", f"save {path}",
-         f"save {taken}", "save", "", "resign"],
-    )  # fmt: skip
+        [
+            "help",
+            "Z9",
+            "C3",
+            "C3",
+            "undo",
+            "undo",
+            "C3",
+            "hint",
+            f"save {path}",
+            f"save {path}",
+            f"save {taken}",
+            "save",
+            "",
+            "resign",
+        ]
+    )
     assert "two passes end the game" in said and "'z9' is not a point" in said
     assert "a stone stands there" in said and "you have not moved yet" in said
     assert "games thought" in said and "you win" in said
@@ -179,14 +193,18 @@ def test_a_handicap_lets_white_begin():
 @pytest.mark.parametrize(
     "flags, said",
     [
-        (["--size", "26"], "26 by 26"), (["--size", "1"], "1 by 1"),
-        (["--rules", "moon"], "rules 'moon'"), (["--engine", "gnu"], "'gnu' plays no Go"),
-        (["--handicap", "30"], "handicap of 30"), (["--seconds", "0"], "seconds"),
+        (["--size", "26"], "26 by 26"),
+        (["--size", "1"], "1 by 1"),
+        (["--rules", "moon"], "rules 'moon'"),
+        (["--engine", "gnu"], "'gnu' plays no Go"),
+        (["--handicap", "30"], "handicap of 30"),
+        (["--seconds", "0"], "seconds"),
         (["--engine", "no.safetensors"], "no.safetensors"),
         (["--save", "nowhere/game.sgf"], "nowhere is no folder"),
-        (["--komi", "nan"], "--komi: nan must be a finite"), (["--komi", "-inf"], "--komi: -inf"),
+        (["--komi", "nan"], "--komi: nan must be a finite"),
+        (["--komi", "-inf"], "--komi: -inf"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_told_in_a_line(flags, said, capsys):
     assert arcadia.main(["play", "go", *flags]) == 2
     error = capsys.readouterr().err

@@ -172,15 +172,18 @@ def test_capped_fischer_time_by_hand():
     [
         ("fischer-capped 20 1 20 -1", TimeSettings(main_s=20.0, increment_s=1.0, cap_s=20.0)),
         ("fischer-capped 20 1 -1 -1", TimeSettings(main_s=20.0, increment_s=1.0)),
-        ("fischer-capped 60 5 40 30",
-         TimeSettings(main_s=40.0, increment_s=5.0, cap_s=40.0, longest_s=30.0)),
+        (
+            "fischer-capped 60 5 40 30",
+            TimeSettings(main_s=40.0, increment_s=5.0, cap_s=40.0, longest_s=30.0),
+        ),
         ("fischer 20 1", TimeSettings(main_s=20.0, increment_s=1.0)),
         ("byoyomi 60 10 0", TimeSettings(main_s=60.0)),
         ("byoyomi 60 10 3", TimeSettings(main_s=60.0, overtime_s=10.0, stones=1, periods=3)),
-        ("canadian 60 10 0", TimeSettings(main_s=60.0)), ("none", TimeSettings()),
+        ("canadian 60 10 0", TimeSettings(main_s=60.0)),
+        ("none", TimeSettings()),
         ("absolute 9", TimeSettings(main_s=9.0)),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("command", ["kata-time_settings", "kgs-time_settings"])
 def test_time_systems_are_taken_with_their_edge_values(command, words, expected):
     load_commands()
@@ -188,8 +191,13 @@ def test_time_systems_are_taken_with_their_edge_values(command, words, expected)
     session = Session(engine, io.StringIO())
     session.answer(f"{command} {words}")
     assert session.out.getvalue() == "=\n\n" and engine.settings == expected
-    for wrong in ("fischer-capped 20 -1 20 -1", "fischer-capped -20 1 20 -1", "fischer 20 -1",
-                  "fischer-capped 20 1 nan -1", "absolute -1"):  # fmt: skip
+    for wrong in (
+        "fischer-capped 20 -1 20 -1",
+        "fischer-capped -20 1 20 -1",
+        "fischer 20 -1",
+        "fischer-capped 20 1 nan -1",
+        "absolute -1",
+    ):
         session.answer(f"{command} {wrong}")
         assert session.out.getvalue().endswith("\n\n") and engine.settings == expected
         assert "not between" in session.out.getvalue().split("\n\n")[-2]

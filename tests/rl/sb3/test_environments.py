@@ -26,8 +26,14 @@ from rl.sb3.environments import Blank, SB3Environments, TrunkExtractor, export_s
 from rl.sb3.read_zip import import_sb3
 
 CATCH = "Arcadia/Catch-v0"
-NATURE = changed(ppo.CATCH, total_steps=1024, hidden=64, eval_games=0, trunk=TrunkConfig(),
-                 run=RunConfig(precision="fp32"))  # fmt: skip
+NATURE = changed(
+    ppo.CATCH,
+    total_steps=1024,
+    hidden=64,
+    eval_games=0,
+    trunk=TrunkConfig(),
+    run=RunConfig(precision="fp32"),
+)
 
 
 def observations(count=1000, seed=0):
@@ -83,8 +89,9 @@ def test_the_full_width_agent_needs_no_arcadia(trained, tmp_path):
 def test_there_and_back_again_is_the_same_agent(trained, kind, tmp_path):
     export_sb3(trained[kind], tmp_path / "agent.zip")
     again = import_sb3(tmp_path / "agent.zip", CATCH)
-    for ours, theirs in zip(trained[kind].judge(observations(50)), again.judge(observations(50)),
-                            strict=True):  # fmt: skip
+    for ours, theirs in zip(
+        trained[kind].judge(observations(50)), again.judge(observations(50)), strict=True
+    ):
         assert torch.equal(ours, theirs)
     assert again.card["progress"] == 1024
 
@@ -169,11 +176,24 @@ def test_rewards_are_clipped_for_learning_and_raw_in_scores():
 def test_stock_ppo_learns_on_our_environment_with_our_trunk():
     envs = vec_env(num_envs=16)
     spec = TrunkConfig(width=0.25, pool=2).spec(4).to_dict()
-    kwargs = {"features_extractor_class": TrunkExtractor, "normalize_images": False,
-              "net_arch": [],
-              "features_extractor_kwargs": {"spec": spec, "features_dim": 64}}  # fmt: skip
-    model = PPO("CnnPolicy", envs, n_steps=64, batch_size=256, n_epochs=4, learning_rate=1e-3,
-                ent_coef=0.01, policy_kwargs=kwargs, seed=1, device="cpu")  # fmt: skip
+    kwargs = {
+        "features_extractor_class": TrunkExtractor,
+        "normalize_images": False,
+        "net_arch": [],
+        "features_extractor_kwargs": {"spec": spec, "features_dim": 64},
+    }
+    model = PPO(
+        "CnnPolicy",
+        envs,
+        n_steps=64,
+        batch_size=256,
+        n_epochs=4,
+        learning_rate=1e-3,
+        ent_coef=0.01,
+        policy_kwargs=kwargs,
+        seed=1,
+        device="cpu",
+    )
     model.learn(45_000)
     assert evaluate_policy(model, vec_env(num_envs=8), n_eval_episodes=40)[0] > 0.5
 
@@ -235,8 +255,9 @@ def test_a_stock_job_trains_resumes_and_is_an_agent_like_any_other(runs, job, ca
     assert np.array_equal(action, logits.argmax(-1))
     before = {k: v.clone() for k, v in model.policy.state_dict().items()}
     sb3_train.give_weights(network, model.policy)
-    assert all(torch.equal(v, model.policy.state_dict()[k]) for k, v in before.items()
-               if "target" not in k)  # fmt: skip
+    assert all(
+        torch.equal(v, model.policy.state_dict()[k]) for k, v in before.items() if "target" not in k
+    )
     envs.close()
 
 
@@ -302,18 +323,16 @@ def test_a_folder_of_the_agent_alone_is_small_and_plays_the_same(trained, tmp_pa
     assert arcadia.main(words) == 0
     assert "over 20 games" in capsys.readouterr().out
     assert sorted(p.name for p in folder.rglob("*.safetensors")) == [
-        "cnn.safetensors", "heads.safetensors"
-    ]  # fmt: skip
+        "cnn.safetensors",
+        "heads.safetensors",
+    ]
     assert arcadia.main(["eval", str(folder), "--games", "20", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["score"] == json.loads((folder / "eval.json").read_text())["score"]
     assert arcadia.main(words) == 2  # it is there already
 
 
-@pytest.mark.parametrize(
-    "words",
-    [["jobs"], ["train", "sb3-ppo"], ["bench", "ppo-lstm"]],
-)
+@pytest.mark.parametrize("words", [["jobs"], ["train", "sb3-ppo"], ["bench", "ppo-lstm"]])
 def test_without_sb3_everything_else_works_and_says_what_to_install(words, tmp_path):
     code = "import sys; sys.modules['stable_baselines3'] = sys.modules['sb3_contrib'] = None\n"
     code += "import importlib.metadata as m; real = m.version\n"

@@ -137,8 +137,9 @@ def test_the_first_checkpoint_is_that_of_the_untrained_agent(runs, begun):
     assert train("sb3-ppo") == 0
     first, last = sorted(find_run("last").checkpoints.iterdir())
     assert (first / "cnn.safetensors").exists()
-    assert [json.loads((path / "checkpoint.json").read_text())["progress"]
-            for path in (first, last)] == [0, 256]  # fmt: skip
+    assert [
+        json.loads((path / "checkpoint.json").read_text())["progress"] for path in (first, last)
+    ] == [0, 256]
     shutil.rmtree(last)
     saved = load_agent("last").network.state_dict()
     assert not differing(saved, as_ours(begun[0][1], "sb3-ppo"))

@@ -118,10 +118,13 @@ def test_a_hostile_zip_runs_nothing(tmp_path, place, capsys):
         ("sees 1 channels, our observations of .* have 4: 4 frames of 1", PPO, {"channels": 1}),
         ("sees 12 channels", PPO, {"channels": 12}),
         ("a second LSTM for the value", RecurrentPPO, {"policy": "CnnLstmPolicy"}),
-        ("also has critic.bias, critic.weight", RecurrentPPO,
-         {"policy": "CnnLstmPolicy", "policy_kwargs": {"enable_critic_lstm": False}}),
+        (
+            "also has critic.bias, critic.weight",
+            RecurrentPPO,
+            {"policy": "CnnLstmPolicy", "policy_kwargs": {"enable_critic_lstm": False}},
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_model_built_unlike_ours_is_refused_with_the_reason(words, algorithm, kwargs, tmp_path):
     path, _ = stock(algorithm, tmp_path, **kwargs)
     with pytest.raises(UserError, match=words):
@@ -227,9 +230,14 @@ def test_what_claims_to_be_large_takes_no_memory(tmp_path, monkeypatch):
 def test_a_file_of_ours_knows_its_game_and_how_it_is_played(runs, tmp_path, capsys):
     options = EnvOptions(colour=True, size_px=48, max_frames=50)
     config = changed(
-        ppo.CATCH, total_steps=1024, hidden=32, eval_games=0, env_options=options,
-        trunk=TrunkConfig(width=0.25, pool=2), run=RunConfig(precision="fp32"),
-    )  # fmt: skip
+        ppo.CATCH,
+        total_steps=1024,
+        hidden=32,
+        eval_games=0,
+        env_options=options,
+        trunk=TrunkConfig(width=0.25, pool=2),
+        run=RunConfig(precision="fp32"),
+    )
     agent = load_agent(ppo.train(config))
     path = tmp_path / "agent.ZIP"
     export_sb3(agent, tmp_path / "agent.zip")

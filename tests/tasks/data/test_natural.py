@@ -44,14 +44,14 @@ def test_letters_read_alike_in_every_form_and_unknown_ones_are_named():
         ("a man &apos;s hat .", "a man &apos;s hat ."),
         ("a man 's hat .", "a man &apos;s hat ."),
         (
-            "A sign says \u201cNo dogs\u201d & \"cats\".",
+            'A sign says \u201cNo dogs\u201d & "cats".',
             "a sign says &quot; no dogs &quot; &amp; &quot; cats &quot; .",
         ),
         ("Mr. Smith of the U.S. runs 1,000 m...", "mr. smith of the u.s. runs 1,000 m ..."),
         ("The girls' dog-sled (red)!", "the girls &apos; dog-sled ( red ) !"),
         ("A dog. It runs.", "a dog . it runs ."),
     ],
-)  # fmt: skip
+)
 def test_natural_lines_become_what_moses_makes_of_them(said, expected):
     assert as_trained(said, LETTERS, True, "en") == expected
     assert as_trained(expected, LETTERS, True, "en") == expected

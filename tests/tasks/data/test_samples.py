@@ -12,13 +12,11 @@ from tasks.data.samples import Generated, InMemory, Ragged, moved, uniforms
 CPU = torch.device("cpu")
 
 
-def feeder(
-    count=10, batch_size=4, world=ALONE, seed=1, prepare=lambda batch, epoch: batch, **more
-):  # fmt: skip
+def feeder(count=10, batch_size=4, world=ALONE, seed=1, prepare=lambda batch, epoch: batch, **more):
     samples = InMemory({"value": torch.arange(count) * 10})
     return Feeder(
         samples, prepare, seed=seed, batch_size=batch_size, world=world, device=CPU, **more
-    )  # fmt: skip
+    )
 
 
 def test_chance_belongs_to_the_sample():
@@ -165,8 +163,9 @@ def test_rows_of_several_lengths_come_padded_with_their_lengths():
 
 def test_batches_by_size_hold_every_sample_once_and_are_of_like_size():
     samples, _ = ragged()
-    with Feeder(samples, lambda batch, epoch: batch, seed=1, batch_size=400, world=ALONE,
-                device=CPU) as feed:  # fmt: skip
+    with Feeder(
+        samples, lambda batch, epoch: batch, seed=1, batch_size=400, world=ALONE, device=CPU
+    ) as feed:
         assert feed.updates_an_epoch == feed.total // 400 and feed.unit == "tokens"
         epochs = [feed.plan(epoch) for epoch in range(2)]
     for plan in epochs:
@@ -183,8 +182,9 @@ def test_the_first_rows_of_a_batch_have_one_length_as_far_as_that_goes():
     rng = np.random.default_rng(0)
     first, second = ([[1] * int(n) for n in rng.integers(5, 9, 4_000)] for _ in range(2))
     samples = Ragged.of({"a": first, "b": second}, ("a", "b"))
-    with Feeder(samples, lambda batch, epoch: batch, seed=1, batch_size=400, world=ALONE,
-                device=CPU) as feed:  # fmt: skip
+    with Feeder(
+        samples, lambda batch, epoch: batch, seed=1, batch_size=400, world=ALONE, device=CPU
+    ) as feed:
         lengths = [samples.lengths["a"][batch].unique() for batch in feed.plan(0)]
     assert sum(len(found) > 1 for found in lengths) <= 3 and len(lengths) > 50
 
@@ -192,9 +192,16 @@ def test_the_first_rows_of_a_batch_have_one_length_as_far_as_that_goes():
 def test_processes_share_each_batch_by_size_and_none_goes_without():
     samples, _ = ragged()
     shares = [
-        Feeder(samples, lambda batch, epoch: batch, seed=1, batch_size=80, world=World(rank, 2),
-               device=CPU) for rank in range(2)
-    ]  # fmt: skip
+        Feeder(
+            samples,
+            lambda batch, epoch: batch,
+            seed=1,
+            batch_size=80,
+            world=World(rank, 2),
+            device=CPU,
+        )
+        for rank in range(2)
+    ]
     whole = shares[0].plan(0)
     for update, batch in enumerate(whole):
         parts = [feed.indices(update).tolist() for feed in shares]
@@ -204,5 +211,11 @@ def test_processes_share_each_batch_by_size_and_none_goes_without():
 def test_a_sample_larger_than_its_share_of_a_batch_is_refused():
     samples, _ = ragged()
     with pytest.raises(UserError, match="a sample counts 40 and 3 of them do not fit"):
-        Feeder(samples, lambda batch, epoch: batch, seed=1, batch_size=100, world=World(0, 3),
-               device=CPU)  # fmt: skip
+        Feeder(
+            samples,
+            lambda batch, epoch: batch,
+            seed=1,
+            batch_size=100,
+            world=World(0, 3),
+            device=CPU,
+        )

@@ -48,9 +48,12 @@ def trained(smoke, monkeypatch):
 @pytest.mark.slow
 def test_digits_are_learnt_from_the_command_to_a_few_per_cent(runs):
     config = changed(
-        classify.PRESETS["default"], samples=6_000, fit=FitConfig(num_epochs=3),
-        trunk=changed(classify.SMOKE.trunk, width=0.5), run=SMOKE.run,
-    )  # fmt: skip
+        classify.PRESETS["default"],
+        samples=6_000,
+        fit=FitConfig(num_epochs=3),
+        trunk=changed(classify.SMOKE.trunk, width=0.5),
+        run=SMOKE.run,
+    )
     run = classify.train(config)
     result = json.loads((run.folder / "eval.json").read_text())
     assert result["score"] < 8 < 80 < result["baseline"]
@@ -262,9 +265,14 @@ def test_a_trunk_goes_from_one_set_to_another_and_into_an_agent(runs, capsys):
 @pytest.mark.slow
 def test_mnist_is_learnt_a_little(runs):
     config = changed(
-        classify.PRESETS["mnist"], samples=5_000, fit=FitConfig(num_epochs=5), ensemble=1,
-        augment=AugmentConfig(), trunk=classify.SMOKE.trunk, run=SMOKE.run,
-    )  # fmt: skip
+        classify.PRESETS["mnist"],
+        samples=5_000,
+        fit=FitConfig(num_epochs=5),
+        ensemble=1,
+        augment=AugmentConfig(),
+        trunk=classify.SMOKE.trunk,
+        run=SMOKE.run,
+    )
     run = classify.train(config)
     assert json.loads((run.folder / "eval.json").read_text())["score"] < 10
 

@@ -13,7 +13,7 @@ from tasks.looks.sheet import (
     contact_sheet,
     font_of,
     plain,
-)  # fmt: skip
+)
 
 
 def test_a_contact_sheet_has_rows_of_pictures_with_room_for_titles():
@@ -43,8 +43,13 @@ def test_an_alignment_is_dark_where_the_writer_looked():
     weights = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.25, 0.75]])
     picture = alignment_picture(["▁a", "b", "</s>"], ["▁eins", "</s>"], weights)
     top, left = picture.shape[0] - 4 - 2 * ALIGNED_PX, picture.shape[1] - 4 - 3 * ALIGNED_PX
-    red = [[picture[top + ALIGNED_PX * row + 10, left + ALIGNED_PX * column + 10, 0]
-            for column in range(3)] for row in range(2)]  # fmt: skip
+    red = [
+        [
+            picture[top + ALIGNED_PX * row + 10, left + ALIGNED_PX * column + 10, 0]
+            for column in range(3)
+        ]
+        for row in range(2)
+    ]
     assert red == [[0, 255, 255], [255, 255 - 63, 255 - 191]]
     assert (picture[..., 2] == 255).mean() > 0.9
 

@@ -38,8 +38,13 @@ def test_sums_of_batches_score_as_sacrebleu_does_on_the_whole(tokenised):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.text("ab c.é", max_size=12), st.text("ab c.é", max_size=12)),
-                min_size=3, max_size=6))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(st.text("ab c.é", max_size=12), st.text("ab c.é", max_size=12)),
+        min_size=3,
+        max_size=6,
+    )
+)
 def test_any_texts_score_as_sacrebleu_does(pairs):
     said, true = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     ours = scores(said, true)
@@ -68,11 +73,14 @@ def test_exact_matches_are_counted_by_letter():
 @pytest.mark.parametrize(
     ("language", "text", "tokeniser"),
     [
-        ("zh", "今天天气很好我们去公园。", "zh"), ("zh-CN", "今天天气很好我们去公园。", "zh"),
-        ("cmn", "今天天气很好我们去公园。", "zh"), ("ja", "今日は天気がとても良いです。", "char"),
-        ("tha", "วันนี้อากาศดีมาก", "char"), ("de", "das Haus ist sehr alt", "13a"),
+        ("zh", "今天天气很好我们去公园。", "zh"),
+        ("zh-CN", "今天天气很好我们去公园。", "zh"),
+        ("cmn", "今天天气很好我们去公园。", "zh"),
+        ("ja", "今日は天気がとても良いです。", "char"),
+        ("tha", "วันนี้อากาศดีมาก", "char"),
+        ("de", "das Haus ist sehr alt", "13a"),
     ],
-)  # fmt: skip
+)
 def test_texts_without_blanks_are_scored_by_what_they_are_written_in(language, text, tokeniser):
     assert text_scores(text_sums([text], [text], False, language))["bleu"] == pytest.approx(100)
     half = text_scores(text_sums([text[:-2]], [text], False, language))["bleu"]

@@ -30,12 +30,20 @@ from tests.tasks.test_fit import everything
 
 WORDS = "zero one two three four five six seven eight nine".split()
 TOY = changed(
-    translate.SMOKE, set="", pieces=60, units=48, dropout=0.0, label_smoothing=0.0, samples=0,
-    target="words", source="digits", run=RunConfig(precision="fp32"),
+    translate.SMOKE,
+    set="",
+    pieces=60,
+    units=48,
+    dropout=0.0,
+    label_smoothing=0.0,
+    samples=0,
+    target="words",
+    source="digits",
+    run=RunConfig(precision="fp32"),
     fit=changed(
         translate.FIT, num_epochs=12, batch_size=256, learning_rate=1e-2, ema=0.98, eval_every=6
     ),
-)  # fmt: skip
+)
 
 
 def toy_files(folder):
@@ -133,10 +141,12 @@ def test_without_attention_the_source_is_read_backward():
 
 def test_a_killed_run_ends_the_same_bit_for_bit(runs):
     config = changed(
-        translate.SMOKE, samples=120, dropout=0.2,
+        translate.SMOKE,
+        samples=120,
+        dropout=0.2,
         fit=changed(translate.FIT, num_epochs=2, batch_size=500, eval_every=0),
         run=RunConfig(precision="fp32", checkpoint_every_s=1e-6),
-    )  # fmt: skip
+    )
     whole = translate.train(changed(config, run=changed(config.run, name="whole")))
     killed = translate.train(changed(config, run=changed(config.run, name="killed")))
     shutil.rmtree(sorted(killed.checkpoints.iterdir())[-1])
@@ -258,8 +268,12 @@ def test_the_alignment_is_drawn_where_it_looked(trained, monkeypatch, capsys):
 
 
 def test_another_run_gives_its_weights_and_vocabulary(trained, toy, tmp_path, monkeypatch):
-    config = changed(TOY, data=str(toy / "data"), init="last",
-                     fit=changed(TOY.fit, num_epochs=1, learning_rate=1e-6))  # fmt: skip
+    config = changed(
+        TOY,
+        data=str(toy / "data"),
+        init="last",
+        fit=changed(TOY.fit, num_epochs=1, learning_rate=1e-6),
+    )
     run = translate.train(config)
     assert json.loads((run.folder / "eval.json").read_text())["scores"]["exact"] > 90
     assert "and all weights, of translate/toy" in (run.folder / "log.txt").read_text()
@@ -275,23 +289,29 @@ def test_another_run_gives_its_weights_and_vocabulary(trained, toy, tmp_path, mo
         translate.train(changed(translate.SMOKE, init="toy"))
 
 
-@pytest.mark.parametrize(("changes", "words"), [
-    (dict(units=33), "units = 33 must be even"),
-    (dict(target="en"), "source and target are both en"),
-    (dict(beam=0), "beam"),
-    (dict(dropout=1.5), "dropout"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (dict(units=33), "units = 33 must be even"),
+        (dict(target="en"), "source and target are both en"),
+        (dict(beam=0), "beam"),
+        (dict(dropout=1.5), "dropout"),
+    ],
+)
 def test_impossible_configs_are_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         changed(translate.SMOKE, **changes)
 
 
-@pytest.mark.parametrize(("changes", "words"), [
-    (dict(set="nowhere"), "--set nowhere: no such folder"),
-    (dict(target="es"), "speaks en, de, fr, not es"),
-    (dict(longest=1), "all pairs have more than longest = 1 pieces"),
-    (dict(fit=changed(translate.FIT, batch_size=4)), "do not fit into a batch of 4"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (dict(set="nowhere"), "--set nowhere: no such folder"),
+        (dict(target="es"), "speaks en, de, fr, not es"),
+        (dict(longest=1), "all pairs have more than longest = 1 pieces"),
+        (dict(fit=changed(translate.FIT, batch_size=4)), "do not fit into a batch of 4"),
+    ],
+)
 def test_what_cannot_be_learnt_from_is_refused(runs, changes, words):
     with pytest.raises(UserError, match=words):
         translate.train(changed(translate.SMOKE, **changes))

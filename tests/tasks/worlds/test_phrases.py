@@ -16,20 +16,27 @@ from tasks.worlds.phrases import (
 )
 
 
-@pytest.mark.parametrize(("n", "en", "de", "fr"), [
-    (0, "zero", "null", "zéro"),
-    (17, "seventeen", "siebzehn", "dix-sept"),
-    (21, "twenty-one", "einundzwanzig", "vingt et un"),
-    (71, "seventy-one", "einundsiebzig", "soixante et onze"),
-    (80, "eighty", "achtzig", "quatre-vingts"),
-    (81, "eighty-one", "einundachtzig", "quatre-vingt-un"),
-    (99, "ninety-nine", "neunundneunzig", "quatre-vingt-dix-neuf"),
-    (101, "one hundred and one", "einhunderteins", "cent un"),
-    (300, "three hundred", "dreihundert", "trois cents"),
-    (1080, "one thousand and eighty", "eintausendachtzig", "mille quatre-vingts"),
-    (2316, "two thousand three hundred and sixteen", "zweitausenddreihundertsechzehn",
-     "deux mille trois cent seize"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("n", "en", "de", "fr"),
+    [
+        (0, "zero", "null", "zéro"),
+        (17, "seventeen", "siebzehn", "dix-sept"),
+        (21, "twenty-one", "einundzwanzig", "vingt et un"),
+        (71, "seventy-one", "einundsiebzig", "soixante et onze"),
+        (80, "eighty", "achtzig", "quatre-vingts"),
+        (81, "eighty-one", "einundachtzig", "quatre-vingt-un"),
+        (99, "ninety-nine", "neunundneunzig", "quatre-vingt-dix-neuf"),
+        (101, "one hundred and one", "einhunderteins", "cent un"),
+        (300, "three hundred", "dreihundert", "trois cents"),
+        (1080, "one thousand and eighty", "eintausendachtzig", "mille quatre-vingts"),
+        (
+            2316,
+            "two thousand three hundred and sixteen",
+            "zweitausenddreihundertsechzehn",
+            "deux mille trois cent seize",
+        ),
+    ],
+)
 def test_numbers_in_words(n, en, de, fr):
     assert (number_en(n), number_de(n), number_fr(n)) == (en, de, fr)
 
@@ -49,9 +56,15 @@ def test_articles_and_adjectives_agree():
     )
     assert noun_phrase(nouns["clock"], "the", None, "nominative")[2] == "l'horloge"
     assert noun_phrase(nouns["clock"], "the", big, "accusative") == (
-        "the big clock", "die große Uhr", "la grande horloge")  # fmt: skip
+        "the big clock",
+        "die große Uhr",
+        "la grande horloge",
+    )
     assert noun_phrase(nouns["house"], "a", red, "accusative") == (
-        "a red house", "ein rotes Haus", "une maison rouge")  # fmt: skip
+        "a red house",
+        "ein rotes Haus",
+        "une maison rouge",
+    )
     assert noun_phrase(nouns["table"], "the", red, "accusative")[1] == "den roten Tisch"
 
 

@@ -38,8 +38,12 @@ def holds(sample: Scene, i: int, side: str, j: int) -> bool:
     (x, y), (other_x, other_y) = centres(sample)[i], centres(sample)[j]
     if side == "in front of":
         return i > j and bool((sample.whole[i] & sample.whole[j]).any())
-    far = {"left of": other_x - x, "right of": x - other_x, "above": other_y - y,
-           "below": y - other_y}  # fmt: skip
+    far = {
+        "left of": other_x - x,
+        "right of": x - other_x,
+        "above": other_y - y,
+        "below": y - other_y,
+    }
     return bool(far[side] >= 8)
 
 
@@ -67,8 +71,12 @@ def test_other_seeds_and_other_indices_give_other_scenes():
 def test_everything_occurs_and_no_look_is_rare(scenes):
     things = [thing for sample in scenes for thing in sample.objects]
     assert {len(sample.objects) for sample in scenes} == {1, 2, 3, 4, 5}
-    for attribute, names in (("shape", SHAPES), ("colour", COLOURS), ("size", SIZES),
-                             ("texture", TEXTURES)):  # fmt: skip
+    for attribute, names in (
+        ("shape", SHAPES),
+        ("colour", COLOURS),
+        ("size", SIZES),
+        ("texture", TEXTURES),
+    ):
         counts = Counter(getattr(thing, attribute) for thing in things)
         assert set(counts) == set(names)
         assert min(counts.values()) > 0.6 * len(things) / len(names)

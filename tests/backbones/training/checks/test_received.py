@@ -22,10 +22,12 @@ from backbones.training.errors import UserError
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 50 + b"1" + b"}" * 50, "nested too deeply"),
         (b'{"a": ' + b"9" * 5_000 + b"}", "is broken"),
-        (b"[1]", "holds no JSON object"), (b"\xff\xfe", "is broken"), (b"", "is broken"),
+        (b"[1]", "holds no JSON object"),
+        (b"\xff\xfe", "is broken"),
+        (b"", "is broken"),
         (b'{"a": "' + b"x" * 2_000 + b'"}', "larger than 1000 bytes"),
     ],
-)  # fmt: skip
+)
 def test_a_bomb_of_json_is_one_line(tmp_path, data, words):
     (tmp_path / "a.json").write_bytes(data)
     with pytest.raises(UserError, match=words) as error:

@@ -34,20 +34,28 @@ class Outer:
     [
         ({"count": "x"}, "count = 'x' must be a whole number"),
         ({"count": True}, "count = True must be a whole number"),
-        ({"count": 1.5}, "count = 1.5"), ({"count": None}, "count = None"),
+        ({"count": 1.5}, "count = 1.5"),
+        ({"count": None}, "count = None"),
         ({"count": 10**30}, "count = 1000"),
         ({"rate": math.nan}, "rate = nan must be a finite number"),
-        ({"rate": []}, r"rate = \[\] must be a finite"), ({"name": 3}, "name = 3 must be a text"),
-        ({"name": "a\0b"}, "name"), ({"name": "\ud800"}, "name"), ({"name": "x" * 5_000}, "name"),
+        ({"rate": []}, r"rate = \[\] must be a finite"),
+        ({"name": 3}, "name = 3 must be a text"),
+        ({"name": "a\0b"}, "name"),
+        ({"name": "\ud800"}, "name"),
+        ({"name": "x" * 5_000}, "name"),
         ({"on": 1}, "on = 1 must be true or false"),
         ({"kind": "c"}, "kind = 'c' must be one of a, b"),
-        ({"kind": ["a"]}, "kind"), ({"most": "3"}, "most = '3'"), ({"inner": 3}, "inner = 3"),
+        ({"kind": ["a"]}, "kind"),
+        ({"most": "3"}, "most = '3'"),
+        ({"inner": 3}, "inner = 3"),
         ({"inner": {"sizes": "12"}}, r"inner.sizes = '12' must be a list"),
         ({"inner": {"sizes": [1, "2"]}}, "inner.sizes = '2'"),
-        ({"inner": {"pair": [1]}}, "inner.pair"), ({"inner": {"more": 1}}, "inner.more"),
-        ([1], "must be a table"), ({"\x1b[2J": 1}, r"\\x1b"),
+        ({"inner": {"pair": [1]}}, "inner.pair"),
+        ({"inner": {"more": 1}}, "inner.more"),
+        ([1], "must be a table"),
+        ({"\x1b[2J": 1}, r"\\x1b"),
     ],
-)  # fmt: skip
+)
 def test_a_value_of_another_type_is_named_with_its_field(values, words):
     with pytest.raises(UserError, match=words) as error:
         from_dict(Outer, values)
@@ -74,6 +82,10 @@ def test_a_run_s_config_becomes_a_dataclass_in_one_place_only():
     # The others read cards, or the spec of a trunk.
     cards = {"read_zip.py", "environments.py", "transfer.py", "network.py", "trunk.py"}
     assert readers == {"values.py", "saved.py", *cards}
-    assert not [p for p in SOURCES if p.name in cards and "run.config" in "".join(
-        line for line in p.read_text().splitlines() if "from_dict" in line
-    )]  # fmt: skip
+    assert not [
+        p
+        for p in SOURCES
+        if p.name in cards
+        and "run.config"
+        in "".join(line for line in p.read_text().splitlines() if "from_dict" in line)
+    ]

@@ -263,15 +263,22 @@ def test_a_byte_that_is_broken_costs_one_character_and_is_told(broken, tmp_path,
 @pytest.mark.parametrize(
     "encoding, name, black, white",
     [
-        ("gb18030", "GB18030", "李喆", "王二"), ("gb18030", "GB18030", "聂卫平", "马晓春"),
-        ("gb18030", "GB18030", "绝艺", "星阵"), ("big5", "Big5", "成功", "白"),
-        ("big5", "Big5", "周俊勳", "林海峰"), ("big5", "Big5", "許功蓋", "黑方"),
-        ("cp932", "Shift_JIS", "望月", "山田"), ("cp932", "Shift_JIS", "井山裕太", "一力遼"),
-        ("cp932", "Shift_JIS", "ニギリ", "髙橋"), ("cp949", "EUC-KR", "박정환", "백"),
-        ("cp949", "EUC-KR", "이세돌", "구리"), ("cp949", "EUC-KR", "방랑자", "하늘"),
-        ("cp1252", "Latin-1", "José", "Müller"), ("cp1252", "Latin-1", "Ke Jié", "Ödön"),
+        ("gb18030", "GB18030", "李喆", "王二"),
+        ("gb18030", "GB18030", "聂卫平", "马晓春"),
+        ("gb18030", "GB18030", "绝艺", "星阵"),
+        ("big5", "Big5", "成功", "白"),
+        ("big5", "Big5", "周俊勳", "林海峰"),
+        ("big5", "Big5", "許功蓋", "黑方"),
+        ("cp932", "Shift_JIS", "望月", "山田"),
+        ("cp932", "Shift_JIS", "井山裕太", "一力遼"),
+        ("cp932", "Shift_JIS", "ニギリ", "髙橋"),
+        ("cp949", "EUC-KR", "박정환", "백"),
+        ("cp949", "EUC-KR", "이세돌", "구리"),
+        ("cp949", "EUC-KR", "방랑자", "하늘"),
+        ("cp1252", "Latin-1", "José", "Müller"),
+        ("cp1252", "Latin-1", "Ke Jié", "Ödön"),
     ],
-)  # fmt: skip
+)
 def test_an_encoding_that_is_not_declared_is_guessed_and_told(
     encoding, name, black, white, tmp_path, capsys
 ):
@@ -301,10 +308,11 @@ def test_stones_are_taken_away_and_changed_before_the_first_move():
     assert stood == {(1, "D6"), (2, "A9"), (2, "G3"), (2, "F4")}
     assert position.moves == [(2, 20)]
     for wrong, said in (
-        ("(;SZ[9]AB[dd]AE[dd])", "different points"), ("(;SZ[9]AE[zz])", "AE has a point"),
+        ("(;SZ[9]AB[dd]AE[dd])", "different points"),
+        ("(;SZ[9]AE[zz])", "AE has a point"),
         ("(;SZ[9];B[dd];AE[dd])", "middle of the game"),
         ("(;SZ[9];B[dd];AB[ee])", "middle of the game"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(UserError, match=said):
             sgf.follow(sgf.parse(wrong)[0])
     # What changes nothing is no set-up.
@@ -314,9 +322,16 @@ def test_stones_are_taken_away_and_changed_before_the_first_move():
 
 @pytest.mark.parametrize(
     "head, turn",
-    [("AB[dd][ee]", 1), ("HA[2]AB[dd][ee]", 2), ("HA[2]AB[dd][ee]PL[B]", 1), ("AB[dd]PL[W]", 2),
-     ("HA[0]AB[dd][ee]", 1), ("AW[dd]", 1), ("AB[dd];AW[ee];PL[W];C[x]", 2)],
-)  # fmt: skip
+    [
+        ("AB[dd][ee]", 1),
+        ("HA[2]AB[dd][ee]", 2),
+        ("HA[2]AB[dd][ee]PL[B]", 1),
+        ("AB[dd]PL[W]", 2),
+        ("HA[0]AB[dd][ee]", 1),
+        ("AW[dd]", 1),
+        ("AB[dd];AW[ee];PL[W];C[x]", 2),
+    ],
+)
 def test_who_begins_follows_from_the_handicap_or_is_said(head, turn):
     position = sgf.follow(sgf.parse(f"(;SZ[9]{head})")[0])
     assert position.to_play == turn
@@ -331,19 +346,41 @@ def test_simple_text_is_one_line_and_a_comment_keeps_its_own(white):
     (root,) = sgf.parse(f"(;SZ[9]PB[Ann{white}Black]C[a{white}b]RE[W+{white}R])")
     assert root.one("PB") == ("AnnBlack" if white == "\x85" else "Ann Black")
     assert root.one("RE").split()[-1].endswith("R")
-    assert root.one("C") == {"\t": "a b", "\v": "a b", "\\\n ": "a b", "\u2028": "a\u2028b",
-                             "\x85": "ab"}.get(white, "a\nb")  # fmt: skip
+    assert root.one("C") == {
+        "\t": "a b",
+        "\v": "a b",
+        "\\\n ": "a b",
+        "\u2028": "a\u2028b",
+        "\x85": "ab",
+    }.get(white, "a\nb")
 
 
 @pytest.mark.parametrize(
     "said, komi, told",
-    [("6.5", 6.5, False), ("6,5", 6.5, False), (" 7.50 ", 7.5, False), ("-5.5", -5.5, False),
-     ("", 0.0, False), ("0", 0.0, False), ("375", 7.5, True), ("275", 5.5, True),
-     ("650", 6.5, True), ("750", 7.5, True), ("3.75", 7.5, True), ("3,75", 7.5, True),
-     ("3 3/4子", 7.5, True), ("3又3/4子", 7.5, True), ("2 3/4", 5.5, True), ("3.75zi", 7.5, True),
-     ("6目半", 6.5, False), ("6.5目", 6.5, False), ("6집반", 6.5, False), ("+.5", 0.5, False),
-     ("-375", -7.5, True)],
-)  # fmt: skip
+    [
+        ("6.5", 6.5, False),
+        ("6,5", 6.5, False),
+        (" 7.50 ", 7.5, False),
+        ("-5.5", -5.5, False),
+        ("", 0.0, False),
+        ("0", 0.0, False),
+        ("375", 7.5, True),
+        ("275", 5.5, True),
+        ("650", 6.5, True),
+        ("750", 7.5, True),
+        ("3.75", 7.5, True),
+        ("3,75", 7.5, True),
+        ("3 3/4子", 7.5, True),
+        ("3又3/4子", 7.5, True),
+        ("2 3/4", 5.5, True),
+        ("3.75zi", 7.5, True),
+        ("6目半", 6.5, False),
+        ("6.5目", 6.5, False),
+        ("6집반", 6.5, False),
+        ("+.5", 0.5, False),
+        ("-375", -7.5, True),
+    ],
+)
 def test_komi_is_read_in_the_units_that_servers_write(said, komi, told):
     position = sgf.follow(sgf.parse(f"(;SZ[9]KM[{said}];B[ee])")[0])
     assert position.komi == komi
@@ -385,15 +422,19 @@ def test_what_was_played_is_replayed_also_against_the_rules_of_the_file(tmp_path
 @pytest.mark.parametrize(
     "said, ko, scoring, notes",
     [
-        ("", "situational", "territory", 0), ("Chinese", "simple", "area", 0),
-        ("Japanese rules", "simple", "territory", 0), ("Chinese, OGS", "positional", "area", 0),
+        ("", "situational", "territory", 0),
+        ("Chinese", "simple", "area", 0),
+        ("Japanese rules", "simple", "territory", 0),
+        ("Chinese, OGS", "positional", "area", 0),
         ("koSIMPLEscoreTERRITORYtaxSEKIsui0", "simple", "territory", 0),
         ("koSITUATIONALscoreAREAtaxNONEsui1button1whbN", "situational", "area", 2),
         ('{"ko":"SIMPLE","scoring":"AREA","suicide":false}', "simple", "area", 0),
-        ("Old Moon", "situational", "territory", 1), ("koSPIGHT", "situational", "territory", 1),
-        ("日本", "simple", "territory", 0), ("NZ", "situational", "area", 0),
+        ("Old Moon", "situational", "territory", 1),
+        ("koSPIGHT", "situational", "territory", 1),
+        ("日本", "simple", "territory", 0),
+        ("NZ", "situational", "area", 0),
     ],
-)  # fmt: skip
+)
 def test_rules_that_a_file_does_not_name_stay(said, ko, scoring, notes):
     before = sgf.Rules(ko="situational", scoring="territory")
     position = sgf.begin(sgf.parse(f"(;SZ[9]RU[{said}])")[0], before)

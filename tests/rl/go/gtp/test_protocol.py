@@ -41,21 +41,52 @@ def talk(*lines, visits_a_move=40):
 
 def test_ids_comments_carriage_returns_and_junk():
     said = talk(
-        "12 name\r\n", "# a comment", "", "   ", "protocol_version # which?", "\x07name\x01",
-        "7 nonsense", "7", "known_command\tplay", "known_command fly", "play b", "play red D4",
-        "play b Z9", "play b I5", "komi lots", "boardsize nine", "boardsize 26", "boardsize 1",
-        "99 play b D4", "play w D4", "undo", "undo", "genmove green",
-    )  # fmt: skip
+        "12 name\r\n",
+        "# a comment",
+        "",
+        "   ",
+        "protocol_version # which?",
+        "\x07name\x01",
+        "7 nonsense",
+        "7",
+        "known_command\tplay",
+        "known_command fly",
+        "play b",
+        "play red D4",
+        "play b Z9",
+        "play b I5",
+        "komi lots",
+        "boardsize nine",
+        "boardsize 26",
+        "boardsize 1",
+        "99 play b D4",
+        "play w D4",
+        "undo",
+        "undo",
+        "genmove green",
+    )
     assert said.split("\n\n")[:-1] == [
-        "=12 Arcadia", "= 2", "= Arcadia", "?7 unknown command", "?7 unknown command", "= true",
-        "= false", "? syntax error: 2 arguments expected", "? syntax error: 'red' is no colour",
+        "=12 Arcadia",
+        "= 2",
+        "= Arcadia",
+        "?7 unknown command",
+        "?7 unknown command",
+        "= true",
+        "= false",
+        "? syntax error: 2 arguments expected",
+        "? syntax error: 'red' is no colour",
         "? invalid coordinate: 'Z9' is not a point such as B8, or pass",
         "? invalid coordinate: 'I5' is not a point such as B8, or pass",
-        "? syntax error: 'lots' is no number", "? syntax error: 'nine' is no integer",
-        "? unacceptable size: 2 to 19 are played", "? unacceptable size: 2 to 19 are played",
-        "=99", "? illegal move: white D4: a stone stands there", "=", "? cannot undo",
+        "? syntax error: 'lots' is no number",
+        "? syntax error: 'nine' is no integer",
+        "? unacceptable size: 2 to 19 are played",
+        "? unacceptable size: 2 to 19 are played",
+        "=99",
+        "? illegal move: white D4: a stone stands there",
+        "=",
+        "? cannot undo",
         "? syntax error: 'green' is no colour",
-    ]  # fmt: skip
+    ]
 
 
 def test_every_command_of_the_list_is_there():
@@ -74,11 +105,24 @@ def test_every_command_of_the_list_is_there():
 def test_a_game_is_played_scored_and_written(tmp_path):
     path = tmp_path / "game.sgf"
     said = talk(
-        "boardsize 5", "komi 0.5", "play b C3", "genmove w", "play b pass", "genmove w",
-        "genmove b", "last_move", "showboard", f"printsgf {path}", f"printsgf {path}", "printsgf",
-        "final_score", f"loadsgf {path} 2", "move_history", "loadsgf /none.sgf",
+        "boardsize 5",
+        "komi 0.5",
+        "play b C3",
+        "genmove w",
+        "play b pass",
+        "genmove w",
+        "genmove b",
+        "last_move",
+        "showboard",
+        f"printsgf {path}",
+        f"printsgf {path}",
+        "printsgf",
+        "final_score",
+        f"loadsgf {path} 2",
+        "move_history",
+        "loadsgf /none.sgf",
         "gomill-explain_last_move",
-    ).split("\n\n")  # fmt: skip
+    ).split("\n\n")
     assert re.fullmatch(r"= [A-E][1-5]", said[3])
     assert said[9] == "=" and "File exists" in said[10]
     assert said[11].startswith("= (;GM[1]FF[4]") and said[11].count("\n\n") == 0
@@ -90,19 +134,37 @@ def test_a_game_is_played_scored_and_written(tmp_path):
 def test_dead_stones_are_named_and_counted_off():
     # Black owns all but a lone white stone in a corner of 5 x 5.
     stones = "b B1 b B2 b B3 b B4 b B5 b D1 b D2 b D3 b D4 b D5 w E1"
-    said = talk("boardsize 5", "komi 0", f"set_position {stones}", "final_status_list dead",
-                "final_score", "final_status_list alive", "final_status_list seki",
-                "final_status_list odd").split("\n\n")  # fmt: skip
+    said = talk(
+        "boardsize 5",
+        "komi 0",
+        f"set_position {stones}",
+        "final_status_list dead",
+        "final_score",
+        "final_status_list alive",
+        "final_status_list seki",
+        "final_status_list odd",
+    ).split("\n\n")
     assert said[3] == "= E1" and said[4] == "= B+25"
     assert len(said[5].split("\n")) == 2 and said[6] == "="
     assert said[7].startswith("? syntax error")
 
 
 def test_handicaps():
-    said = talk("fixed_handicap 2", "fixed_handicap 2", "clear_board", "place_free_handicap 12",
-                "clear_board", "set_free_handicap D4 D4", "set_free_handicap D4 pass",
-                "set_free_handicap D4 E5", "genmove w", "clear_board", "fixed_handicap 40",
-                "boardsize 2", "place_free_handicap 3").split("\n\n")  # fmt: skip
+    said = talk(
+        "fixed_handicap 2",
+        "fixed_handicap 2",
+        "clear_board",
+        "place_free_handicap 12",
+        "clear_board",
+        "set_free_handicap D4 D4",
+        "set_free_handicap D4 pass",
+        "set_free_handicap D4 E5",
+        "genmove w",
+        "clear_board",
+        "fixed_handicap 40",
+        "boardsize 2",
+        "place_free_handicap 3",
+    ).split("\n\n")
     assert said[0] == "= C3 G7" and said[1] == "? board not empty"
     assert len(set(said[3].split()[1:])) == 12
     assert said[5].startswith("? bad vertex list") and said[6].startswith("? bad vertex list")
@@ -145,12 +207,22 @@ def test_an_analysis_goes_on_until_a_line_comes_and_reads_as_its_clients_read_it
 
 
 def test_rules_and_times_are_taken_by_name():
-    said = talk("kata-get-rules", "kata-set-rules japanese", "kata-get-rules",
-                'kata-set-rules {"ko":"SITUATIONAL","scoring":"AREA","suicide":true}',
-                "kata-get-rules", "kgs-rules moon", "kata-set-rules {", "kgs-time_settings none",
-                "kgs-time_settings byoyomi 60 10 3", "time_left b 5 2",
-                "kata-time_settings fischer-capped 60 5 120 30", "kata-time_settings sundial",
-                "time_settings 0 0 0", "time_settings -1 0 0").split("\n\n")  # fmt: skip
+    said = talk(
+        "kata-get-rules",
+        "kata-set-rules japanese",
+        "kata-get-rules",
+        'kata-set-rules {"ko":"SITUATIONAL","scoring":"AREA","suicide":true}',
+        "kata-get-rules",
+        "kgs-rules moon",
+        "kata-set-rules {",
+        "kgs-time_settings none",
+        "kgs-time_settings byoyomi 60 10 3",
+        "time_left b 5 2",
+        "kata-time_settings fischer-capped 60 5 120 30",
+        "kata-time_settings sundial",
+        "time_settings 0 0 0",
+        "time_settings -1 0 0",
+    ).split("\n\n")
     first = json.loads(said[0][2:])
     assert first["ko"] == "POSITIONAL" and first["friendlyPassOk"]
     assert json.loads(said[2][2:])["scoring"] == "TERRITORY"
@@ -161,20 +233,34 @@ def test_rules_and_times_are_taken_by_name():
 
 
 def test_gogui_sets_up_and_plays_sequences_whole_or_not_at_all():
-    said = talk("gogui-play_sequence b D4 w E5 b D4", "move_history",
-                "gogui-play_sequence b D4 w E5", "move_history", "gg-undo 3", "gg-undo 2",
-                "gogui-setup b D4 w E5", "gogui-setup_player w", "showboard", "heatmap",
-                "arcadia-ownership", "gogui-analyze_commands", "cputime").split("\n\n")  # fmt: skip
+    said = talk(
+        "gogui-play_sequence b D4 w E5 b D4",
+        "move_history",
+        "gogui-play_sequence b D4 w E5",
+        "move_history",
+        "gg-undo 3",
+        "gg-undo 2",
+        "gogui-setup b D4 w E5",
+        "gogui-setup_player w",
+        "showboard",
+        "heatmap",
+        "arcadia-ownership",
+        "gogui-analyze_commands",
+        "cputime",
+    ).split("\n\n")
     assert said[0].startswith("? illegal move") and said[1] == "="
     assert said[3] == "= white E5\nblack D4" and said[4] == "? cannot undo" and said[5] == "="
     assert "white to play" in said[8] and len(said[9].strip().split("\n")) == 11
     assert said[10].startswith("= INFLUENCE A9 ") and float(said[12][2:]) > 0
 
 
-WORDS = st.sampled_from([
-    *"b w black red D4 Q16 pass resign 0 1 5 9 19 26 -3 1e9 nan inf true maxmoves interval".split(),
-    *"ownership none byoyomi canadian japanese {} [ A1 T19 dead alive é \x00 #".split(),
-])  # fmt: skip
+WORDS = st.sampled_from(
+    [
+        *"b w black red D4 Q16 pass resign 0 1 5 9 19 26 -3 1e9 nan inf true maxmoves interval".split(),
+        *"ownership none byoyomi canadian japanese {} [ A1 T19 dead".split(),
+        *"alive é \x00 #".split(),
+    ]
+)
 
 
 @pytest.fixture(scope="module")
@@ -211,23 +297,72 @@ def test_any_command_gets_one_well_formed_answer(fuzzed, data):
 
 # What the programs send when they meet an engine, as their sources have it.
 OPENINGS = {
-    "Sabaki": ["1 name", "2 version", "3 protocol_version", "4 list_commands", "5 clear_board",
-               "6 boardsize 9", "7 clear_board", "8 komi 7", "9 play B E5",
-               "10 lz-genmove_analyze W 50", "11 lz-analyze B 50", "12 protocol_version",
-               "13 undo", "14 genmove W"],
-    "Lizzie": ["0 name", "1 version", "2 list_commands", "3 komi 7.5", "4 boardsize 9",
-               "5 clear_board", "6 kata-get-rules", "7 play B C3", "8 lz-analyze 10",
-               "9 time_left B 0 0", "10 play W G7", "11 kata-analyze B 10 ownership true",
-               "12 stop", "13 undo"],
-    "GoGui": ["protocol_version", "list_commands", "name", "version", "gogui-analyze_commands",
-              "boardsize 9", "clear_board", "komi 6.5", "time_settings 600 30 5",
-              "gogui-play_sequence B E5 W C3", "genmove b", "gogui-interrupt", "undo",
-              "final_score", "cputime"],
-    "gtp2ogs": ["list_commands\r", "name\r", "version\r", "boardsize 9\r", "clear_board\r",
-                "komi 6.5\r", "kgs-rules japanese\r", "kgs-time_settings byoyomi 600 30 5\r",
-                "fixed_handicap 3\r", "time_left black 600 0\r", "time_left white 30 5\r",
-                "genmove w\r", "final_status_list dead\r", "kgs-game_over\r"],
-}  # fmt: skip
+    "Sabaki": [
+        "1 name",
+        "2 version",
+        "3 protocol_version",
+        "4 list_commands",
+        "5 clear_board",
+        "6 boardsize 9",
+        "7 clear_board",
+        "8 komi 7",
+        "9 play B E5",
+        "10 lz-genmove_analyze W 50",
+        "11 lz-analyze B 50",
+        "12 protocol_version",
+        "13 undo",
+        "14 genmove W",
+    ],
+    "Lizzie": [
+        "0 name",
+        "1 version",
+        "2 list_commands",
+        "3 komi 7.5",
+        "4 boardsize 9",
+        "5 clear_board",
+        "6 kata-get-rules",
+        "7 play B C3",
+        "8 lz-analyze 10",
+        "9 time_left B 0 0",
+        "10 play W G7",
+        "11 kata-analyze B 10 ownership true",
+        "12 stop",
+        "13 undo",
+    ],
+    "GoGui": [
+        "protocol_version",
+        "list_commands",
+        "name",
+        "version",
+        "gogui-analyze_commands",
+        "boardsize 9",
+        "clear_board",
+        "komi 6.5",
+        "time_settings 600 30 5",
+        "gogui-play_sequence B E5 W C3",
+        "genmove b",
+        "gogui-interrupt",
+        "undo",
+        "final_score",
+        "cputime",
+    ],
+    "gtp2ogs": [
+        "list_commands\r",
+        "name\r",
+        "version\r",
+        "boardsize 9\r",
+        "clear_board\r",
+        "komi 6.5\r",
+        "kgs-rules japanese\r",
+        "kgs-time_settings byoyomi 600 30 5\r",
+        "fixed_handicap 3\r",
+        "time_left black 600 0\r",
+        "time_left white 30 5\r",
+        "genmove w\r",
+        "final_status_list dead\r",
+        "kgs-game_over\r",
+    ],
+}
 
 
 @pytest.mark.parametrize("client", OPENINGS)
@@ -267,8 +402,14 @@ def test_a_program_that_is_none_or_says_nothing_is_told_so():
 
 def test_dead_stones_are_judged_anew_after_a_move_of_its_own():
     stones = "b B1 b B2 b B3 b B4 b B5 b D1 b D2 b D3 b D4 b D5 w E1"
-    said = talk("boardsize 5", "komi 0", f"set_position {stones}", "genmove b",
-                "final_status_list dead", "kata-set-rules " + "[" * 3000).split("\n\n")  # fmt: skip
+    said = talk(
+        "boardsize 5",
+        "komi 0",
+        f"set_position {stones}",
+        "genmove b",
+        "final_status_list dead",
+        "kata-set-rules " + "[" * 3000,
+    ).split("\n\n")
     assert said[4] == "= E1" or said[3] in ("= E2", "= E3")  # it may have taken the stone
     assert said[5].startswith("? unknown rules")
 
@@ -276,9 +417,19 @@ def test_dead_stones_are_judged_anew_after_a_move_of_its_own():
 @pytest.mark.parametrize("rules, passes", [("chinese", False), ("japanese", False), ("cgos", True)])
 def test_a_pass_is_answered_by_one_only_where_it_wins_by_the_count_that_follows(rules, passes):
     # Two black stones hold all of 5 x 5; with every stone alive White has half a point more.
-    said = talk("boardsize 5", f"kata-set-rules {rules}", "komi 0.5", "play b C3", "play w B4",
-                "play b pass", "genmove w", "play b pass", "play w pass", "final_score",
-                visits_a_move=1_500).split("\n\n")  # fmt: skip
+    said = talk(
+        "boardsize 5",
+        f"kata-set-rules {rules}",
+        "komi 0.5",
+        "play b C3",
+        "play w B4",
+        "play b pass",
+        "genmove w",
+        "play b pass",
+        "play w pass",
+        "final_score",
+        visits_a_move=1_500,
+    ).split("\n\n")
     assert (said[6] == "= pass") == passes
     assert not passes or said[9] == "= W+0.5"
 
@@ -306,24 +457,35 @@ def test_rules_are_taken_in_every_form_of_katagos_and_what_is_not_played_is_name
         ('{"ko":"SIMPLE","scoring":"AREA","suicide":"false"}', "SIMPLE", "AREA", False),
         ('{"ko":"SIMPLE", "score":"AREA", "suicide":"True"}', "SIMPLE", "AREA", True),
         ('{"ko":"SIMPLE","suicide":0,"tax":"NONE","hasButton":false}', "SIMPLE", "AREA", False),
-        ("{}", "POSITIONAL", "AREA", True), ("tromp_taylor", "POSITIONAL", "AREA", True),
-        ("Chinese_OGS", "POSITIONAL", "AREA", False), ("new zealand", "SITUATIONAL", "AREA", True),
-        ("bga", "SITUATIONAL", "AREA", False), ("JAPANESE", "SIMPLE", "TERRITORY", False),
-    ):  # fmt: skip
+        ("{}", "POSITIONAL", "AREA", True),
+        ("tromp_taylor", "POSITIONAL", "AREA", True),
+        ("Chinese_OGS", "POSITIONAL", "AREA", False),
+        ("new zealand", "SITUATIONAL", "AREA", True),
+        ("bga", "SITUATIONAL", "AREA", False),
+        ("JAPANESE", "SIMPLE", "TERRITORY", False),
+    ):
         assert asked(f"kata-set-rules {text}") == "=", text
         found = rules()
         assert (found["ko"], found["scoring"], found["suicide"]) == (ko, scoring, suicide), text
     before = rules()
     for text, said in (
-        ('{"hasButton":true}', "the button"), ("koSIMPLEscoreAREAbutton1", "the button"),
-        ('{"whiteHandicapBonus":"N"}', "whiteHandicapBonus N"), ("whbN-1", "whiteHandicapBonus"),
-        ('{"tax":"ALL"}', "tax ALL with area"), ("scoreAREAtaxSEKI", "tax SEKI with area"),
-        ("stone-scoring", "'stone-scoring' are not played"), ("aga-button", "are not played"),
-        ('{"ko":"SPIGHT"}', "unknown ko rule 'spight'"), ('{"komi":7}', "komi is no rule"),
+        ('{"hasButton":true}', "the button"),
+        ("koSIMPLEscoreAREAbutton1", "the button"),
+        ('{"whiteHandicapBonus":"N"}', "whiteHandicapBonus N"),
+        ("whbN-1", "whiteHandicapBonus"),
+        ('{"tax":"ALL"}', "tax ALL with area"),
+        ("scoreAREAtaxSEKI", "tax SEKI with area"),
+        ("stone-scoring", "'stone-scoring' are not played"),
+        ("aga-button", "are not played"),
+        ('{"ko":"SPIGHT"}', "unknown ko rule 'spight'"),
+        ('{"komi":7}', "komi is no rule"),
         ('{"suicide":"maybe"}', "suicide 'maybe' is neither true nor false"),
-        ('{"moon":1}', "unknown rule 'moon'"), ("[1]", "unknown rules"), ("{", "unknown rules"),
-        ('{"ko":[]}', "unknown ko rule"), ("koSIMPLEmoon", "unknown rules 'koSIMPLEmoon'"),
-    ):  # fmt: skip
+        ('{"moon":1}', "unknown rule 'moon'"),
+        ("[1]", "unknown rules"),
+        ("{", "unknown rules"),
+        ('{"ko":[]}', "unknown ko rule"),
+        ("koSIMPLEmoon", "unknown rules 'koSIMPLEmoon'"),
+    ):
         assert asked(f"kata-set-rules {text}").startswith("? ") and said in asked(
             f"kata-set-rules {text}"
         ), text
@@ -343,8 +505,16 @@ def test_rules_that_a_file_does_not_name_stay_and_what_is_assumed_is_told(tmp_pa
     path = tmp_path / "game.sgf"
     path.write_text(finished.format(""))
     load = f"loadsgf {path}"
-    said = told("kata-get-rules", load, "kata-get-rules", "final_score", "kata-set-rules japanese",
-                load, "kata-get-rules", visits_a_move=200)  # fmt: skip
+    said = told(
+        "kata-get-rules",
+        load,
+        "kata-get-rules",
+        "final_score",
+        "kata-set-rules japanese",
+        load,
+        "kata-get-rules",
+        visits_a_move=200,
+    )
     assert said[1] == "= black" and said[2] == said[0] and said[3] == "= B+24.5"
     assert json.loads(said[6][2:])["scoring"] == "TERRITORY"
     assert capsys.readouterr().err == ""
@@ -357,11 +527,23 @@ def test_rules_that_a_file_does_not_name_stay_and_what_is_assumed_is_told(tmp_pa
 
 
 def test_positions_are_set_without_a_turn_for_white_and_no_point_twice():
-    said = told("boardsize 5", "set_position b A1 w B2 b A1", "set_position b A1 w A1",
-                "gogui-setup b C3 b C3", "set_position b A1 b B2", "showboard",
-                "gogui-setup b C3", "showboard", "gogui-setup w C3", "gogui-setup_player w",
-                "showboard", "clear_board", "set_free_handicap A1 B2", "showboard",
-                "printsgf -")  # fmt: skip
+    said = told(
+        "boardsize 5",
+        "set_position b A1 w B2 b A1",
+        "set_position b A1 w A1",
+        "gogui-setup b C3 b C3",
+        "set_position b A1 b B2",
+        "showboard",
+        "gogui-setup b C3",
+        "showboard",
+        "gogui-setup w C3",
+        "gogui-setup_player w",
+        "showboard",
+        "clear_board",
+        "set_free_handicap A1 B2",
+        "showboard",
+        "printsgf -",
+    )
     assert said[1] == said[2] == "? A1 is named twice" and said[3] == "? C3 is named twice"
     assert said[4] == "=" and "black to play" in said[5] and "black to play" in said[7]
     assert said[8] == "=" and "white to play" in said[10] and "white to play" in said[13]
@@ -378,8 +560,16 @@ def test_analysis_flags_are_words_for_true_and_false():
     serve.load_commands()
     session = Session(Engine(RandomPlayer(), Limits(visits=1), Position(5)), io.StringIO())
     session.lines.put("")  # analyses end at once
-    for word, shown in (("true", 1), ("True", 1), ("1", 1), ("yes", 1), ("on", 1),
-                        ("false", 0), ("0", 0), ("no", 0)):  # fmt: skip
+    for word, shown in (
+        ("true", 1),
+        ("True", 1),
+        ("1", 1),
+        ("yes", 1),
+        ("on", 1),
+        ("false", 0),
+        ("0", 0),
+        ("no", 0),
+    ):
         session.out = io.StringIO()
         session.answer(f"kata-analyze ownership {word} rootInfo {word} maxmoves 1")
         said = session.out.getvalue()

@@ -14,7 +14,7 @@ from rl.go.network.features import (
     straight_moves,
     turned,
     turned_moves,
-)  # fmt: skip
+)
 from rl.go.rules import board
 from rl.go.rules.board import BLACK, POINTS, WHITE
 from rl.go.rules.position import Position, Rules, read_vertex
@@ -64,9 +64,11 @@ def test_komi_is_that_of_who_is_to_play_and_a_pass_is_seen():
 
 def test_rules_are_seen():
     for rules, names in (
-        ({"suicide": True}, {"suicide"}), ({"ko": "simple"}, {"simple ko"}),
-        ({"ko": "situational"}, {"situational ko"}), ({}, set()),
-    ):  # fmt: skip
+        ({"suicide": True}, {"suicide"}),
+        ({"ko": "simple"}, {"simple ko"}),
+        ({"ko": "situational"}, {"situational ko"}),
+        ({}, set()),
+    ):
         planes, _ = planes_of(played("", **rules))
         seen = {n for n in ("suicide", "simple ko", "situational ko") if planes[n].all()}
         assert seen == names

@@ -19,8 +19,10 @@ def drawn(text, **rules):
     marks = {"X": BLACK, "O": WHITE}
     position.set_up(
         (marks[mark], row * len(rows) + column)
-        for row, line in enumerate(rows) for column, mark in enumerate(line) if mark in marks
-    )  # fmt: skip
+        for row, line in enumerate(rows)
+        for column, mark in enumerate(line)
+        if mark in marks
+    )
     return position
 
 

@@ -17,7 +17,7 @@ from rl.go.rules.position import (
     handicap_points,
     read_vertex,
     vertex,
-)  # fmt: skip
+)
 from tests.rl.go.rules.slow_board import SlowBoard
 
 

@@ -44,8 +44,16 @@ WEIGHTS = np.random.default_rng(0).integers(1, 2**40, PLANES * 81, np.uint64)
 
 
 def searched(evaluate=blind, size=5, games=1, simulations=64, leaves=1, nodes=512, **config):
-    search = Search(games, size, nodes, evaluate, leaves=leaves, seed=1,
-                    config=SearchConfig(**config), threads=1)  # fmt: skip
+    search = Search(
+        games,
+        size,
+        nodes,
+        evaluate,
+        leaves=leaves,
+        seed=1,
+        config=SearchConfig(**config),
+        threads=1,
+    )
     for game in range(games):
         search.begin(game, Position(size, 0.5))
     search.run(simulations)
@@ -146,10 +154,14 @@ def test_memory_is_what_is_said_and_a_full_tree_goes_on():
     assert trees.used[0] <= 20
     check_sums(search)
     assert trees.visits[0, 1].sum() == 200
-    per_node = sum(
-        array.nbytes for name, array in trees._asdict().items()
-        if name in ("prior", "visits", "total", "child", "value", "state", "seen")
-    ) / 21  # fmt: skip
+    per_node = (
+        sum(
+            array.nbytes
+            for name, array in trees._asdict().items()
+            if name in ("prior", "visits", "total", "child", "value", "state", "seen")
+        )
+        / 21
+    )
     assert per_node == forest.bytes_per_node(5)
 
 

@@ -18,8 +18,10 @@ def drawn(text, to_play=BLACK, komi=0.0):
     marks = {"X": BLACK, "O": WHITE}
     position.set_up(
         (marks[mark], row * len(rows) + column)
-        for row, line in enumerate(rows) for column, mark in enumerate(line) if mark in marks
-    )  # fmt: skip
+        for row, line in enumerate(rows)
+        for column, mark in enumerate(line)
+        if mark in marks
+    )
     position.whose(to_play)
     return position
 

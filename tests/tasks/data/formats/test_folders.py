@@ -71,9 +71,13 @@ def bomb(width: int, height: int) -> bytes:
 
 
 SET = {
-    "train/dog/b.png": one(3), "train/cat/2.png": one(2), "train/cat/1.png": one(1),
-    "train/dog/a/c.PNG": one(4), "train/dog/notes.txt": b"", "train/cat/._1.png": b"a Mac's",
-}  # fmt: skip
+    "train/dog/b.png": one(3),
+    "train/cat/2.png": one(2),
+    "train/cat/1.png": one(1),
+    "train/dog/a/c.PNG": one(4),
+    "train/dog/notes.txt": b"",
+    "train/cat/._1.png": b"a Mac's",
+}
 
 
 def values(pictures: object) -> list[int]:
@@ -220,8 +224,9 @@ def test_a_broken_file_is_left_out_and_named(tmp_path: Path):
     train = read_classes(tmp_path, "train", size_px=2)
     assert len(train) == 198 and train.picture[0, 0, 0, 0] == 2
     assert [line.split(": ")[0] for line in train.skipped] == [
-        "train/cat/000.png", "train/cat/001.png",
-    ]  # fmt: skip
+        "train/cat/000.png",
+        "train/cat/001.png",
+    ]
     assert "not a PNG" in train.skipped[0] and "9,000 x 9,000" in train.skipped[1]
     write(tmp_path, {"train/cat/002.png": b""})
     with pytest.raises(
@@ -326,9 +331,9 @@ def test_a_header_that_claims_everything_or_less_than_nothing_is_said(tmp_path: 
     for kind, size in (("x", 2**33), ("L", 2**33), ("0", -1024)):
         member = tarfile.TarInfo("cat/1.png")
         header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
-        header[124:136] = (size % 2**96).to_bytes(12, "big") if size < 0 else (
-            b"\x80" + size.to_bytes(11, "big")
-        )  # fmt: skip
+        header[124:136] = (
+            (size % 2**96).to_bytes(12, "big") if size < 0 else (b"\x80" + size.to_bytes(11, "big"))
+        )
         header[156:157] = kind.encode()
         header[148:156] = b" " * 8
         header[148:156] = b"%06o\0 " % sum(header)

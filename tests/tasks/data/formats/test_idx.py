@@ -47,10 +47,7 @@ def refused(path: Path, *words: str):
 
 def test_values_stand_in_rows_and_pictures(tmp_path: Path):
     (tmp_path / "x").write_bytes(images(2, 2, 3))
-    assert read_idx(tmp_path / "x").tolist() == [
-        [[0, 1, 2], [3, 4, 5]],
-        [[6, 7, 8], [9, 10, 11]],
-    ]
+    assert read_idx(tmp_path / "x").tolist() == [[[0, 1, 2], [3, 4, 5]], [[6, 7, 8], [9, 10, 11]]]
 
 
 def test_a_compressed_file_reads_as_a_plain_one(tmp_path: Path):
@@ -191,8 +188,17 @@ def test_mnist_itself_is_whole():
     assert train.classes == test.classes == tuple("0123456789")
     # Published: how often each digit occurs, and the mean and deviation that everybody uses.
     assert torch.bincount(train.label).tolist() == [
-        5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949,
-    ]  # fmt: skip
+        5923,
+        6742,
+        5958,
+        6131,
+        5842,
+        5421,
+        5918,
+        6265,
+        5851,
+        5949,
+    ]
     values = train.picture.float() / 255
     assert [round(float(x), 4) for x in (values.mean(), values.std())] == [0.1307, 0.3081]
     assert train.label[:5].tolist() == [5, 0, 4, 1, 9] and test.label[0] == 7

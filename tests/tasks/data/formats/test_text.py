@@ -115,21 +115,27 @@ def test_other_names_of_splits_and_languages_are_known(tmp_path):
         read_pairs(tmp_path, "val", "en", "de")
 
 
-@pytest.mark.parametrize(("files", "words"), [
-    (dict(train__en="a\nb\n", train__de="x\n"), "train.en has 2 lines and train.de 1"),
-    (dict(train__en="a\n"), "has no train text in de; it holds train.en"),
-    (dict(train__en="a\n", train__de=b"gut\nsch\xf6n\n"), "train.de, line 2: byte 0xf6 is no"),
-    (dict(train__en="\n", train__de="\n"), "train.en has no line with a translation"),
-    (dict(other="x"), "has no train.en"),
-    (dict(train__en="a\n", train__lc__en="b\n", train__de="x\n"), "more than one train text in en"),
-    (dict(train__en=gzip.compress(b"a\n" * 99)[:-9], train__de="x\n"), "cannot be read"),
-    (dict(train__en="a\n".encode("utf-16"), train__de="x\n"), "line 1: begins as UTF-16 does"),
-    (dict(train__en="a\n".encode("utf-32"), train__de="x\n"), "iconv -f utf-32 -t utf-8"),
-    (dict(train__en="a\n".encode("utf-16le"), train__de="x\n"), "line 1: has zero bytes"),
-    (dict(train__en=lzma.compress(b"a\n"), train__de="x\n"), "packed by xz, no text; unpack"),
-    (dict(train__en=b"PK\x03\x04", train__de="x\n"), "is a zip file, no text"),
-    (dict(train__en="a" * (2**20 + 1), train__de="x\n"), "line 1: more than 1 MiB; give one"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (dict(train__en="a\nb\n", train__de="x\n"), "train.en has 2 lines and train.de 1"),
+        (dict(train__en="a\n"), "has no train text in de; it holds train.en"),
+        (dict(train__en="a\n", train__de=b"gut\nsch\xf6n\n"), "train.de, line 2: byte 0xf6 is no"),
+        (dict(train__en="\n", train__de="\n"), "train.en has no line with a translation"),
+        (dict(other="x"), "has no train.en"),
+        (
+            dict(train__en="a\n", train__lc__en="b\n", train__de="x\n"),
+            "more than one train text in en",
+        ),
+        (dict(train__en=gzip.compress(b"a\n" * 99)[:-9], train__de="x\n"), "cannot be read"),
+        (dict(train__en="a\n".encode("utf-16"), train__de="x\n"), "line 1: begins as UTF-16 does"),
+        (dict(train__en="a\n".encode("utf-32"), train__de="x\n"), "iconv -f utf-32 -t utf-8"),
+        (dict(train__en="a\n".encode("utf-16le"), train__de="x\n"), "line 1: has zero bytes"),
+        (dict(train__en=lzma.compress(b"a\n"), train__de="x\n"), "packed by xz, no text; unpack"),
+        (dict(train__en=b"PK\x03\x04", train__de="x\n"), "is a zip file, no text"),
+        (dict(train__en="a" * (2**20 + 1), train__de="x\n"), "line 1: more than 1 MiB; give one"),
+    ],
+)
 def test_what_is_wrong_is_named(tmp_path, files, words):
     with pytest.raises(UserError, match=words.replace("(", r"\(")):
         read_pairs(write(tmp_path, **files), "train", "en", "de")
@@ -184,8 +190,10 @@ def test_multi30k_and_tatoeba_read_whole():
     home = Path(os.environ.get("ARCADIA_DATA", "/nowhere"))
     if not (home / "multi30k").is_dir() or not (home / "tatoeba").is_dir():
         pytest.skip("needs multi30k and tatoeba in $ARCADIA_DATA")
-    counts = [len(read_pairs(home / "multi30k" / "tok", split, "en", "de"))
-              for split in ("train", "val", "test")]  # fmt: skip
+    counts = [
+        len(read_pairs(home / "multi30k" / "tok", split, "en", "de"))
+        for split in ("train", "val", "test")
+    ]
     assert counts == [29_000, 1_014, 1_000]
     assert len(read_pairs(home / "multi30k" / "raw", "val", "en", "fr")) == 1_014
     counts = [len(read_pairs(home / "tatoeba", split, "fr", "en")) for split in ("train", "test")]
