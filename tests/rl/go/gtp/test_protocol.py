@@ -256,8 +256,8 @@ def test_gogui_sets_up_and_plays_sequences_whole_or_not_at_all():
 
 WORDS = st.sampled_from(
     [
-        *"b w black red D4 Q16 pass resign 0 1 5 9 19 26 -3 1e9 nan inf true maxmoves interval".split(),
-        *"ownership none byoyomi canadian japanese {} [ A1 T19 dead".split(),
+        *"b w black red D4 Q16 pass resign 0 1 5 9 19 26 -3 1e9 nan inf true maxmoves".split(),
+        *"interval ownership none byoyomi canadian japanese {} [ A1 T19 dead".split(),
         *"alive é \x00 #".split(),
     ]
 )
