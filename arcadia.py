@@ -268,7 +268,7 @@ def answer(args: list[str]) -> int:
         complain(f"{error}; `arcadia resume` goes on from the last checkpoint")
         return 1
     except (MemoryError, RuntimeError) as error:
-        from backbones.training.memory import out_of_memory
+        from backbones.training.device.memory import out_of_memory
 
         if not out_of_memory(error):
             raise
@@ -307,7 +307,7 @@ def load(
     trained here, if it is a module. Raises UserError, a ValueError, if there is no such run.
     """
     if package_of_run([run]) == "tasks":
-        from backbones.training.precision import choose_device
+        from backbones.training.device.precision import choose_device
         from backbones.training.run import find_run
         from tasks.predictor import load_predictor
 

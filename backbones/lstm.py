@@ -22,8 +22,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from backbones.training.device.graphs import upload
 from backbones.training.errors import UserError
-from backbones.training.graphs import upload
 
 # Hidden and cell state, [L, N, D] each.
 State = tuple[Float[Tensor, "L N D"], Float[Tensor, "L N D"]]

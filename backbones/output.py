@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from backbones.training.precision import compute_dtype
+from backbones.training.device.precision import compute_dtype
 
 ROWS_AT_A_TIME = 256  # on a CPU
 SCORES_AT_A_TIME = 2**27  # on a GPU, where what counts is to give it few and large orders

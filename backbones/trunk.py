@@ -27,8 +27,8 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from backbones.training.checks.values import from_dict
+from backbones.training.device.precision import compute_dtype
 from backbones.training.errors import UserError
-from backbones.training.precision import compute_dtype
 
 TrunkName = Literal[
     "nature",

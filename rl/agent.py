@@ -16,9 +16,9 @@ from backbones import transfer
 from backbones.lstm import State
 from backbones.training import checkpoint
 from backbones.training.checks.saved import config_of, restoring, room_for
+from backbones.training.device.precision import choose_device
 from backbones.training.errors import UserError
 from backbones.training.jobs import module_of_agent
-from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import TrunkConfig, heads_of, load_weights

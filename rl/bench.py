@@ -107,7 +107,7 @@ def measure_stock(
     from stable_baselines3.common.env_util import make_atari_env
     from stable_baselines3.common.vec_env import VecFrameStack
 
-    from backbones.training.cores import available_threads
+    from backbones.training.device.cores import available_threads
     from rl.games.atari import atari_ids
 
     atari_ids()  # Registers the games.

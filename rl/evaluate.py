@@ -23,7 +23,7 @@ from backbones.training.config import (
     require_not_negative,
     require_positive,
 )
-from backbones.training.cores import available_threads
+from backbones.training.device.cores import available_threads
 from backbones.training.files import write_atomically
 from backbones.training.log import Board, for_people
 from backbones.training.run import Run

@@ -35,10 +35,10 @@ from backbones.training.config import (
     require_not_negative,
     require_positive,
 )
+from backbones.training.device.graphs import Graphed, upload
+from backbones.training.device.precision import Precision, choose_precision, why_no_graphs
 from backbones.training.distributed import World, join, leave
-from backbones.training.graphs import Graphed, upload
 from backbones.training.optim import FlatGradients, anneal, require_finite, set_rate, with_rates
-from backbones.training.precision import Precision, choose_precision, why_no_graphs
 from backbones.training.run import Run, begun_before
 from backbones.transfer import TrunkConfig
 from rl.experience.pipeline import halves, shared_work

@@ -10,13 +10,13 @@ import torch
 from backbones.training.checkpoint import Checkpoint, prefixed, under
 from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.config import ResumeConfig, changed
-from backbones.training.cores import spare_cores
+from backbones.training.device.cores import spare_cores
+from backbones.training.device.memory import model_bytes, require_memory
+from backbones.training.device.precision import Precision, choose_device
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped, UserError
 from backbones.training.jobs import JOBS
-from backbones.training.memory import model_bytes, require_memory
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
-from backbones.training.precision import Precision, choose_device
 from backbones.training.run import Run, shared_run
 from backbones.training.session import (
     Session,

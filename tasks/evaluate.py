@@ -12,12 +12,12 @@ from torch import nn
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.config import require_not_negative
+from backbones.training.device.precision import choose_device
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
 from backbones.training.files import write_atomically
 from backbones.training.jobs import module_of_task
 from backbones.training.log import Board, read_metrics
-from backbones.training.precision import choose_device
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.training.streams import printable

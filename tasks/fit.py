@@ -20,10 +20,16 @@ from backbones import transfer
 from backbones.training.checkpoint import Checkpoint, prefixed, under
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import require_fraction, require_positive
+from backbones.training.device.memory import model_bytes, require_memory
+from backbones.training.device.precision import (
+    Precision,
+    choose_device,
+    choose_precision,
+    seed_generators,
+)
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped
 from backbones.training.log import for_people
-from backbones.training.memory import model_bytes, require_memory
 from backbones.training.optim import (
     Average,
     FlatGradients,
@@ -34,7 +40,6 @@ from backbones.training.optim import (
     set_rate,
     with_rates,
 )
-from backbones.training.precision import Precision, choose_device, choose_precision, seed_generators
 from backbones.training.run import Run
 from backbones.training.session import Session, Snapshot
 from tasks.data.feeder import Feeder

@@ -7,8 +7,8 @@ from typing import Any
 
 from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.config import ResumeConfig, changed
+from backbones.training.device.memory import keep_freed_memory
 from backbones.training.distributed import join, leave
-from backbones.training.memory import keep_freed_memory
 from backbones.training.run import Run, begun_before, shared_run
 from backbones.training.session import finished, is_evaluated, lengthened, resume_point
 from backbones.transfer import full_name

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from backbones.training import precision
+from backbones.training.device import precision
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 

@@ -21,8 +21,8 @@ from backbones.training.checks.limits import (
     require_at_most,
     shortened,
 )
+from backbones.training.device.precision import PrecisionName
 from backbones.training.errors import UserError
-from backbones.training.precision import PrecisionName
 
 T = TypeVar("T")
 

@@ -31,7 +31,7 @@ from backbones.training.checks.limits import shortened
 from backbones.training.checks.received import CONFIG_BYTES, read_json, refuse_strange, sealed
 from backbones.training.checks.values import checked
 from backbones.training.config import command_line, to_dict
-from backbones.training.cores import available_threads
+from backbones.training.device.cores import available_threads
 from backbones.training.distributed import World, launch, restarts
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import Appender, write_atomically

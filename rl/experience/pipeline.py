@@ -20,7 +20,7 @@ from torch import Tensor
 
 from backbones.lstm import State as LSTMState
 from backbones.training.checkpoint import prefixed, under
-from backbones.training.cores import cores_each
+from backbones.training.device.cores import cores_each
 from backbones.training.distributed import World
 from rl.experience.rollout import Collector, Rollout
 from rl.games.contract import Environments, Game

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from backbones.lstm import State
 from backbones.training.checkpoint import prefixed, under
-from backbones.training.graphs import Graphed, SideStream, Staging, upload
+from backbones.training.device.graphs import Graphed, SideStream, Staging, upload
 from rl.games.contract import STACK, Environments, Game, ScoreKeeper, stack
 from rl.returns import refuse_single
 

@@ -26,7 +26,7 @@ import numpy as np
 from ale_py.vector_env import AtariVectorEnv
 from jaxtyping import Int, UInt8
 
-from backbones.training.cores import available_threads
+from backbones.training.device.cores import available_threads
 from rl.games.contract import GameProtocol, Step, game_seed
 from rl.games.history import History
 

@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 from backbones.training.config import require_not_negative, require_positive
-from backbones.training.precision import choose_device
+from backbones.training.device.precision import choose_device
 from backbones.training.progress import say
 from rl.go.network.evaluator import evaluations_per_s
 from rl.go.network.features import PLANES, see

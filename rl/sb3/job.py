@@ -30,10 +30,10 @@ from backbones.training.config import (
     require_not_negative,
     require_positive,
 )
+from backbones.training.device.memory import model_bytes, require_memory
+from backbones.training.device.precision import choose_device
 from backbones.training.distributed import ALONE, join
 from backbones.training.errors import Stopped, UserError
-from backbones.training.memory import model_bytes, require_memory
-from backbones.training.precision import choose_device
 from backbones.training.run import Run
 from backbones.training.session import Session, Snapshot, finished, is_evaluated, resume_point
 from backbones.transfer import TrunkConfig

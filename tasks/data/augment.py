@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Float32, Int64, Shaped
 from torch import Tensor
 
 from backbones.training.checks.limits import require_at_most
-from backbones.training.graphs import upload
+from backbones.training.device.graphs import upload
 from tasks.data.samples import uniforms
 
 NUMBERS = 12  # random numbers a picture; the elastic grid takes more

@@ -18,9 +18,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from backbones.training.device.precision import use_device
 from backbones.training.distributed import World
 from backbones.training.errors import UserError
-from backbones.training.precision import use_device
 from tasks.data.samples import Batch, Samples, moved
 
 # Batches of this many bytes together are made at once on a GPU, and no more than so many.

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from backbones.training.graphs import upload
+from backbones.training.device.graphs import upload
 
 Batch = dict[str, Tensor]
 # A set of up to this many bytes moves to the GPU as a whole.

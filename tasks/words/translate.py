@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from backbones.decoding import Decoded, State, beam_search
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_fraction, require_positive
+from backbones.training.device.graphs import upload
 from backbones.training.errors import UserError
-from backbones.training.graphs import upload
 from backbones.training.log import Board
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint

@@ -15,7 +15,7 @@ from backbones.attention import Attention
 from backbones.decoding import State
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
 from backbones.output import output_cross_entropy
-from backbones.training.graphs import upload
+from backbones.training.device.graphs import upload
 from tasks.data.vocabulary import PAD
 
 

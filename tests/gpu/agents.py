@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from backbones.training.config import changed
+from backbones.training.device.precision import Precision, choose_device
 from backbones.training.distributed import World
 from backbones.training.optim import FlatGradients
-from backbones.training.precision import Precision, choose_device
 from rl import ppo
 from rl.agent import load_agent
 from rl.evaluate import evaluate

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from backbones.training.config import changed
-from backbones.training.precision import Precision, choose_device
+from backbones.training.device.precision import Precision, choose_device
 from rl.go.network.features import PLANES
 from rl.go.network.network import build_network
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import arcadia
-from backbones.training import cores, precision
+from backbones.training.device import cores, precision
 from backbones.training.errors import UserError
 from rl import bench
 

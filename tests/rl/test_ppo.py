@@ -14,9 +14,9 @@ from torch.testing import assert_close
 
 from backbones.training import session
 from backbones.training.config import ResumeConfig, RunConfig, changed
+from backbones.training.device.precision import Precision
 from backbones.training.distributed import World
 from backbones.training.log import read_metrics
-from backbones.training.precision import Precision
 from backbones.training.run import Run, find_run
 from backbones.transfer import TrunkConfig
 from rl import ppo

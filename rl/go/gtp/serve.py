@@ -13,9 +13,9 @@ import tyro
 
 from backbones.training.checks.limits import MOST_SEED, require_at_most
 from backbones.training.config import require_positive
+from backbones.training.device.memory import require_memory
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain, standard_input
-from backbones.training.memory import require_memory
 from rl.go.engine import MOST_SECONDS, Engine, Limits
 from rl.go.gtp.interrupt import Interrupt
 from rl.go.gtp.protocol import Session
@@ -93,7 +93,7 @@ def build_player(
         return RandomPlayer(seed)
     if name not in PLAYERS:
         # Only who plays with a network waits for torch.
-        from backbones.training.precision import choose_device
+        from backbones.training.device.precision import choose_device
         from rl.go.network.network import load_network
         from rl.go.search.mcts import NetworkPlayer
 

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
-from backbones.training.precision import choose_device
+from backbones.training.device.precision import choose_device
 from rl.go.network.features import PLANES, straight_moves, turned
 from rl.go.network.network import GoNetwork
 

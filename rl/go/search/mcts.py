@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from backbones.training.cores import available_threads
+from backbones.training.device.cores import available_threads
 from rl.go.network.evaluator import Evaluator, network_evaluator
 from rl.go.network.features import PLANES, see
 from rl.go.network.network import GoNetwork

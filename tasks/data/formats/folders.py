@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from backbones.training.cores import available_threads
+from backbones.training.device.cores import available_threads
 from backbones.training.errors import UserError
 from backbones.training.files import open_plain
 from backbones.training.streams import plain

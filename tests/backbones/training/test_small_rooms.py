@@ -15,13 +15,13 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.testing import assert_close
 
-from backbones.training import precision as precision_module
 from backbones.training.checks.values import from_dict
 from backbones.training.config import RunConfig, parse_job, to_dict
+from backbones.training.device import precision as precision_module
+from backbones.training.device.precision import Precision, choose_device, choose_precision
 from backbones.training.errors import UserError
 from backbones.training.log import Board, gif, read_metrics
 from backbones.training.optim import anneal, load_optimizer_tensors, optimizer_tensors
-from backbones.training.precision import Precision, choose_device, choose_precision
 from backbones.training.progress import ProgressReport, clock
 
 
@@ -199,7 +199,7 @@ def test_durations_read_like_a_clock():
 FAULTS = """
 import resource
 import torch
-from backbones.training.memory import keep_freed_memory
+from backbones.training.device.memory import keep_freed_memory
 
 torch.set_num_threads(1)
 print(keep_freed_memory())

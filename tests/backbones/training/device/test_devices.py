@@ -6,10 +6,15 @@ from torch import nn
 from torch.testing import assert_close
 
 import arcadia
+from backbones.training.device.precision import (
+    choose_device,
+    choose_precision,
+    own_gpu,
+    why_no_graphs,
+)
 from backbones.training.distributed import World
 from backbones.training.errors import UserError
 from backbones.training.optim import load_optimizer_tensors, optimizer_tensors, set_rate, with_rates
-from backbones.training.precision import choose_device, choose_precision, own_gpu, why_no_graphs
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_the_reason(monkeypatch):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from backbones.training import cores
+from backbones.training.device import cores
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,6 @@ def test_two_cores_of_each_process_are_left_for_acting_and_learning(
 def test_a_process_bound_to_one_core_counts_one():
     code = (
         "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
-        "from backbones.training.cores import available_threads; print(available_threads())"
+        "from backbones.training.device.cores import available_threads; print(available_threads())"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).stdout == b"1\n"

@@ -1,0 +1,1 @@
+"""Cores, memory, number formats, CUDA graphs: what this machine has, and how it is used."""
