@@ -1,11 +1,10 @@
-"""The front door: a table of jobs and of verbs, each loaded only when it is asked for.
+"""The front door: verbs by the kind of what they are given, each loaded only when it is asked for.
 
-`--help` needs no torch. A verb that works on a run is found in the package of the run's job: `rl`
-for agents, `tasks` for what learns from examples. Mistakes come out as one line on standard error
-with exit status 2.
+`--help` needs no torch. A verb that works on a run first finds the run, then reads the flags that
+its kind of job has. Mistakes come out as one line on standard error with exit status 2. In Python,
+`train`, `resume`, `evaluate` and `load` do what the verbs do: docs/python.md.
 """
 
-import io
 import os
 import sys
 
@@ -16,38 +15,69 @@ if __name__ == "__main__" and sys.path[0] != os.path.dirname(os.path.abspath(__f
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from backbones.training.errors import MistakeOfAll, PeerLost, Stopped, UserError
-from backbones.training.jobs import JOBS, package_of
-from backbones.training.streams import LOST, open_streams, printable, silence, takes_writing
+from backbones.training.ending import status_of
+from backbones.training.errors import UserError, nearest
+from backbones.training.jobs import JOBS
 
 if TYPE_CHECKING:
+    from backbones.training.run import Run
+    from backbones.training.session import OnUpdate
     from rl.agent import Agent
     from tasks.predictor import Predictor
 
 __version__ = "0.1.0"
 
-# verb: (module with Config and main, arguments, what it does)
-VERBS = {
-    "train": ("", "JOB [--preset NAME] [--flags]", "train a model; JOB is one of `arcadia jobs`"),
-    "resume": ("", "[RUN] [--extend N]", "continue a run where its last checkpoint stands"),
-    "eval": ("rl.evaluate", "[RUN] [--games N] [--json]", "score a run by a stated protocol"),
-    "predict": ("tasks.predict", "RUN INPUT...", "say what a trained model makes of files"),
-    "watch": ("rl.watch", "[RUN|F.sgf] [--window|--video F]", "watch an agent play; --follow"),
-    "play": ("rl.play", "GAME|RUN|go", "play yourself, alone or against an agent's score"),
-    "gtp": ("rl.go.gtp.serve", "[PLAYER]", "the Go engine, for any program that speaks GTP"),
-    "arena": ("rl.go.arena", "[PLAYER] --opponent P", "Go engine against Go engine, with Elo"),
-    "export": ("rl.export", "[RUN] --sb3 F|--onnx F|--folder D", "write it for other programs"),
-    "data": ("tasks.data.download", "NAME", "fetch a public dataset with its checksum"),
-    "board": ("backbones.training.board", "[--port N]", "TensorBoard on all runs"),
-    "runs": ("", "", "list the runs"),
-    "jobs": ("", "", "list the jobs and their presets"),
-    "bench": ("", "NAME [--json]", "measure ours and its peer in turn, in one run"),
-}
 
-# verb: the module for runs of `tasks`, where VERBS has that for agents
-OF_TASKS = {"eval": "tasks.evaluate", "export": "tasks.export"}
+class Verb(NamedTuple):
+    """One row of `arcadia --help`."""
+
+    args: str
+    about: str
+    modules: dict[str, str]
+    """Kind of what is named: the module with its Config and main. Of several the first is for what
+    is of no other kind, such as a game."""
+
+
+VERBS = {
+    "train": Verb(
+        "JOB [--preset NAME] [--flags]", "train a model; JOB is one of `arcadia jobs`", {}
+    ),
+    "resume": Verb("[RUN] [--extend N]", "continue a run where its last checkpoint stands", {}),
+    "eval": Verb(
+        "[RUN] [--games N] [--json]",
+        "score a run by a stated protocol",
+        {"agent": "rl.evaluate", "task": "tasks.evaluate"},
+    ),
+    "predict": Verb("RUN INPUT...", "run a trained model on files", {"task": "tasks.predict"}),
+    "watch": Verb(
+        "[RUN|F.sgf] [--window|--video F]",
+        "watch an agent play; --follow",
+        {"agent": "rl.watch", "go": "rl.go.watch"},
+    ),
+    "play": Verb(
+        "GAME|RUN|go",
+        "play yourself, alone or against an agent's score",
+        {"agent": "rl.play", "go": "rl.go.play"},
+    ),
+    "gtp": Verb(
+        "[PLAYER]", "the Go engine, for any program that speaks GTP", {"go": "rl.go.gtp.serve"}
+    ),
+    "arena": Verb(
+        "[PLAYER] --opponent P", "Go engine against Go engine, with Elo", {"go": "rl.go.arena"}
+    ),
+    "export": Verb(
+        "[RUN] --sb3 F|--onnx F|--folder D",
+        "write it for other programs",
+        {"agent": "rl.export", "task": "tasks.export"},
+    ),
+    "data": Verb("NAME", "fetch a public dataset with its checksum", {"": "tasks.data.download"}),
+    "board": Verb("[--port N]", "TensorBoard on all runs", {"": "backbones.training.board"}),
+    "runs": Verb("", "list the runs", {}),
+    "jobs": Verb("", "list the jobs and their presets", {}),
+    "bench": Verb("NAME [--json]", "compare speed with others', in turn, in one run", {}),
+}
 
 # bench: module with Config and main
 BENCHES = {
@@ -64,16 +94,17 @@ usage: arcadia VERB [ARGUMENTS]        arcadia VERB --help
 
 {verbs}
 
-RUN is a run's name, a path, zoo/NAME, or last. Start with:
+RUN is a run's name, a path, zoo/NAME, or last. --module NAME lets a run that somebody sent import
+that Python module. Start with:
   arcadia train ppo --env ALE/Pong-v5      then      arcadia watch last
 """
 
 
 def usage() -> str:
     """Return the text of `arcadia --help`."""
-    rows = [f"  {verb} {args}".rstrip() for verb, (_, args, _) in VERBS.items()]
+    rows = [f"  {verb} {entry.args}".rstrip() for verb, entry in VERBS.items()]
     width = max(map(len, rows)) + 2
-    about = [what for _, _, what in VERBS.values()]
+    about = [entry.about for entry in VERBS.values()]
     return ABOUT.format(
         verbs="\n".join(f"{row:{width}}{what}" for row, what in zip(rows, about, strict=True))
     )
@@ -83,54 +114,57 @@ def pick(name: str, table: dict[str, Any], kind: str) -> Any:
     """Return a table's entry; UserError, with the nearest name, if there is none."""
     if name in table:
         return table[name]
-    import difflib
-
-    close = difflib.get_close_matches(name, table, 1)
-    hint = f"; did you mean {close[0]}?" if close else f"; choose one of {', '.join(table)}"
-    raise UserError(f"{kind} {name!r} is unknown{hint}" if name else f"which {kind}?{hint[1:]}")
-
-
-def job_module(name: str) -> Any:
-    """Import a job's module; UserError if there is none, or if what it needs is not installed."""
-    module = pick(name, JOBS, "job")[0]
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "stable_baselines3":
-            raise
-        raise UserError(
-            f"{name} needs stable-baselines3; `pip install -e .[sb3]` brings it"
-        ) from None
+    raise UserError(
+        f"{kind} {name!r} is unknown{nearest(name, table)}"
+        if name
+        else f"which {kind}?{nearest(name, table)[1:]}"
+    )
 
 
-def train(args: Sequence[str]) -> int:
+def train_command(args: Sequence[str]) -> int:
     """The command `arcadia train`."""
     name = args[0] if args else ""
     if name in ("-h", "--help"):
         print(
-            f"usage: arcadia train JOB [--preset NAME] [--flags]\n\nJOB: {', '.join(JOBS)}; "
-            "`arcadia train JOB --help` lists its flags"
+            "usage: arcadia train JOB [--preset NAME] [--flags]\n\n"
+            f"JOB: {', '.join(JOBS)}, or module:JOB of your own; `arcadia train JOB --help` lists "
+            "its flags"
         )
         return 0
     from backbones.training.config import parse_job
 
-    job = job_module(name)
-    config, preset = parse_job(job.Config, job.PRESETS, args[1:], prog=f"arcadia train {name}")
+    job = typed_job(name)
+    config, preset = parse_job(job.config_type, job.presets, args[1:], prog=f"arcadia train {name}")
     job.train(config, preset)
     return 0
 
 
-def resume(args: Sequence[str]) -> int:
+def typed_job(name: str) -> Any:
+    """Return a job that a person named, whose module may be imported for that."""
+    from backbones.training.checks import trust
+    from backbones.training.find_job import load_job
+
+    if name not in JOBS:
+        trust.allow(name)
+    return load_job(name)
+
+
+def resume_command(args: Sequence[str]) -> int:
     """The command `arcadia resume`."""
     from backbones.training.config import ResumeConfig, parse
 
-    flags = parse(ResumeConfig, args, prog="arcadia resume")
+    resume_run(parse(ResumeConfig, args, prog="arcadia resume"))
+    return 0
+
+
+def resume_run(flags: Any, on_update: "OnUpdate | None" = None) -> "Run":
+    """Continue the run that flags name."""
     from backbones.training.distributed import join
+    from backbones.training.find_job import job_of
     from backbones.training.run import find_run, shared_run
 
     run = shared_run(join(), lambda: find_run(flags.run))
-    job_module(run.job).resume(run, flags)
-    return 0
+    return job_of(run).resume(run, flags, on_update)
 
 
 def takes_nothing(verb: str, args: Sequence[str]) -> bool:
@@ -138,24 +172,27 @@ def takes_nothing(verb: str, args: Sequence[str]) -> bool:
     if args and args[0] not in ("-h", "--help"):
         raise UserError(f"{verb} takes no arguments, not {' '.join(args)}")
     if args:
-        print(f"usage: arcadia {verb}\n\n{VERBS[verb][2]}")
+        print(f"usage: arcadia {verb}\n\n{VERBS[verb].about}")
     return bool(args)
 
 
-def jobs(args: Sequence[str]) -> int:
+def jobs_command(args: Sequence[str]) -> int:
     """The command `arcadia jobs`."""
     if takes_nothing("jobs", args):
         return 0
-    for name, (_, what) in JOBS.items():
+    from backbones.training.find_job import load_job
+
+    for name, entry in JOBS.items():
         try:
-            presets = f"presets: {', '.join(job_module(name).PRESETS)}"
+            presets = f"presets: {', '.join(load_job(name).presets)}"
         except UserError as error:
             presets = str(error)
-        print(f"{name:12}{what}\n{'':12}{presets}")
+        print(f"{name:12}{entry.about}\n{'':12}{presets}")
+    print(f"{'module:JOB':12}a job of your own: see CONTRIBUTING.md")
     return 0
 
 
-def runs(args: Sequence[str]) -> int:
+def runs_command(args: Sequence[str]) -> int:
     """The command `arcadia runs`."""
     if takes_nothing("runs", args):
         return 0
@@ -165,7 +202,7 @@ def runs(args: Sequence[str]) -> int:
     return 0
 
 
-def bench(args: Sequence[str]) -> int:
+def bench_command(args: Sequence[str]) -> int:
     """The command `arcadia bench`."""
     name = args[0] if args else ""
     if name in ("-h", "--help"):
@@ -183,118 +220,125 @@ def run_module(module_name: str, args: Sequence[str], prog: str) -> int:
 
 
 OWN: dict[str, Callable[[Sequence[str]], int]] = {
-    "train": train,
-    "resume": resume,
-    "jobs": jobs,
-    "runs": runs,
-    "bench": bench,
+    "train": train_command,
+    "resume": resume_command,
+    "jobs": jobs_command,
+    "runs": runs_command,
+    "bench": bench_command,
 }
 
 
 def dispatch(verb: str, args: Sequence[str]) -> int:
     """Run one verb; return the exit status."""
-    module, _, _ = pick(verb, VERBS, "verb")
+    modules = pick(verb, VERBS, "verb").modules
+    args = without_modules(args)
     if verb in OWN:
         return OWN[verb](args)
-    if verb == "play" and args[:1] == ["go"]:
-        return run_module("rl.go.play", args[1:], "arcadia play go")
-    if verb == "watch" and any(arg.lower().endswith(".sgf") for arg in args):
-        return run_module("rl.go.watch", args, "arcadia watch")
-    if verb in OF_TASKS and package_of_run(args) == "tasks":
-        # With the run in its name, since the help of the verb alone is that of agents.
-        return run_module(OF_TASKS[verb], args, f"arcadia {verb} RUN")
-    return run_module(module, args, f"arcadia {verb}")
+    first = next(iter(modules.values()))
+    if len(modules) == 1:
+        return run_module(first, args, f"arcadia {verb}")
+    if not set(args) - {"-h", "--help"} and args:
+        return help_of_kinds(verb)
+    kind = kind_named(args)
+    rest = args[1:] if args[:1] == ["go"] else args
+    prog = f"arcadia {verb} go" if args[:1] == ["go"] else f"arcadia {verb} RUN"
+    return run_module(modules.get(kind, first), rest, prog)
 
 
-def package_of_run(args: Sequence[str]) -> str:
-    """Return the package of the job of the run that arguments name, "" if they name none."""
+def without_modules(args: Sequence[str]) -> list[str]:
+    """Return arguments without `--module NAME`, each of which may now be imported for a run."""
+    rest, words = list[str](), iter(args)
+    for word in words:
+        if word == "--module" or word.startswith("--module="):
+            name = word.partition("=")[2] or next(words, "")
+            if not name.isidentifier() and not all(map(str.isidentifier, name.split("."))):
+                raise UserError(f"--module {name!r} is no name of a Python module")
+            from backbones.training.checks import trust
+
+            trust.typed.add(name)
+        else:
+            rest.append(word)
+    return rest
+
+
+def help_of_kinds(verb: str) -> int:
+    """Print the help of a verb for every kind of run."""
+    for kind, module in VERBS[verb].modules.items():
+        try:
+            run_module(module, ["--help"], f"arcadia {verb} {'go' if kind == 'go' else 'RUN'}")
+        except SystemExit:  # tyro has printed
+            continue
+    return 0
+
+
+def kind_named(args: Sequence[str]) -> str:
+    """Return the kind of what arguments name: go, agent or task; "" where no word names a run."""
+    if args[:1] == ["go"] or any(arg.lower().endswith(".sgf") for arg in args):
+        return "go"
+    # A .zip is an agent of stable-baselines3, whatever the last run is.
+    if any(arg.lower().endswith(".zip") for arg in args):
+        return "agent"
+    from backbones.training.find_job import kind_of
     from backbones.training.run import find_run
 
-    words = [arg for arg in args if not arg.startswith("-")]
-    if not {"-h", "--help"} & set(args):
-        words.append("last")
-    # A .zip is an agent of stable-baselines3, whatever the last run is.
-    for word in [] if any(word.lower().endswith(".zip") for word in words) else words:
+    for word in [*(arg for arg in args if not arg.startswith("-")), "last"]:
         try:
-            return package_of(find_run(word).job)
+            run = find_run(word)
         except UserError:
             continue
+        return kind_of(run)
     return ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return its exit status: 0 done, 1 failed, 2 a mistake, 130 stopped."""
-    open_streams()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name or text that the terminal's encoding lacks is shown with ?, and ends nothing.
-        sys.stdout.reconfigure(errors="replace")
-    try:
-        try:
-            status = answer(list(sys.argv[1:] if argv is None else argv))
-        finally:
-            sys.stdout.flush()
-        if LOST:
-            raise LOST[0]
-        if status and "backbones.training.distributed" in sys.modules:
-            sys.modules["backbones.training.distributed"].end_unless_left(status)
-        return status
-    except BrokenPipeError:
-        # The reader of a pipe has left, as `arcadia runs | head` does.
-        silence(sys.stdout)
-        return 0
-    except OSError as error:
-        place = printable(error.filename) if error.filename else "standard output or a file"
-        if LOST or not takes_writing(sys.stdout):
-            place = "standard output"
-            silence(sys.stdout)
-        complain(f"{place}: {error.strerror or error}; what was to be written there is not whole")
-        return 0 if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    args = list(sys.argv[1:] if argv is None else argv)
+    return status_of(lambda: answer(args))
 
 
 def answer(args: list[str]) -> int:
-    """Run a command line whose mistakes come out as one line; return the exit status."""
+    """Run a command line; return the exit status."""
     if not args or args[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
     if args[0] == "--version":
         print(__version__)
         return 0
-    try:
-        return dispatch(args[0], args[1:])
-    except UserError as error:
-        complain(error, in_all=not isinstance(error, MistakeOfAll))
-        return 2
-    except PeerLost as error:
-        complain(f"{error}; `arcadia resume` goes on from the last checkpoint")
-        return 1
-    except (MemoryError, RuntimeError) as error:
-        from backbones.training.device.memory import out_of_memory
-
-        if not out_of_memory(error):
-            raise
-        complain(out_of_memory(error), in_all=True)
-        return 2
-    except KeyboardInterrupt as stop:
-        complain("interrupted")
-        # torchrun would take anything else for a death and start the run again.
-        return 0 if isinstance(stop, Stopped) and "TORCHELASTIC_RUN_ID" in os.environ else 130
+    return dispatch(args[0], args[1:])
 
 
-def complain(what: object, in_all: bool = False) -> None:
-    """Print a line on standard error.
+def train(
+    job: str, *, preset: str = "default", on_update: "OnUpdate | None" = None, **flags: Any
+) -> "Run":
+    """Train as `arcadia train JOB` does; return the run.
 
-    Of several processes on a machine the first does, and with `in_all` any that fails by itself,
-    once they are joined: before, all make the same mistakes.
+    `flags` are those of the command, `total_steps` for `--total-steps`. `on_update(progress,
+    figures)` is called whenever figures are written, with their TensorBoard tags; what it raises
+    ends the run. Raises UserError, a ValueError, for what cannot be.
     """
-    rank, joined = os.environ.get("LOCAL_RANK", "0"), False
-    if rank != "0" and in_all and "torch.distributed" in sys.modules:
-        from torch.distributed import is_initialized
+    from backbones.training.config import with_values
 
-        joined = is_initialized()
-    if rank == "0" or joined:
-        from backbones.training.progress import say
+    found = typed_job(job)
+    config = with_values(pick(preset, dict(found.presets), "preset"), flags)
+    return found.train(config, preset, on_update)  # type: ignore[no-any-return]
 
-        say(f"arcadia: {what}" + (f" (process {rank})" if joined else ""), sys.stderr)
+
+def resume(run: str = "last", *, on_update: "OnUpdate | None" = None, **flags: Any) -> "Run":
+    """Continue a run as `arcadia resume RUN` does; `flags` are those of the command."""
+    from backbones.training.config import ResumeConfig, with_values
+
+    return resume_run(with_values(ResumeConfig(run=run), flags), on_update)
+
+
+def evaluate(run: str = "last", **flags: Any) -> dict[str, Any]:
+    """Score a run; return the object that `arcadia eval RUN --json` prints.
+
+    `flags` are those of the command for the run's kind, such as `games` or `split`.
+    """
+    from backbones.training.config import with_values
+
+    module = import_module(VERBS["eval"].modules[kind_named([run]) or "agent"])
+    return module.score(with_values(module.Config(run=run), flags))  # type: ignore[no-any-return]
 
 
 def load(
@@ -306,7 +350,7 @@ def load(
     score while training rather than the newest; `env` repeats the game of a run that was not
     trained here, if it is a module. Raises UserError, a ValueError, if there is no such run.
     """
-    if package_of_run([run]) == "tasks":
+    if kind_named([run]) == "task":
         from backbones.training.device.precision import choose_device
         from backbones.training.run import find_run
         from tasks.predictor import load_predictor

@@ -4,7 +4,6 @@ Letters: N games, K = 4 frames in a stack, C channels, H, W, A actions.
 """
 
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from backbones.training import checkpoint
 from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.device.precision import choose_device
 from backbones.training.errors import UserError
-from backbones.training.jobs import module_of_agent
+from backbones.training.find_job import job_of, require_kind
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import TrunkConfig, heads_of, load_weights
@@ -163,22 +162,14 @@ def load_agent(
     """Return the agent of a run with its newest whole checkpoint; UserError if there is none.
 
     With `best`, that of the highest score while training, the mean of the last 20 games. `env`
-    repeats the game of a run of somebody else's, if it is a module. Works for every job in `rl`
-    whose module has `Config` and `build_network`.
+    repeats the game of a run of somebody else's, if it is a module.
     """
     # Anew where it is a Run: a resume may have changed its config since.
     run = Run.open(run.folder) if isinstance(run, Run) else find_run(str(run))
-    module = module_of_agent(run.name, run.job)
-    try:
-        job = import_module(module)
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("stable_baselines3"):
-            raise
-        raise UserError(
-            f"{run.name} needs stable-baselines3; `pip install -e .[sb3]` brings it"
-        ) from None
+    require_kind(run, "agent")
+    job: Any = job_of(run)
     found = checkpoint.load_best(run.checkpoints, run.about) if best else newest_checkpoint(run)
-    config = config_of(run, job.Config, found, env=env)
+    config = config_of(run, job.config_type, found, env=env)
     with restoring(run), room_for(run, found):
         network = job.build_network(config, found.info["num_actions"]).eval()
         load_weights(network, found)

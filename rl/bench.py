@@ -61,13 +61,10 @@ def measure_ours(env: str, rollouts: int, memory: str = "none") -> dict[str, Any
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from rl.ppo import REFERENCE, Learner
-    from rl.training import Training
+    from rl.ppo import JOB, REFERENCE
 
-    training = Training(
-        "ppo", changed(REFERENCE, env=env, sync=False, memory=memory), Learner, World()
-    )
-    training.begin()
+    training = JOB.build(changed(REFERENCE, env=env, sync=False, memory=memory), World())
+    training.start()
     with ThreadPoolExecutor(1) as pool:
         training.advance(pool)
         wall, cpu = time.perf_counter(), time.process_time()

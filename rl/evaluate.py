@@ -228,8 +228,8 @@ def finish(run: Run, board: Board, games: int, env_steps: int) -> None:
     run.log(f"look at it with `arcadia watch {run.name}`, at the curves with `arcadia board`")
 
 
-def main(config: Config) -> int:
-    """The command `arcadia eval`."""
+def score(config: Config) -> dict[str, Any]:
+    """Return the object that `arcadia eval --json` prints of an agent."""
     agent = agent_of(config.run, config.env, best=config.best)
     given = {k: getattr(config, k) for k in ("sticky", "noop_max", "max_frames")}
     options = changed(agent.options, **{k: v for k, v in given.items() if v is not None})
@@ -241,10 +241,15 @@ def main(config: Config) -> int:
         seed=config.seed,
         options=options,
     ).to_dict(agent.name)
-    result["env_steps"] = agent.card["progress"]
+    return {**result, "env_steps": agent.card["progress"]}
+
+
+def main(config: Config) -> int:
+    """The command `arcadia eval`."""
+    result = score(config)
     if config.json:
         print(json.dumps(result))
     else:
-        first = f"{agent.name} after {agent.card['progress']:,} env steps"
+        first = f"{result['run']} after {result['env_steps']:,} env steps"
         print(*map(printable, [first, *lines(result)]), sep="\n")
     return 0

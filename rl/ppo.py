@@ -26,10 +26,8 @@ from torch import Tensor
 
 from backbones import transfer
 from backbones.lstm import LSTM, LSTMSpec
-from backbones.training.checks import trust
 from backbones.training.checks.limits import MOST_GAMES, MOST_THREADS, require_at_most
 from backbones.training.config import (
-    ResumeConfig,
     RunConfig,
     require_fraction,
     require_not_negative,
@@ -37,9 +35,8 @@ from backbones.training.config import (
 )
 from backbones.training.device.graphs import Graphed, upload
 from backbones.training.device.precision import Precision, choose_precision, why_no_graphs
-from backbones.training.distributed import World, join, leave
+from backbones.training.distributed import World
 from backbones.training.optim import FlatGradients, anneal, require_finite, set_rate, with_rates
-from backbones.training.run import Run, begun_before
 from backbones.transfer import TrunkConfig
 from rl.experience.pipeline import halves, shared_work
 from rl.experience.rollout import Rollout, minibatches, require_whole_minibatches
@@ -47,7 +44,7 @@ from rl.games.atari import SEED_EVERY
 from rl.games.make import MOST_ENVS, EnvOptions, is_atari
 from rl.networks.actor_critic import MOST_UNITS, ActorCritic, blank_obs, build_cnn
 from rl.returns import explained_variance, gae, normalise
-from rl.training import begin, go_on, run_to_end
+from rl.training import AgentJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -438,27 +435,5 @@ class Learner:
         return dict(zip(names, table.mean(0).tolist(), strict=True))
 
 
-def train(config: Config, preset: str = "default") -> Run:
-    """Train an agent from nothing; return its run. UserError comes before a folder is made."""
-    world = join()
-    trust.allow(config.env)
-    begun = begun_before(world, config.run.name)
-    if begun:
-        return resume(begun)
-    training, run = begin("ppo", config, Learner, preset, world)
-    with run.lock():
-        run_to_end(training, run, None)
-    return run
-
-
-def resume(run: Run, flags: ResumeConfig | None = None) -> Run:
-    """Continue a run where its newest checkpoint stands, longer or elsewhere if the flags say."""
-    world = join()
-    with run.lock():
-        again = go_on(run, Config, Learner, flags or ResumeConfig(), world)
-        if again is None:
-            leave(world)
-            return run
-        training, run, info = again
-        run_to_end(training, run, info)
-    return run
+JOB = AgentJob("ppo", PRESETS, build_network, Learner)
+train, resume = JOB.train, JOB.resume

@@ -23,7 +23,7 @@ from backbones.training.distributed import ALONE
 from backbones.training.log import read_metrics
 from tasks.data.samples import Batch
 from tasks.fit import Fitting
-from tasks.job import Job
+from tasks.job import TaskJob
 from tasks.labels import classify
 
 
@@ -43,7 +43,7 @@ class Config:
         require_positive(self, "updates", "rounds")
 
 
-def measure_loop(job: Job, config: Any) -> float:
+def measure_loop(job: TaskJob, config: Any) -> float:
     """Return samples (or tokens) per second of a run in a throw-away folder, its start left out."""
     config = changed(config, fit=changed(config.fit, eval_every=0))
     with tempfile.TemporaryDirectory() as folder:
@@ -62,11 +62,11 @@ def measure_loop(job: Job, config: Any) -> float:
 
 
 def measure_alone(
-    job: Job, config: Any, updates: int, randomised: Callable[[Batch], Batch]
+    job: TaskJob, config: Any, updates: int, randomised: Callable[[Batch], Batch]
 ) -> float:
     """Return the same of forward, backward and optimiser on random numbers."""
     fitting = Fitting(job.name, job.task_type(config), ALONE)
-    fitting.begin()
+    fitting.start()
     # As many batches as are of different shapes, or nearly; made before the clock starts.
     batches = [randomised(fitting.feeder.make(n)) for n in range(min(updates, 20))]
     fitting.feeder.pool.shutdown()
@@ -79,7 +79,7 @@ def measure_alone(
 
 
 def compare(
-    job: Job, config: Any, measured: Any, unit: str, randomised: Callable[[Batch], Batch]
+    job: TaskJob, config: Any, measured: Any, unit: str, randomised: Callable[[Batch], Batch]
 ) -> int:
     """Measure both in turn and print the comparison; `measured` is the job's, cut to size."""
     found: dict[str, list[float]] = {"loop": [], "alone": []}

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from backbones.training.device.precision import choose_device
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
 from backbones.training.files import write_atomically
-from backbones.training.jobs import module_of_task
+from backbones.training.find_job import job_of, require_kind
 from backbones.training.log import Board, read_metrics
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
@@ -88,7 +87,8 @@ def load_model(
 
     `found` is the checkpoint to take, where somebody has read it already.
     """
-    job = import_module(module_of_task(run.name, run.job)).JOB
+    require_kind(run, "task")
+    job: Any = job_of(run)
     found = found or newest_checkpoint(run)
     config = config_of(run, job.config_type, found, changes=changes)
     with restoring(run):
@@ -154,8 +154,8 @@ def lines(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def main(config: Config) -> int:
-    """The command `arcadia eval` for a task's run."""
+def score(config: Config) -> dict[str, Any]:
+    """Return the object that `arcadia eval --json` prints of a task's run."""
     run = find_run(config.run)
     changes: dict[str, Any] = {"data": config.data} if config.data else {}
     if config.beam:
@@ -163,7 +163,12 @@ def main(config: Config) -> int:
             raise UserError(f"--beam is for translators; {run.name} is a run of {run.job}")
         changes["beam"] = config.beam
     task, model = load_model(run, device=device_of(config), **changes)
-    result = report(run.name, task, config.split, evaluate(task, model, task.data(config.split)))
-    told = [json.dumps(result)] if config.json else [run.name, *lines(result)]
+    return report(run.name, task, config.split, evaluate(task, model, task.data(config.split)))
+
+
+def main(config: Config) -> int:
+    """The command `arcadia eval` for a task's run."""
+    result = score(config)
+    told = [json.dumps(result)] if config.json else [result["run"], *lines(result)]
     print(*map(printable, told), sep="\n")
     return 0

@@ -10,6 +10,7 @@ their mean).
 import copy
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,7 +42,7 @@ from backbones.training.optim import (
     with_rates,
 )
 from backbones.training.run import Run
-from backbones.training.session import Session, Snapshot
+from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
 from tasks.data.feeder import Feeder
 from tasks.data.samples import Batch, InMemory, Samples
 from tasks.evaluate import evaluate, finish
@@ -137,7 +138,7 @@ class Fitting:
         self.gathered: list[Tensor] = []
         self.total = config.fit.num_epochs * self.feeder.updates_an_epoch
 
-    def begin(self) -> list[str]:
+    def start(self) -> list[str]:
         """Start anew, from the weights of another run if asked; return lines for the log."""
         said = self.task.notes()
         trunk = getattr(self.config, "trunk", None)
@@ -240,8 +241,8 @@ class Fitting:
                 if buffer.is_floating_point():
                     self.world.sum_(buffer).div_(self.world.size)
 
-    def restore(self, found: Checkpoint) -> None:
-        """Continue from a checkpoint."""
+    def restore(self, found: Checkpoint) -> list[str]:
+        """Continue from a checkpoint; there is nothing to warn of."""
         trunk, info, state = getattr(self.config, "trunk", None), found.info, found.tensors("state")
         if trunk is not None:
             transfer.freeze(self.backbone, trunk.freeze)
@@ -257,9 +258,26 @@ class Fitting:
         table = torch.tensor(info.get("gathered", []), device=self.device).view(-1, 2)
         table[:, 0] *= self.world.is_first
         self.gathered = list(table)
+        return []
+
+    def lengthened(self, before: Any) -> str:
+        """Return what lengthening the run does to its schedule, as a line for the log."""
+        fits = before.fit, self.config.fit
+        old, new = (
+            fit.rate(self.updates, fit.num_epochs * self.feeder.updates_an_epoch) for fit in fits
+        )
+        return lengthened(fits[0].num_epochs, fits[1].num_epochs, "epochs", old, new)
+
+    def run(
+        self, run: Run, resumed: Mapping[str, Any] | None, on_update: OnUpdate | None = None
+    ) -> None:
+        """Learn batch after batch to the end: see `Loop.run`."""
+        fit(self, run, resumed, on_update)
 
 
-def fit(fitting: Fitting, run: Run, resumed: dict[str, Any] | None) -> None:
+def fit(
+    fitting: Fitting, run: Run, resumed: Mapping[str, Any] | None, on_update: OnUpdate | None = None
+) -> None:
     """Learn batch after batch; save, score, show. `Stopped` if ctrl-C stopped it."""
     config, world, feeder, task = fitting.config, fitting.world, fitting.feeder, fitting.task
     samples = {"val": task.data("val")} if config.fit.eval_every else {}
@@ -271,6 +289,7 @@ def fit(fitting: Fitting, run: Run, resumed: dict[str, Any] | None) -> None:
         unit=feeder.unit,
         done=fitting.progress,
         resumed=resumed,
+        on_update=on_update,
     )
     run.log(f"{len(fitting.samples):,} samples, {fitting.total:,} updates, in {run.folder}")
     run.log(f"device {fitting.device}, {fitting.precision}")

@@ -10,16 +10,18 @@ import pytest
 import arcadia
 from backbones.training.config import ResumeConfig, parse, parse_job
 from backbones.training.errors import UserError
+from backbones.training.find_job import load_job
 
 LONG = "x" * 300
 ODD = ("0", "-1", "inf", "-inf", "nan", "", LONG, "1e400", "99999999999999999999", "9" * 5000, "/")
 FEW = ("-1", "inf")
 MODULES = {
-    **{verb: module for verb, (module, _, _) in arcadia.VERBS.items() if module},
-    **{f"{verb} RUN": module for verb, module in arcadia.OF_TASKS.items()},
+    **{
+        f"{verb} {kind}".strip(): module
+        for verb, entry in arcadia.VERBS.items()
+        for kind, module in entry.modules.items()
+    },
     **{f"bench {name}": module for name, module in arcadia.BENCHES.items()},
-    "play go": "rl.go.play",
-    "watch F.sgf": "rl.go.watch",
 }
 JOBS = [name for name in arcadia.JOBS if not name.startswith("sb3")]
 
@@ -58,11 +60,9 @@ def test_odd_values_of_a_verb_are_values_or_one_line(verb):
 @pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 def test_odd_values_of_a_job_are_values_or_one_line(job):
-    module = arcadia.job_module(job)
-    for flag in flags_of(module.Config):
-        one_line_or_value(
-            lambda args: parse_job(module.Config, module.PRESETS, args, prog="arcadia"), flag
-        )
+    kind, presets = load_job(job).config_type, load_job(job).presets
+    for flag in flags_of(kind):
+        one_line_or_value(lambda args: parse_job(kind, presets, args, prog="arcadia"), flag)
 
 
 def test_odd_values_of_resume_and_of_an_evaluation_are_values_or_one_line():

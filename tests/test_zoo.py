@@ -20,9 +20,8 @@ DATA = Path(os.environ.get("ARCADIA_DATA", "/nowhere"))
 LARGEST = {"translate-en-de": 15_000_000}  # bytes; others are smaller
 
 
-def package(folder: Path) -> str:
-    job = json.loads((folder / "config.json").read_text())["job"]
-    return arcadia.JOBS[job][0].split(".")[0]
+def kind(folder: Path) -> str:
+    return arcadia.JOBS[json.loads((folder / "config.json").read_text())["job"]].kind
 
 
 def test_there_is_something_for_a_start():
@@ -37,7 +36,7 @@ def test_it_is_small_and_its_card_says_where_it_comes_from(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("folder", [f for f in ZOO if package(f) == "rl"], ids=lambda p: p.name)
+@pytest.mark.parametrize("folder", [f for f in ZOO if kind(f) == "agent"], ids=lambda p: p.name)
 def test_an_agent_plays_as_well_as_its_card_says(folder):
     card = json.loads((folder / "eval.json").read_text())
     result = evaluate(load_agent(folder), games=4)

@@ -22,7 +22,7 @@ from backbones.training.checks.limits import (
     shortened,
 )
 from backbones.training.device.precision import PrecisionName
-from backbones.training.errors import UserError
+from backbones.training.errors import UserError, nearest
 
 T = TypeVar("T")
 
@@ -198,6 +198,35 @@ def changed(config: Any, **values: Any) -> Any:
         raise
     except ValueError as error:
         raise UserError(with_flags(type(config), str(error))) from None
+
+
+def with_values(config: T, values: Mapping[str, Any]) -> T:
+    """Return a config with some fields replaced by name, those of its groups included.
+
+    UserError, with the nearest name, for one that is unknown, or a value that does not fit.
+    """
+    from backbones.training.checks.values import from_dict
+
+    known = field_names(type(config))
+    for name in values:
+        if name not in known:
+            raise UserError(f"{name} is no setting here{nearest(name, known)}")
+    try:
+        return from_dict(type(config), merged(config, values))
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def merged(config: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config as a table of tables, with some values replaced by name."""
+    table = {}
+    for field in fields(config):
+        old = getattr(config, field.name)
+        new = merged(old, values) if is_dataclass(old) else values.get(field.name, old)
+        table[field.name] = new
+    return table
 
 
 def command_line() -> str:

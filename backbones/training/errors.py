@@ -1,5 +1,7 @@
 """What a user can get wrong, and what can end a run from outside."""
 
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """A mistake that its message can mend: the command prints the line and exits with 2.
@@ -22,3 +24,12 @@ class Stopped(KeyboardInterrupt):
 
 class PeerLost(RuntimeError):
     """Another process of the same run has ended or cannot be reached."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return how a message about an unknown name goes on: the nearest known one, or all."""
+    import difflib
+
+    choices = list(known)
+    close = difflib.get_close_matches(name, choices, 1)
+    return f"; did you mean {close[0]}?" if close else f"; choose one of {', '.join(choices)}"

@@ -84,9 +84,14 @@ class Run:
         return self.folder / "checkpoints"
 
     @classmethod
-    def create(cls, job: str, config: Any, name: str, base: str, preset: str) -> "Run":
-        """Make the folder of a new run; UserError if a run of this name is there already."""
-        parent = runs_folder() / job
+    def create(
+        cls, job: str, config: Any, name: str, base: str, preset: str, *, folder: str = ""
+    ) -> "Run":
+        """Make the folder of a new run; UserError if a run of this name is there already.
+
+        It lies in `folder` of the runs folder, by default one of the job's name.
+        """
+        parent = runs_folder() / (folder or job)
         now = time.time()
         about = {
             "format": FORMAT,
@@ -105,13 +110,13 @@ class Run:
         about = sealed(json.loads(json.dumps(about)))
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            folder = new_folder(parent, name, base, about)
+            made = new_folder(parent, name, base, about)
         except OSError as error:
             raise UserError(
                 f"no run can be made in {parent}: {error.strerror}; set $ARCADIA_RUNS to a folder "
                 "that can be written to"
             ) from None
-        return cls(folder, about).remembered()
+        return cls(made, about).remembered()
 
     @classmethod
     def open(cls, folder: Path) -> "Run":

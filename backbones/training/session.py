@@ -27,6 +27,8 @@ from backbones.training.run import Run, commit, hardware, versions
 
 # Between two attempts to write the last checkpoint of a run.
 RETRY_S = 10.0
+# What a program that trains hears now and then: progress, and figures as TensorBoard tags.
+OnUpdate = Callable[[int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +58,14 @@ class Session:
         unit: str,
         done: int = 0,
         resumed: Mapping[str, Any] | None = None,
+        on_update: OnUpdate | None = None,
     ) -> None:
         """Begin at progress `done`; `resumed` is the info of the checkpoint where it goes on.
 
-        It is empty where a run that has no checkpoint begins anew.
+        It is empty where a run that has no checkpoint begins anew. `on_update` hears all figures,
+        in the first process.
         """
-        self.run, self.config, self.world = run, config, world
+        self.run, self.config, self.world, self.on_update = run, config, world, on_update
         self.total, self.unit, self.stopped, self.full = total, unit, False, False
         self.stop, self.commit = StopRequest(), commit()
         self.board: Board | None = None
@@ -110,6 +114,8 @@ class Session:
             "speed/saving_fraction": self.saving_s / self.trained_s,
         }
         self.board.scalars(progress, {**figures, **more})
+        if self.on_update:
+            self.on_update(progress, figures)
         self.report.update(min(progress, self.total), shown)
         trouble = self.board.trouble
         if bool(trouble) != self.full:

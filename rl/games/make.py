@@ -9,12 +9,9 @@ environments made anew: there a run can be saved and resumed without living thro
 """
 
 import difflib
-import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import cv2
@@ -25,6 +22,7 @@ from jaxtyping import Int, UInt8
 
 from backbones.training.checks.limits import require_at_most
 from backbones.training.errors import UserError
+from backbones.training.jobs import import_own
 from rl.games import toys
 from rl.games.atari import MAX_FRAMES, NOOP_MAX, SEED_EVERY, AtariEnvironments, atari_ids
 from rl.games.contract import Environments, GameProtocol, Step, game_seed
@@ -81,7 +79,7 @@ def is_atari(env: str) -> bool:
     known = [*atari_ids(), *gymnasium.registry]
     try:
         if module:
-            import_own_module(module)
+            import_own(module)
         spec = gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
         raise UserError(f"unknown environment {env!r}{nearest(env, known)} ({error})") from None
@@ -91,14 +89,6 @@ def is_atari(env: str) -> bool:
             "Its protocol without sticky actions is --sticky 0"
         )
     return False
-
-
-def import_own_module(name: str) -> None:
-    """Import a user's module, from the folder where the person stands if it is nowhere else."""
-    # Behind everything else, so that a file there never stands in for one of ours.
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    import_module(name)
 
 
 def short_name(env: str) -> str:

@@ -14,11 +14,12 @@ from backbones.training.config import changed, require_not_negative, require_pos
 from backbones.transfer import TrunkConfig
 from rl.games.make import MOST_ENVS, EnvOptions
 from rl.networks.actor_critic import ActorCritic
-from rl.sb3 import job as sb3_train
+from rl.sb3 import job
+from rl.sb3.job import StockJob
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(sb3_train.Config):
+class Config(job.Config):
     """Stock A2C of stable-baselines3 on our environments and trunks."""
 
     num_envs: int = 16
@@ -77,5 +78,5 @@ def make_model(config: Config, envs: Any, common: dict[str, Any]) -> A2C:
     )
 
 
-JOB = sb3_train.Job("sb3-a2c", Config, make_model, ActorCritic)
-train, resume, build_network = JOB.train, JOB.resume, JOB.build_network
+JOB = StockJob("sb3-a2c", PRESETS, make_model, ActorCritic)
+train, resume = JOB.train, JOB.resume

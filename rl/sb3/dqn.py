@@ -19,11 +19,12 @@ from backbones.training.config import (
 from backbones.transfer import TrunkConfig
 from rl.games.make import MOST_ENVS, EnvOptions
 from rl.networks.actor_critic import QNetwork
-from rl.sb3 import job as sb3_train
+from rl.sb3 import job
+from rl.sb3.job import StockJob
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(sb3_train.Config):
+class Config(job.Config):
     """Stock DQN of stable-baselines3 on our environments and trunks."""
 
     num_envs: int = 1
@@ -104,5 +105,5 @@ def make_model(config: Config, envs: Any, common: dict[str, Any]) -> DQN:
     )
 
 
-JOB = sb3_train.Job("sb3-dqn", Config, make_model, QNetwork)
-train, resume, build_network = JOB.train, JOB.resume, JOB.build_network
+JOB = StockJob("sb3-dqn", PRESETS, make_model, QNetwork)
+train, resume = JOB.train, JOB.resume

@@ -9,7 +9,8 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +19,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
 
-from backbones import transfer
-from backbones.training.checks import trust
+from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.limits import MOST_GAMES, require_at_most
-from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.config import (
-    ResumeConfig,
     RunConfig,
     changed,
     require_fraction,
@@ -32,11 +30,12 @@ from backbones.training.config import (
 )
 from backbones.training.device.memory import model_bytes, require_memory
 from backbones.training.device.precision import choose_device
-from backbones.training.distributed import ALONE, join
+from backbones.training.distributed import ALONE, World
 from backbones.training.errors import Stopped, UserError
+from backbones.training.job import ANEW, Job
 from backbones.training.run import Run
-from backbones.training.session import Session, Snapshot, finished, is_evaluated, resume_point
-from backbones.transfer import TrunkConfig
+from backbones.training.session import OnUpdate, Session, Snapshot
+from backbones.transfer import TrunkConfig, full_name, load_weights, snapshot
 from rl.agent import start_from
 from rl.evaluate import finish
 from rl.games.contract import STACK, Game, mean_score
@@ -84,7 +83,7 @@ class Config:
 MakeModel = Callable[[Any, SB3Environments, dict[str, Any]], BaseAlgorithm]
 
 
-def our_name(theirs: str) -> str:
+def ours_from_sb3(theirs: str) -> str:
     """Return our name of a tensor in SB3's policy; shared extractors and targets name it again."""
     match = re.match(
         r"(?:q_net(?:_target)?\.)?(?:pi_|vf_)?(features_extractor|action_net|value_net|q_net\.0)\.(.*)",
@@ -95,18 +94,18 @@ def our_name(theirs: str) -> str:
     return heads.get(match[1], "") + match[2]
 
 
-def twin(policy: nn.Module, network: Any) -> Any:
+def to_ours(policy: nn.Module, network: Any) -> Any:
     """Give a network of ours the weights of SB3's policy; return it."""
-    # Backwards, so that of a name's several tensors the first, and not the target's, stays.
+    # In reverse, so the online network's tensor overwrites the target's copy of the same name.
     tensors = reversed(policy.state_dict().items())
-    network.load_state_dict({our_name(name): tensor for name, tensor in tensors})
+    network.load_state_dict({ours_from_sb3(name): tensor for name, tensor in tensors})
     return network
 
 
 def give_weights(network: nn.Module, policy: nn.Module) -> None:
     """The way back: give SB3's policy the weights of our network."""
     ours = network.state_dict()
-    policy.load_state_dict({name: ours[our_name(name)] for name in policy.state_dict()})
+    policy.load_state_dict({name: ours[ours_from_sb3(name)] for name in policy.state_dict()})
 
 
 class Recorder(BaseCallback):
@@ -145,14 +144,16 @@ class Recorder(BaseCallback):
         self.session.record(self.num_timesteps, figures, shown)
 
 
-@dataclass(frozen=True)
-class Job:
-    """A stock algorithm as a job of ours: its config, its model, our network of the same shape."""
+class StockJob(Job):
+    """A stock algorithm as a job of ours: its model, and our network of the same shape."""
 
-    name: str
-    config_type: type[Any]
-    make_model: MakeModel
-    network_type: type[Any]
+    kind = "agent"
+
+    def __init__(
+        self, name: str, presets: Mapping[str, Any], make_model: MakeModel, network_type: type[Any]
+    ) -> None:
+        super().__init__(name, presets)
+        self.make_model, self.network_type = make_model, network_type
 
     def build_network(self, config: Any, num_actions: int) -> Any:
         """Return our untrained network of a config."""
@@ -168,87 +169,129 @@ class Job:
             size = model_bytes(lambda: self.build_network(config, 1), obs, 2)
             require_memory(size, "the network", "--hidden, --width or --size-px")
 
-    def train(self, config: Any, preset: str = "default") -> Run:
-        """Train an agent from nothing; return its run. UserError comes before a folder is made."""
-        trust.allow(config.env)
+    def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
         # By its own name: `last` will be this run soon.
-        trunk = changed(config.trunk, init=transfer.full_name(config.trunk.init))
-        config = changed(config, trunk=trunk)
+        trunk = changed(config.trunk, init=full_name(config.trunk.init))
+        notes = drawing_notes(config.env, config.env_options) if config.eval_games else []
+        return changed(config, trunk=trunk), notes
+
+    def build(
+        self,
+        config: Any,
+        world: World,
+        found: Checkpoint | None = None,
+        rebuilt: AbstractContextManager[object] = ANEW,
+    ) -> "StockLoop":
+        refuse_what_sb3_cannot_do(config, world)
         self.refuse_too_large(config)
-        model, envs = build(config, self.make_model)
-        network = self.build_network(config, len(envs.envs.action_names))
-        said = begin(model, network, config)
-        if config.eval_games:
-            said += drawing_notes(config.env, config.env_options)
-        run = Run.create(self.name, config, config.run.name, short_name(config.env), preset)
-        with run.lock():
-            run.log(f"{run.name}: {config.env}, {config.total_steps:,} env steps, in {run.folder}")
-            kind = type(model).__name__
-            run.log(f"stock {kind} of stable-baselines3: resumes from its weights only")
-            if config.run.graphs:
-                run.log("no CUDA graphs (--graphs): stock jobs are not recorded, only PPO is")
-            for line in said:
-                run.log(line)
-            fit(model, envs, run, config, network, None)
-        return run
+        return StockLoop(self, config, rebuilt)
 
-    def resume(self, run: Run, flags: ResumeConfig | None = None) -> Run:
-        """Continue from the weights of the newest checkpoint: not exact, and the log says so."""
-        flags = flags or ResumeConfig()
-        with run.lock():
-            found = resume_point(run, ALONE)
-            before = config_of(run, self.config_type, found, env=flags.env)
-            done = found.info["progress"] if found else 0
-            ended = done >= before.total_steps and is_evaluated(run, ALONE, done)
-            if ended and not flags.extend:
-                run.log(finished(run.name))
-                return run
-            config = changed(
-                before,
-                total_steps=before.total_steps + flags.extend,
-                run=flags.applied_to(before.run),
-            )
-            self.refuse_too_large(config)
-            model, envs = build(config, self.make_model)
-            run = run.reconfigured(config)
-            with restoring(run), room_for(run, found):
-                network = self.build_network(config, len(envs.envs.action_names))
-                if found:
-                    transfer.load_weights(network, found)
-            if found:
-                give_weights(network, model.policy)
-                model.num_timesteps = done
-                run.warn(
-                    "a stock SB3 job resumes from its weights: optimiser, games and replay begin "
-                    "anew"
-                )
-            else:
-                run.log(f"{run.name} has no checkpoint yet: it begins anew")
-                for line in begin(model, network, config):
-                    run.log(line)
-            fit(model, envs, run, config, network, found.info if found else {})
-        return run
+    def lengthen(self, config: Any, extend: int) -> Any:
+        return changed(config, total_steps=config.total_steps + extend)
+
+    def total(self, config: Any, found: Checkpoint) -> int:
+        return int(config.total_steps)
+
+    def base_name(self, config: Any) -> str:
+        return short_name(config.env)
+
+    def title(self, config: Any) -> str:
+        return f"{config.env}, {config.total_steps:,} env steps"
 
 
-def begin(model: BaseAlgorithm, network: Any, config: Any) -> list[str]:
-    """Give SB3's untrained model what `--init` names, and `network` of ours its weights.
-
-    Return lines for the log; UserError if there is no such run, or if it does not fit.
-    """
-    said = start_from(twin(model.policy, network), config.trunk, config.env)
-    give_weights(network, model.policy)
-    return said
-
-
-def build(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environments]:
-    """Return SB3's model on our environments."""
-    torch.set_num_threads(config.run.threads)
+def refuse_what_sb3_cannot_do(config: Any, world: World) -> None:
+    """UserError for settings of ours that stock algorithms do not have."""
     if config.trunk.freeze or config.trunk.lr_backbone != 1.0:
         raise UserError("stock SB3 jobs train all layers alike: no --freeze, no --lr-backbone")
-    if join().size > 1:
+    if world.size > 1:
         raise UserError("stable-baselines3 trains in one process; start it without torchrun")
     if config.run.precision == "bf16":
         raise UserError("stable-baselines3 computes in fp32; leave --precision at auto or fp32")
+
+
+class StockLoop:
+    """SB3's model on our environments, and a network of ours that its weights are saved as."""
+
+    def __init__(self, job: StockJob, config: Any, rebuilt: AbstractContextManager[object]) -> None:
+        self.job, self.config = job, config
+        self.model, self.envs = build_model(config, job.make_model)
+        self.num_actions = len(self.envs.envs.action_names)
+        with rebuilt:
+            self.network = job.build_network(config, self.num_actions)
+
+    def start(self) -> list[str]:
+        """Give SB3's untrained model what `--init` names, and our network its weights."""
+        config, model = self.config, self.model
+        kind = type(model).__name__
+        notes = [f"stock {kind} of stable-baselines3: resumes from its weights only"]
+        if config.run.graphs:
+            notes.append("no CUDA graphs (--graphs): stock jobs are not recorded, only PPO is")
+        notes += start_from(to_ours(model.policy, self.network), config.trunk, config.env)
+        give_weights(self.network, model.policy)
+        return notes
+
+    def restore(self, found: Checkpoint) -> list[str]:
+        """Continue from the weights of a checkpoint: not exact, and the warning says so."""
+        load_weights(self.network, found)
+        give_weights(self.network, self.model.policy)
+        self.model.num_timesteps = found.info["progress"]
+        return ["a stock SB3 job resumes from its weights: optimiser, games and replay begin anew"]
+
+    def lengthened(self, before: Any) -> str:
+        """Return what lengthening the run does, as a line for the log."""
+        old, new = before.total_steps, self.config.total_steps
+        return f"lengthened from {old:,} to {new:,} env steps"
+
+    def run(
+        self, run: Run, resumed: Mapping[str, Any] | None, on_update: OnUpdate | None = None
+    ) -> None:
+        """Let SB3 learn; save, as our network, evaluate, film: see `Loop.run`."""
+        config, model = self.config, self.model
+        games: list[Game] = []
+
+        def checkpoint() -> Snapshot:
+            score = mean_score(games) if len(games) == SCORE_OVER_GAMES else None
+            info = {
+                "job": self.job.findable(),
+                "data": config.env,
+                "num_actions": self.num_actions,
+                "score": score,
+            }
+            return snapshot(model.num_timesteps, to_ours(model.policy, self.network), {}, info)
+
+        session = Session(
+            run,
+            config.run,
+            ALONE,
+            total=config.total_steps,
+            unit="env steps",
+            done=model.num_timesteps,
+            resumed=resumed,
+            on_update=on_update,
+        )
+        with session:
+            if not resumed:
+                session.save(checkpoint)
+            recorder = Recorder(session, checkpoint, games)
+            recorder.recorded = model.num_timesteps
+            left = config.total_steps - model.num_timesteps
+            if left > 0:
+                model.learn(left, callback=recorder, reset_num_timesteps=False, log_interval=10**9)
+                recorder.record()
+            session.save_last(checkpoint)
+        self.envs.close()
+        steps = f"{model.num_timesteps:,}"
+        if session.stopped:
+            run.log(f"stopped at {steps}; continue with `arcadia resume {run.name}`")
+            raise Stopped
+        assert session.board is not None
+        run.log(f"trained {steps} env steps in {session.trained_s / 60:.1f} min")
+        finish(run, session.board, config.eval_games, model.num_timesteps)
+
+
+def build_model(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environments]:
+    """Return SB3's model on our environments."""
+    torch.set_num_threads(config.run.threads)
     envs = make_environments(
         config.env, config.num_envs, seed=config.run.seed, options=config.env_options, threads=1
     )
@@ -281,51 +324,3 @@ def build(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3Environ
             f"{count:,} observations take {size / 1e9:,.1f} GB, more than this machine gives; use "
             f"a smaller {flag}"
         ) from None
-
-
-def fit(
-    model: BaseAlgorithm,
-    envs: SB3Environments,
-    run: Run,
-    config: Any,
-    network: Any,
-    resumed: dict[str, Any] | None,
-) -> None:
-    """Let SB3 learn; save, as `network` of ours, evaluate, film. `Stopped` if ctrl-C stopped it.
-
-    `resumed` is the info of the checkpoint where it goes on, empty where there is none yet.
-    """
-    games: list[Game] = []
-    num_actions = len(envs.envs.action_names)
-
-    def snapshot() -> Snapshot:
-        score = mean_score(games) if len(games) == SCORE_OVER_GAMES else None
-        info = {"job": run.job, "data": config.env, "num_actions": num_actions, "score": score}
-        return transfer.snapshot(model.num_timesteps, twin(model.policy, network), {}, info)
-
-    session = Session(
-        run,
-        config.run,
-        ALONE,
-        total=config.total_steps,
-        unit="env steps",
-        done=model.num_timesteps,
-        resumed=resumed,
-    )
-    with session:
-        if not resumed:
-            session.save(snapshot)
-        recorder = Recorder(session, snapshot, games)
-        recorder.recorded = model.num_timesteps
-        left = config.total_steps - model.num_timesteps
-        if left > 0:
-            model.learn(left, callback=recorder, reset_num_timesteps=False, log_interval=10**9)
-            recorder.record()
-        session.save_last(snapshot)
-    envs.close()
-    if session.stopped:
-        run.log(f"stopped at {model.num_timesteps:,}; continue with `arcadia resume {run.name}`")
-        raise Stopped
-    assert session.board is not None
-    run.log(f"trained {model.num_timesteps:,} env steps in {session.trained_s / 60:.1f} min")
-    finish(run, session.board, config.eval_games, model.num_timesteps)

@@ -20,11 +20,12 @@ from backbones.transfer import TrunkConfig
 from rl.games.make import MOST_ENVS, EnvOptions
 from rl.networks.actor_critic import ActorCritic
 from rl.returns import refuse_single
-from rl.sb3 import job as sb3_train
+from rl.sb3 import job
+from rl.sb3.job import StockJob
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(sb3_train.Config):
+class Config(job.Config):
     """Stock PPO of stable-baselines3 on our environments and trunks."""
 
     num_envs: int = 8
@@ -114,5 +115,5 @@ def make_model(config: Config, envs: Any, common: dict[str, Any]) -> PPO:
     )
 
 
-JOB = sb3_train.Job("sb3-ppo", Config, make_model, ActorCritic)
-train, resume, build_network = JOB.train, JOB.resume, JOB.build_network
+JOB = StockJob("sb3-ppo", PRESETS, make_model, ActorCritic)
+train, resume = JOB.train, JOB.resume

@@ -32,7 +32,7 @@ from tasks.data.pictures import shown_names
 from tasks.data.samples import Batch, InMemory, Samples
 from tasks.evaluate import eval_batch
 from tasks.fit import FitConfig
-from tasks.job import Job
+from tasks.job import TaskJob
 from tasks.labels.classifier import Classifier
 from tasks.labels.labelled import Labelled
 from tasks.looks.projector import write_embedding
@@ -346,5 +346,5 @@ SCENES = changed(
 )
 PRESETS = {"default": DIGITS, "smoke": SMOKE, "mnist": MNIST, "cifar10": CIFAR10, "scenes": SCENES}
 
-JOB = Job("classify", Config, Classify)
+JOB = TaskJob("classify", PRESETS, Classify)
 train, resume = JOB.train, JOB.resume

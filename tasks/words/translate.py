@@ -37,7 +37,7 @@ from tasks.data.natural import as_trained, escapes, unescaped
 from tasks.data.samples import Batch, Ragged, first_of, moved
 from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN, Vocabulary, learn
 from tasks.fit import FitConfig
-from tasks.job import Job
+from tasks.job import TaskJob
 from tasks.looks.sheet import alignment_picture
 from tasks.scores.labels import Sums
 from tasks.scores.text import signature, text_scores, text_sums
@@ -416,5 +416,5 @@ SMOKE = Config(
 )
 PRESETS = {"default": Config(), "smoke": SMOKE, "multi30k": MULTI30K}
 
-JOB = Job("translate", Config, Translate)
+JOB = TaskJob("translate", PRESETS, Translate)
 train, resume = JOB.train, JOB.resume

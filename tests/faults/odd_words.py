@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 import arcadia
+from backbones.training.find_job import load_job
 from rl.go.gtp import serve
 from rl.go.gtp.protocol import COMMANDS
 from tests.faults.mutations import MODULES, NUMBERS, PATHS, TEXTS, Draw
@@ -93,10 +94,10 @@ def commands(run: str) -> list[Known]:
         "train classify": ("--samples", "64"),
     }
     found: list[Known] = []
-    for job, (module, _) in arcadia.JOBS.items():
+    for job, entry in arcadia.JOBS.items():
         words = ("train", job, "--preset", "smoke")
-        rest = small.get(f"train {job}", small["train ppo"] if module.startswith("rl.") else ())
-        found.append(((*words, *rest), flags_of(import_module(module).Config)))
+        rest = small.get(f"train {job}", small["train ppo"] if entry.kind == "agent" else ())
+        found.append(((*words, *rest), flags_of(load_job(job).config_type)))
     verbs: dict[str, tuple[Sequence[str], str]] = {
         "resume": ((run,), "ResumeConfig"),
         "eval": ((run, "--games", "1"), "Config"),
@@ -108,7 +109,8 @@ def commands(run: str) -> list[Known]:
         "arena": (("random", "--games", "2", "--size", "5", "--visits", "2"), "Config"),
     }
     for verb, (words, name) in verbs.items():
-        module = arcadia.VERBS[verb][0] or "backbones.training.config"
+        modules = arcadia.VERBS[verb].modules or {"": "backbones.training.config"}
+        module = next(iter(modules.values()))
         found.append(((verb, *words), flags_of(getattr(import_module(module), name))))
     for verb in ("runs", "jobs"):
         found.append(((verb,), [("--json", ())]))

@@ -238,7 +238,7 @@ def stopped_after(seconds: float) -> Iterator[None]:
 
 def attempt(watch: Watch, what: str, words: list[str], stop_s: float) -> dict[str, Any]:
     """Do one thing; return what happened. A UserError is said by the command's own front door."""
-    import arcadia
+    from backbones.training.ending import complain
     from backbones.training.errors import UserError
 
     trim()
@@ -250,7 +250,7 @@ def attempt(watch: Watch, what: str, words: list[str], stop_s: float) -> dict[st
             status = DOINGS[what](words)
     except UserError as refusal:
         status = 2
-        arcadia.complain(refusal, in_all=True)
+        complain(refusal, in_all=True)
     except BaseException:
         status, error = -1, traceback.format_exc()
     finally:

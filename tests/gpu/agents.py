@@ -72,10 +72,8 @@ def training_of(preset: str, small: bool, **run: Any) -> Training:
     config = changed(ppo.PRESETS[preset], total_steps=10**9, env_options=EnvOptions(sticky=0.0))
     if small:
         config = changed(config, num_envs=4, num_steps=32, minibatch_size=64)
-    training = Training(
-        "ppo", changed(config, run=changed(config.run, **run)), ppo.Learner, World()
-    )
-    training.begin()
+    training = Training(ppo.JOB, changed(config, run=changed(config.run, **run)), World())
+    training.start()
     return training
 
 
@@ -128,8 +126,8 @@ def same_numbers(small: bool, out: Path) -> dict[str, Any]:
         torch.manual_seed(1)
         config = changed(ppo.CATCH, total_steps=10**6, sync=True)
         config = changed(config, run=changed(config.run, precision="fp32", graphs=graphs))
-        training = Training("ppo", config, ppo.Learner, World())
-        training.begin()
+        training = Training(ppo.JOB, config, World())
+        training.start()
         with ThreadPoolExecutor(1) as pool:
             for _ in range(5):
                 rollout = training.advance(pool)[0]

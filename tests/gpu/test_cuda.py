@@ -28,8 +28,8 @@ TINY = changed(
 
 
 def after_rollouts(count: int, **run: bool) -> Training:
-    training = Training("ppo", changed(TINY, run=changed(TINY.run, **run)), ppo.Learner, World())
-    training.begin()
+    training = Training(ppo.JOB, changed(TINY, run=changed(TINY.run, **run)), World())
+    training.start()
     with ThreadPoolExecutor(1) as pool:
         for _ in range(count):
             training.advance(pool)

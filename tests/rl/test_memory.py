@@ -39,8 +39,8 @@ TINY = changed(
 )
 def test_what_was_judged_while_playing_is_judged_again_while_learning(env, options):
     config = changed(TINY, env=env, env_options=options)
-    training = Training("ppo", config, ppo.Learner, World())
-    training.begin()
+    training = Training(ppo.JOB, config, World())
+    training.start()
     collector, network = training.pipeline.collector, training.learner.network
     with torch.no_grad():
         for parameter in network.parameters():  # far from the almost uniform beginning

@@ -25,7 +25,7 @@ from rl.evaluate import evaluate
 from rl.experience.pipeline import halves
 from rl.games.make import EnvOptions
 from rl.networks.actor_critic import acting_copy
-from rl.training import Training
+from rl.training import AgentJob, Training
 
 TINY = changed(ppo.CATCH, total_steps=4096, eval_games=0, run=RunConfig(precision="fp32"))
 
@@ -223,14 +223,14 @@ def test_a_run_killed_between_two_checkpoints_ends_the_same_and_says_the_same(ru
 
 
 def test_playing_ahead_changes_nothing_but_that_data_are_one_rollout_old():
-    ahead = Training("ppo", TINY, ppo.Learner, World())
-    ahead.begin()
+    ahead = Training(ppo.JOB, TINY, World())
+    ahead.start()
     with ThreadPoolExecutor(1) as pool:
         for _ in range(3):
             ahead.advance(pool)
     # The same in turn, without a thread: the next rollout is played before the learning.
-    turn = Training("ppo", TINY, ppo.Learner, World())
-    turn.begin()
+    turn = Training(ppo.JOB, TINY, World())
+    turn.start()
     network, pipeline = turn.learner.network, turn.pipeline
     for _ in range(3):
         acting = acting_copy(network, torch.float32)
@@ -265,8 +265,9 @@ class TwicePrecise(ppo.Learner):
 @pytest.mark.parametrize("preset", ["fast", "reference"])
 def test_gradients_in_bf16_point_where_those_in_fp32_do(preset):
     config = changed(ppo.PRESETS[preset], num_epochs=1, env="ALE/Breakout-v5", run=TINY.run)
-    training = Training("ppo", config, TwicePrecise, World())
-    training.begin()
+    job = AgentJob("ppo", ppo.PRESETS, ppo.build_network, TwicePrecise)
+    training = Training(job, config, World())
+    training.start()
     with ThreadPoolExecutor(1) as pool:
         for _ in range(3):
             training.advance(pool)
@@ -280,8 +281,8 @@ def test_help_from_an_idle_thread_changes_no_bit(memory):
     config = changed(TINY, memory=memory)
     ends = []
     for helper in ("none", "idle", "busy at first"):
-        training = Training("ppo", config, ppo.Learner, World())
-        training.begin()
+        training = Training(ppo.JOB, config, World())
+        training.start()
         with ThreadPoolExecutor(1) as pool:
             if helper == "busy at first":
                 pool.submit(time.sleep, 0.2)

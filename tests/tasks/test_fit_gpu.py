@@ -33,7 +33,7 @@ TEXTS = changed(translate.SMOKE, layers=2, fit=changed(translate.SMOKE.fit, num_
 @pytest.mark.parametrize(("job", "config"), [(classify.JOB, PICTURES), (translate.JOB, TEXTS)])
 def test_an_update_waits_for_nothing(job, config):
     fitting = Fitting(job.name, job.task_type(config), ALONE)
-    fitting.begin()
+    fitting.start()
     assert fitting.device.type == "cuda"
     with fitting.feeder as feeder:
         # Long enough that batches are made and learnt from while waiting is refused.

@@ -138,6 +138,13 @@ def restoring(run: Run) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def rebuilding(run: Run, found: Checkpoint | None) -> Iterator[None]:
+    """Return a context in which what a checkpoint describes is built: see `restoring`, `Room`."""
+    with restoring(run), room_for(run, found):
+        yield
+
+
 class Room(TorchFunctionMode):
     """Within it, tensors may be made only up to so many bytes in all: asked before each is made."""
 

@@ -1,11 +1,13 @@
-"""Which Python modules may be imported for a game: those a person names, never those a file names.
+"""Which Python modules may be imported for a game or a job: those a person names, never those a
+file names.
 
-The id `mygames:Flappy-v0` imports the module mygames, and a module can do anything. A run or a .zip
-that somebody sent must not choose one. A module may be imported if it was typed in this process
-(`--env`), if $ARCADIA_MODULES lists it, or if a run that was trained here named it. The last is
-remembered outside the run's folder, where nothing that is sent can say it: one small file a run in
-$ARCADIA_STATE (else $XDG_STATE_HOME/arcadia, else ~/.local/state/arcadia) with the folder's path
-and the digest of job and config.
+The game `mygames:Flappy-v0` and the job `mytasks:COUNT` import a module, and a module can do
+anything. A run or a .zip that somebody sent must not choose one. A module may be imported if it was
+typed in this process (`--env`, `--module`, `arcadia train mytasks:COUNT`), if $ARCADIA_MODULES
+lists it, or if a run that was trained here named it. The last is remembered outside the run's
+folder, where nothing that is sent can say it: one small file a run in $ARCADIA_STATE (else
+$XDG_STATE_HOME/arcadia, else ~/.local/state/arcadia) with the folder's path and the digest of job
+and config.
 """
 
 import hashlib
@@ -26,15 +28,15 @@ PLAIN_ID = re.compile(r"[\w./:-]{1,200}", re.ASCII)
 typed: set[str] = set()
 
 
-def module_of(env: object) -> str:
-    """Return the Python module in the id of a game, "" for an id without one."""
-    return env.rpartition(":")[0] if isinstance(env, str) else ""
+def module_of(name: object) -> str:
+    """Return the Python module in the id of a game or a job, "" for one without."""
+    return name.rpartition(":")[0] if isinstance(name, str) else ""
 
 
-def allow(env: str) -> None:
-    """Note that a person typed this id: from now on its module may be imported."""
-    if module_of(env):
-        typed.add(module_of(env))
+def allow(name: str) -> None:
+    """Note that a person typed the id of this game or job: its module may be imported now."""
+    if module_of(name):
+        typed.add(module_of(name))
 
 
 def is_allowed(module: str) -> bool:
@@ -55,6 +57,16 @@ def require_typed(env: str, name: str) -> None:
         raise UserError(
             f"{name} plays {env!r}, whose Python module {module!r} a file may not choose to run; "
             f"if you trust it, add --env {env}, or list {module} in $ARCADIA_MODULES"
+        )
+
+
+def require_typed_job(job: str, name: str) -> None:
+    """The same for the module of a job that a run's config names."""
+    module = module_of(job)
+    if not is_allowed(module):
+        raise UserError(
+            f"{name} was trained by {job}, whose Python module {module!r} a file may not choose to "
+            f"run; if you trust it, add --module {module}, or list it in $ARCADIA_MODULES"
         )
 
 
@@ -79,21 +91,23 @@ def digest_of(about: Mapping[str, Any]) -> str:
 
 
 def remember(folder: Path, about: Mapping[str, Any]) -> str:
-    """Note that this person trains a run here, if its game needs a module.
+    """Note that this person trains a run here, if its game or its job needs a module.
 
     Return "", or a warning for where no note can be made: then the run works by typing.
     """
     env = about["config"].get("env")
-    if not module_of(env):
+    modules = [name for name in (module_of(env), module_of(about["job"])) if name]
+    if not modules:
         return ""
     try:
         file, path = note_of(folder)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps({"run": path, "sha256": digest_of(about)}) + "\n")
     except (OSError, RuntimeError) as error:
+        wanted = f"--env {env}" if module_of(env) else f"--module {modules[0]}"
         return (
             f"no note could be made that this run was trained here ({error}): resume, eval and "
-            f"watch will want --env {env}; $ARCADIA_STATE is where the notes go"
+            f"watch will want {wanted}; $ARCADIA_STATE is where the notes go"
         )
     return ""
 

@@ -247,10 +247,10 @@ def test_a_stock_job_trains_resumes_and_is_an_agent_like_any_other(runs, job, ca
     assert "is finished" in capsys.readouterr().out
     # The network that was saved is the one that SB3 trained.
     module = sb3_job(job)
-    model, envs = sb3_train.build(module.SMOKE, module.make_model)
-    network = module.build_network(module.SMOKE, 6)
+    model, envs = sb3_train.build_model(module.SMOKE, module.make_model)
+    network = module.JOB.build_network(module.SMOKE, 6)
     obs = observations(20)
-    logits, _ = sb3_train.twin(model.policy, network)(obs)
+    logits, _ = sb3_train.to_ours(model.policy, network)(obs)
     action, _ = model.predict(obs.numpy(), deterministic=True)
     assert np.array_equal(action, logits.argmax(-1))
     before = {k: v.clone() for k, v in model.policy.state_dict().items()}

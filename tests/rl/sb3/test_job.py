@@ -21,6 +21,7 @@ from rl.sb3 import dqn as sb3_dqn
 from rl.sb3 import job as sb3_train
 from rl.sb3 import ppo as sb3_ppo
 from rl.sb3.environments import SB3Environments
+from rl.sb3.job import StockLoop
 
 CATCH = "Arcadia/Catch-v0"
 STEPS = {"sb3-ppo": 256, "sb3-a2c": 320, "sb3-dqn": 320}
@@ -29,14 +30,14 @@ STEPS = {"sb3-ppo": 256, "sb3-a2c": 320, "sb3-dqn": 320}
 @pytest.fixture
 def begun(monkeypatch):
     """A list of (SB3's model, its policy's weights before it learns) of every sitting."""
-    sittings, fit = [], sb3_train.fit
+    sittings, run = [], StockLoop.run
 
-    def watched(model, *rest):
-        weights = {name: tensor.clone() for name, tensor in model.policy.state_dict().items()}
-        sittings.append((model, weights))
-        return fit(model, *rest)
+    def watched(loop, *rest):
+        weights = {name: tensor.clone() for name, tensor in loop.model.policy.state_dict().items()}
+        sittings.append((loop.model, weights))
+        return run(loop, *rest)
 
-    monkeypatch.setattr(sb3_train, "fit", watched)
+    monkeypatch.setattr(StockLoop, "run", watched)
     return sittings
 
 
@@ -196,7 +197,7 @@ def test_ctrl_c_is_heard_at_the_next_env_step(runs, monkeypatch):
 
 def test_a_transition_takes_the_memory_that_the_help_says():
     config = changed(sb3_dqn.SMOKE, env=CATCH)
-    model, envs = sb3_train.build(config, sb3_dqn.make_model)
+    model, envs = sb3_train.build_model(config, sb3_dqn.make_model)
     pictures = model.replay_buffer.observations, model.replay_buffer.next_observations
     assert sum(array.nbytes for array in pictures) == config.buffer_size * 56_448
     assert sum(len(array) for array in pictures) == config.storage[0]

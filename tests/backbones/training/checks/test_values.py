@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from typing import Literal
 
 import pytest
 
 from backbones.training.checks.values import from_dict
 from backbones.training.errors import UserError
+from backbones.training.find_job import load_job
 from backbones.training.jobs import JOBS
 
 
@@ -69,9 +69,8 @@ def test_a_whole_number_may_stand_for_any_and_lists_for_tuples():
 
 @pytest.mark.parametrize("job", JOBS)
 def test_every_preset_of_every_job_comes_back(job):
-    module = import_module(JOBS[job][0])
-    for preset in module.PRESETS.values():
-        assert from_dict(module.Config, asdict(preset)) == preset
+    for preset in load_job(job).presets.values():
+        assert from_dict(load_job(job).config_type, asdict(preset)) == preset
 
 
 def test_a_run_s_config_becomes_a_dataclass_in_one_place_only():
@@ -79,9 +78,9 @@ def test_a_run_s_config_becomes_a_dataclass_in_one_place_only():
     from tests.test_layout import SOURCES
 
     readers = {p.name for p in SOURCES if "from_dict" in p.read_text()}
-    # The others read cards, or the spec of a trunk.
+    # The others read cards, the spec of a trunk, or what a program gives as flags.
     cards = {"read_zip.py", "environments.py", "transfer.py", "network.py", "trunk.py"}
-    assert readers == {"values.py", "saved.py", *cards}
+    assert readers == {"values.py", "saved.py", "config.py", *cards}
     assert not [
         p
         for p in SOURCES
