@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+if __name__ == "arcadia" and "__path__" not in globals():  # in a checkout: see setup.py
+    from backbones.training.one_name import parts_of
+
+    __path__ = parts_of("arcadia", ["backbones", "rl", "tasks"])
+
 
 class Verb(NamedTuple):
     """One row of `arcadia --help`."""

@@ -184,7 +184,7 @@ def compare(
         peer_name = f"{peer} {version(peer)}"
     except PackageNotFoundError:
         raise UserError(
-            f"{peer}, the peer, is not installed; `pip install -e .[sb3]` brings it"
+            f"{peer}, the peer, is not installed; `pip install sb3-contrib` brings it"
         ) from None
     from rl.games.make import is_atari
 

@@ -96,7 +96,7 @@ def export_onnx(agent: Agent, path: Path) -> str:
             )
     except (ModuleNotFoundError, torch.onnx.errors.OnnxExporterError) as error:
         raise UserError(
-            f"no graph could be written ({error}); `pip install -e .[onnx]` brings what it needs"
+            f"no graph could be written ({error}); `pip install onnx` brings what it needs"
         ) from None
     with_memory = ", hidden and cell" if memory is not None else ""
     shape = ", ".join(map(str, obs.shape[1:]))
@@ -150,5 +150,5 @@ def sb3_needed() -> Iterator[None]:
         if package not in ("stable_baselines3", "sb3_contrib"):
             raise
         raise UserError(
-            f"{package.replace('_', '-')} is not installed; `pip install -e .[sb3]` brings it"
+            f"{package.replace('_', '-')} is not installed; `pip install sb3-contrib` brings it"
         ) from None

@@ -30,7 +30,7 @@ def load_job(name: str) -> Job:
             if (error.name or "").split(".")[0] != "stable_baselines3":
                 raise
             raise UserError(
-                f"{name} needs stable-baselines3; `pip install -e .[sb3]` brings it"
+                f"{name} needs stable-baselines3; `pip install sb3-contrib` brings it"
             ) from None
     own = OWN_JOB.fullmatch(name)
     if own is None:

@@ -94,5 +94,5 @@ def test_an_agent_with_a_memory_says_what_to_install_and_leaves_no_folder(
     monkeypatch.setitem(sys.modules, "sb3_contrib", None)
     assert arcadia.main(["export", "m", "--sb3", str(tmp_path / "new" / "m.zip")]) == 2
     err = capsys.readouterr().err
-    assert "sb3-contrib is not installed; `pip install -e .[sb3]` brings it" in err
+    assert "sb3-contrib is not installed; `pip install sb3-contrib` brings it" in err
     assert not (tmp_path / "new").exists()

@@ -340,7 +340,7 @@ def test_without_sb3_everything_else_works_and_says_what_to_install(words, tmp_p
     code += "    return real(name)\nm.version = version\n"
     code += "import arcadia; sys.exit(arcadia.main(sys.argv[1:]))"
     out = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert "`pip install -e .[sb3]` brings it" in out.stdout + out.stderr
+    assert "`pip install sb3-contrib` brings it" in out.stdout + out.stderr
     assert "Traceback" not in out.stderr
     assert out.returncode == (0 if words == ["jobs"] else 2)
 
