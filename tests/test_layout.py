@@ -55,6 +55,41 @@ def test_no_file_is_longer_than_a_reader_can_hold():
     assert {name: n for name, n in longest.items() if n > 400} == {}
 
 
+def test_no_folder_holds_more_than_a_reader_can_scan():
+    folders = {path.parent for path in SOURCES}
+    assert {str(f): n for f in folders if (n := len(list(f.glob("*.py")))) > 20} == {}
+
+
+def classes() -> list[tuple[Path, ast.ClassDef]]:
+    """Return every class at the top of a file of ours."""
+    return [
+        (path, node)
+        for path in SOURCES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    ]
+
+
+def test_no_class_is_longer_than_200_lines():
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for _, node in classes()}
+    assert {name: n for name, n in lengths.items() if n > 200} == {}
+
+
+def test_no_two_types_of_a_package_have_one_name():
+    # Every command and job calls its settings Config: that is how they are found.
+    named = [(path.relative_to(ROOT).parts[0], node.name) for path, node in classes()]
+    assert [name for name in set(named) if named.count(name) > 1 and name[1] != "Config"] == []
+
+
+def test_lines_are_left_to_the_formatter():
+    skips = sum(
+        p.read_text().count("# fmt: " + "skip")
+        for p in ROOT.rglob("*.py")
+        if ".venv" not in p.parts
+    )
+    assert skips < 20
+
+
 def test_no_file_is_named_after_nothing():
     assert not {p.stem for p in SOURCES} & {"utils", "helpers", "common", "misc"}
 
