@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 import torch
 
-from backbones.training.checkpoint import Checkpoint, prefixed, under
+from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.config import ResumeConfig, changed
 from backbones.training.device.cores import spare_cores
 from backbones.training.device.memory import model_bytes, require_memory
-from backbones.training.device.precision import Precision, choose_device
+from backbones.training.device.precision import choose_device
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped, UserError
 from backbones.training.jobs import JOBS
-from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
 from backbones.training.run import Run, shared_run
 from backbones.training.session import (
     Session,
@@ -71,7 +71,7 @@ class Training:
             world,
             sync=config.sync,
             memory=self.learner.network.initial_memory(len(share)),
-            graphs=self.learner.update_graph is not None,
+            graphs=config.run.graphs and not self.learner.no_graphs,
         )
 
     def begin(self) -> list[str]:
@@ -80,12 +80,12 @@ class Training:
         said = self.world.tell(lambda: start_from(learner.network, trunk, self.config.env))
         self.world.broadcast_(learner.network.state_dict().values())
         learner.choose_precision()
-        self.pipeline.begin(learner.network, learner.precision.dtype)
+        self.pipeline.begin(learner)
         return said
 
     def advance(self, pool: ThreadPoolExecutor) -> tuple[Rollout, dict[str, float]]:
         """Learn from one rollout and play one; see `Pipeline.advance`."""
-        return self.pipeline.advance(self.learner.network, self.learner.learn, pool)
+        return self.pipeline.advance(self.learner, pool)
 
     def checkpoint(self) -> Snapshot | None:
         """Return, in the first process, what `restore` continues from exactly."""
@@ -94,25 +94,23 @@ class Training:
         state, info = self.pipeline.state()
         if not self.world.is_first:
             return None
-        state |= prefixed("adam", optimizer_tensors(learner.optimizer))
+        tensors, more, chunks = learner.state()
         info |= {
+            **more,
             "job": self.job,
             "data": self.config.env,
             "num_actions": len(self.envs.action_names),
-            "rollouts": learner.rollouts,
-            "precision": learner.precision.name,
             "score": mean_score(scores) if len(scores) == SCORE_OVER_GAMES else None,
         }
-        return snapshot(learner.env_steps, learner.network, state, info)
+        whole = snapshot(learner.env_steps, learner.network, {**state, **tensors}, info)
+        return replace(whole, chunks=chunks)
 
     def restore(self, found: Checkpoint) -> bool:
-        """Continue from a checkpoint; False if its games could not be lived through again."""
-        info, state, learner = found.info, found.tensors("state"), self.learner
-        load_weights(learner.network, found)
-        load_optimizer_tensors(learner.optimizer, under("adam", state))
-        learner.rollouts = info["rollouts"]
-        learner.precision = Precision(info["precision"], self.device.type, "as in the checkpoint")
-        return self.pipeline.load_state(state, info, learner.network, learner.precision.dtype)
+        """Continue from a checkpoint; False if its games did not repeat themselves."""
+        state = found.tensors("state")
+        load_weights(self.learner.network, found)
+        self.learner.load_state(state, found.info, found.tensors)
+        return self.pipeline.load_state(state, found.info, self.learner)
 
 
 def refuse_too_large(job: str, config: Any, device: torch.device) -> None:
