@@ -21,18 +21,18 @@ from backbones.training.find_job import job_of, require_kind
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import TrunkConfig, heads_of, load_weights
-from rl.experience.rollout import sample
 from rl.games.make import EnvOptions
-from rl.networks.actor_critic import AgentNetwork
+from rl.networks.acting import sample
+from rl.networks.body import Body
 
-Choice = Literal["sampled", "greedy"]
+Choosing = Literal["sampled", "greedy"]
 
 
 @dataclass
 class Agent:
     """Chooses actions from observations [N, K * C, H, W] in 0..255, older frames first."""
 
-    network: AgentNetwork
+    network: Body
     env: str
     options: EnvOptions
     config: Any
@@ -65,21 +65,22 @@ class Agent:
         """Return action probabilities and the value, the expected discounted clipped return.
 
         An agent with a memory takes these for the next observations of the same N games as before;
-        `begins` says which of them are the first of a game. Another N begins anew.
+        `begins` says which of them are the first of a game. A different number of games resets the
+        memory.
         """
         device = self.network.hidden.weight.device
         if begins is None:
             begins = torch.zeros(len(obs), dtype=torch.bool)
         if self.memory is None or self.memory[0].shape[1] != len(obs):
             self.memory = self.network.initial_memory(len(obs))
-        judgement = self.network.step(obs.to(device), self.memory, begins.to(device))
-        logits, value, self.memory = judgement
-        return logits.softmax(-1).cpu(), value.cpu()
+        judged = self.network.step(obs.to(device), self.memory, begins.to(device))
+        self.memory = judged.memory
+        return judged.logits.softmax(-1).cpu(), judged.value.cpu()
 
     def choose(
         self,
         probabilities: Float32[Tensor, "N A"],
-        choice: Choice = "sampled",
+        choice: Choosing = "sampled",
         epsilon: float = 0.0,
     ) -> Int64[Tensor, "N"]:
         """Return one action a row: sampled or the likeliest; at random with chance epsilon."""
@@ -92,7 +93,7 @@ class Agent:
         return torch.where(coin < epsilon, (other * num_actions).long(), action)
 
     def act(
-        self, obs: Any, *, choice: Choice = "sampled", epsilon: float = 0.0, begins: Any = None
+        self, obs: Any, *, choice: Choosing = "sampled", epsilon: float = 0.0, begins: Any = None
     ) -> Any:
         """Return an int for one observation [K * C, H, W], [N] int64 for N of them.
 
@@ -120,7 +121,7 @@ class Agent:
         return int(found.info["progress"])
 
 
-def start_from(network: AgentNetwork, trunk: TrunkConfig, env: str) -> list[str]:
+def start_from(network: Body, trunk: TrunkConfig, env: str) -> list[str]:
     """Start a network as `--init` says; return lines for the log.
 
     From a run that played the same game it takes all weights, else the trunk alone.
@@ -141,7 +142,7 @@ def start_from(network: AgentNetwork, trunk: TrunkConfig, env: str) -> list[str]
     return [*said, f"the heads start from {run.name} too, which played the same game"]
 
 
-def init_lstm(network: AgentNetwork, source: str) -> list[str]:
+def init_lstm(network: Body, source: str) -> list[str]:
     """Start a network's LSTM from that of another run; return lines for the log."""
     run = find_run(source)
     heads = newest_checkpoint(run).tensors("heads")

@@ -28,7 +28,7 @@ from backbones.training.files import write_atomically
 from backbones.training.log import Board, for_people
 from backbones.training.run import Run
 from backbones.training.streams import printable
-from rl.agent import Agent, Choice, load_agent
+from rl.agent import Agent, Choosing, load_agent
 from rl.find_agent import agent_of
 from rl.games.atari import atari_ids
 from rl.games.contract import FrameStack, GameProtocol, ScoreKeeper
@@ -55,7 +55,7 @@ class Config:
     """Take the checkpoint of the highest score while training, not the newest."""
     games: int = 20
     """Games to play."""
-    choice: Choice = "sampled"
+    choice: Choosing = "sampled"
     """How actions are chosen: sampled from the policy, or the likeliest."""
     epsilon: float = 0.0
     """Chance of a random action instead."""
@@ -149,7 +149,7 @@ def evaluate(
     agent: Agent,
     *,
     games: int = 20,
-    choice: Choice = "sampled",
+    choice: Choosing = "sampled",
     epsilon: float = 0.0,
     seed: int = EVAL_SEED,
     options: EnvOptions | None = None,

@@ -21,7 +21,7 @@ from backbones.training.errors import UserError
 from backbones.training.published import publish, replacing_file, replacing_folder, writing
 from rl.agent import Agent, load_agent
 from rl.evaluate import Evaluation, evaluate
-from rl.networks.actor_critic import ActorCritic, blank_obs
+from rl.networks.actor_critic import ActorCritic
 
 OPSET = 17
 
@@ -63,15 +63,15 @@ class Remembering(nn.Module):
         self.network = network
 
     def forward(self, obs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
-        assert self.network.lstm is not None
-        features = self.network.features(obs)[None]
-        outputs, state = self.network.lstm.lstm(features, (hidden, cell))
-        return *self.network.heads(outputs[0]), *state
+        begins = torch.zeros_like(obs[:, 0, 0, 0], dtype=torch.bool)
+        logits, value, memory, _ = self.network.step(obs, (hidden, cell), begins)
+        assert memory is not None
+        return logits, value, *memory
 
 
 def export_onnx(agent: Agent, path: Path) -> str:
     """Write an agent as an ONNX graph; return what it takes. UserError without `onnx`."""
-    obs, network = blank_obs(agent.network, 2), agent.network
+    obs, network = agent.network.blank_obs(2), agent.network
     inputs, outputs, memory = ["obs"], ["logits", "value"], network.initial_memory(2)
     graph: nn.Module = network
     if memory is not None:

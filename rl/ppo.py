@@ -11,13 +11,14 @@ weights that were handed to it.
 
 What surprises: the value loss is the plain mean squared error (as in stable-baselines3; baselines
 halve it); advantages are normalised over the rollout or over the minibatch; a lost life ends the
-return but not the game; a game cut off by the clock is bootstrapped from its last picture.
+return but not the game; a game cut off by its time limit is bootstrapped from its last picture.
 """
 
+import math
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from backbones import transfer
 from backbones.lstm import LSTM, LSTMSpec
-from backbones.training.checks.limits import MOST_GAMES, MOST_THREADS, require_at_most
+from backbones.training.checkpoint import prefixed, under
 from backbones.training.config import (
     RunConfig,
     require_fraction,
@@ -36,105 +37,54 @@ from backbones.training.config import (
 from backbones.training.device.graphs import Graphed, upload
 from backbones.training.device.precision import Precision, choose_precision, why_no_graphs
 from backbones.training.distributed import World
-from backbones.training.optim import FlatGradients, anneal, require_finite, set_rate, with_rates
+from backbones.training.optim import (
+    Updater,
+    anneal,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    require_finite,
+    with_rates,
+)
 from backbones.transfer import TrunkConfig
-from rl.experience.pipeline import halves, shared_work
-from rl.experience.rollout import Rollout, minibatches, require_whole_minibatches
-from rl.games.atari import SEED_EVERY
-from rl.games.make import MOST_ENVS, EnvOptions, is_atari
-from rl.networks.actor_critic import MOST_UNITS, ActorCritic, blank_obs, build_cnn
-from rl.returns import explained_variance, gae, normalise
+from backbones.trunk import pick
+from rl.experience.learner import LearnerState
+from rl.experience.pipeline import backward_in_halves
+from rl.experience.rollout import Rollout, minibatches
+from rl.games.make import EnvOptions
+from rl.networks.acting import SamplingPolicy
+from rl.networks.actor_critic import ActorCritic
+from rl.networks.body import Body, build_cnn
+from rl.play_config import PlayConfig
+from rl.returns import explained_variance, gae, normalise, refuse_single
 from rl.training import AgentJob
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(PlayConfig):
     """Proximal policy optimisation (PPO) on Atari or any game seen as pixels."""
 
-    env: str = "ALE/Pong-v5"
-    """Gymnasium id: an Atari game, Arcadia/Catch-v0, or module:Env-v0 of your own."""
-    total_steps: int = 1_200_000
-    """Length of the run in env steps (4 frames each on Atari)."""
-    num_envs: int = 16
-    """Games played side by side."""
-    num_steps: int = 64
-    """Env steps of each environment in a rollout."""
     num_epochs: int = 4
     """Passes over a rollout."""
-    minibatch_size: int = 256
-    """Env steps in one update."""
-    learning_rate: float = 1e-3
-    """Adam's step size at the start."""
-    anneal_from: float = 0.4
-    """Progress (0 to 1) from which the learning rate falls on a line to 0; 1: never."""
-    gamma: float = 0.99
-    """Discount per env step."""
     gae_lambda: float = 0.95
-    """Decay of the advantage's trace."""
+    """GAE lambda."""
     clip: float = 0.1
-    """Range of the probability ratio within which it is pushed."""
+    """PPO clip range."""
     entropy_coef: float = 0.01
     """Weight of the entropy in the loss."""
     anneal_entropy_from: float = 1.0
-    """Progress (0 to 1) from which that weight falls on a line to 0; 1: never."""
+    """Progress (0 to 1) from which that weight decays linearly to 0; 1: never."""
     value_coef: float = 0.5
     """Weight of the mean squared value error in the loss."""
     max_grad_norm: float = 0.5
     """Gradients are scaled down to this norm."""
     normalise_over: Literal["rollout", "minibatch"] = "rollout"
     """What advantages are normalised over."""
-    clip_rewards: bool | None = None
-    """Learn from the sign of rewards; default: on Atari only. Scores are always raw."""
-    hidden: int = 512
-    """Units between the trunk and the heads, or the memory."""
-    memory: Literal["none", "lstm"] = "none"
-    """An LSTM before the heads, emptied where a game ends; minibatches are then sequences."""
-    lstm_units: int = 256
-    """Units of the LSTM."""
-    sync: bool = False
-    """Play and learn strictly in turn, instead of one rollout ahead."""
-    env_threads: int | None = None
-    """Emulator threads (Atari); default: the cores that this process may use less two, at least
-    1."""
-    seed_every: int = SEED_EVERY
-    """Env steps of an environment between two seedings of its games, at least (Atari). A seeding
-    takes some 0.1 s in which all games wait; a resume replays what came after the last one."""
-    end_games_every: int | None = None
-    """All games are ended every so many env steps, since they cannot be lived through again when a
-    run resumes; 0: never; default: never, unless a try shows that it is needed (not Atari)."""
-    video_every_s: float = 120.0
-    """Seconds between two animated pictures of a recent game in TensorBoard."""
-    eval_games: int = 20
-    """Games of the evaluation at the end, sampled actions; 0: none, and no film."""
-    env_options: EnvOptions = field(default_factory=EnvOptions)
-    trunk: TrunkConfig = field(default_factory=TrunkConfig)
-    run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        require_positive(
-            self,
-            "total_steps",
-            "num_envs",
-            "num_steps",
-            "num_epochs",
-            "minibatch_size",
-            "learning_rate",
-            "clip",
-            "max_grad_norm",
-            "hidden",
-            "lstm_units",
-            "env_threads",
-            "video_every_s",
-        )
-        require_at_most(
-            self,
-            num_envs=MOST_ENVS,
-            hidden=MOST_UNITS,
-            lstm_units=MOST_UNITS,
-            env_threads=MOST_THREADS,
-            eval_games=MOST_GAMES,
-        )
-        require_fraction(self, "anneal_from", "anneal_entropy_from", "gamma", "gae_lambda")
+        super().__post_init__()
+        require_positive(self, "num_epochs", "clip", "max_grad_norm")
+        require_fraction(self, "anneal_entropy_from", "gae_lambda")
+        require_not_negative(self, "entropy_coef", "value_coef")
         if self.normalise_over == "minibatch" and self.minibatch_size == 1:
             raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
         if self.memory == "lstm" and self.minibatch_size % self.num_steps:
@@ -142,22 +92,13 @@ class Config:
                 f"minibatch_size = {self.minibatch_size} must be a multiple of num_steps = "
                 f"{self.num_steps}: with a memory, minibatches are whole sequences"
             )
-        require_not_negative(self, "entropy_coef", "value_coef", "eval_games", "seed_every")
-        require_whole_minibatches(self)
-
-    @property
-    def rollout_size(self) -> int:
-        """Env steps in a rollout, all environments together."""
-        return self.num_envs * self.num_steps
-
-    @property
-    def num_rollouts(self) -> int:
-        """Rollouts in the run."""
-        return -(-self.total_steps // self.rollout_size)
-
-    def rate(self, rollouts: int) -> float:
-        """Return the learning rate after so many rollouts."""
-        return self.learning_rate * anneal(rollouts / self.num_rollouts, self.anneal_from)
+        refuse_single(self.rollout_size)
+        if self.rollout_size % self.minibatch_size:
+            raise ValueError(
+                f"num_envs * num_steps = {self.rollout_size} is not a multiple of minibatch_size = "
+                f"{self.minibatch_size}; try minibatch_size = "
+                f"{math.gcd(self.rollout_size, self.minibatch_size)}"
+            )
 
     def entropy_weight(self, rollouts: int) -> float:
         """Return the entropy's weight after so many rollouts."""
@@ -279,8 +220,8 @@ class Learner:
         groups = with_rates(groups, config.learning_rate, device)
         on_gpu = device.type == "cuda"
         # 1e-5, not Adam's 1e-8: what baselines and all published PPO scores on Atari used.
-        self.optimizer = torch.optim.Adam(groups, eps=1e-5, fused=True, capturable=on_gpu)
-        self.gradients = FlatGradients(p for group in groups for p in group["params"])
+        adam = torch.optim.Adam(groups, eps=1e-5, fused=True, capturable=on_gpu)
+        self.updater = Updater(adam, world, config.max_grad_norm)
         self.rollouts = 0
         self.precision = Precision("fp32", device.type, "not chosen yet")
         self.entropy_coef = torch.zeros((), device=device)
@@ -290,11 +231,16 @@ class Learner:
         self.index = torch.zeros(config.minibatch_size, dtype=torch.int64, device=device)
         self.no_graphs = why_no_graphs(device, world, memory=config.memory == "lstm")
         recorded = config.run.graphs and not self.no_graphs
-        self.update_graph = Graphed(partial(self.update, self.index), device) if recorded else None
+        self.update_graph = Graphed(lambda: self.update(self.index), device) if recorded else None
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps learnt from."""
+        return self.rollouts * self.config.rollout_size
 
     def choose_precision(self) -> None:
         """Time the network where `auto` needs it."""
-        obs = blank_obs(self.network, self.config.minibatch_size)
+        obs = self.network.blank_obs(self.config.minibatch_size)
         self.precision = choose_precision(
             self.config.run.precision,
             self.device,
@@ -303,10 +249,9 @@ class Learner:
             self.world,
         )
 
-    @property
-    def env_steps(self) -> int:
-        """Env steps learnt from."""
-        return self.rollouts * self.config.rollout_size
+    def policy(self, acting: Body) -> SamplingPolicy:
+        """Return the policy that plays, on a copy of the network for it."""
+        return SamplingPolicy(acting)
 
     def learn(self, rollout: Rollout, pool: ThreadPoolExecutor | None = None) -> dict[str, float]:
         """Update on a rollout; return the mean of every figure over the updates.
@@ -314,39 +259,47 @@ class Learner:
         The pool's thread helps whenever it is idle, which changes no bit of the result.
         """
         config = self.config
+        # Schedules are functions of progress.
         rate, entropy_coef = config.rate(self.rollouts), config.entropy_weight(self.rollouts)
-        set_rate(self.optimizer, rate)
+        self.updater.set_rate(rate)
         self.entropy_coef.fill_(entropy_coef)
-        advantage = self.take(rollout)
+        # Advantages and returns of all positions, from rewards as the algorithm sees them.
+        advantage = self.load(rollout)
         table = []
-        for parts in self.epochs():
+        for epoch in self.epochs():
             if config.normalise_over == "minibatch":
-                values = normalise([advantage[index] for index in parts], self.world)
-                self.data["advantage"][torch.cat(parts)] = torch.cat(values)
-            for index in parts:
+                # The advantages of each minibatch of the epoch, by one message for all of them.
+                values = normalise([advantage[index] for index in epoch], self.world)
+                self.data["advantage"][torch.cat(epoch)] = torch.cat(values)
+            for index in epoch:
+                # One optimiser step, by itself or as a recorded CUDA graph.
                 if self.update_graph is None:
-                    figures, norm = self.update(index, rollout, pool)
+                    table.append(self.update(index, pool))
                 else:
                     self.index.copy_(index)
-                    figures, norm = self.update_graph()
-                table.append(torch.cat([figures, norm[None]]))
-        returns = self.data["returns"].view_as(rollout.value)
-        means = self.means(torch.stack(table)) | {
+                    table.append(self.update_graph().clone())
+        # The figures of all processes, as means over the rollout's updates.
+        sums = torch.stack(table)
+        sums[:, :-1] = self.world.sum_(sums[:, :-1].clone())
+        require_finite(sums.cpu(), self.rollouts * len(table) + 1)
+        names = [f"train/{name}" for name in (*FIGURES, "grad_norm")]
+        value, returns = rollout.noted["value"], self.data["returns"]
+        self.rollouts += 1
+        return dict(zip(names, sums.cpu().mean(0).tolist(), strict=True)) | {
             "train/learning_rate": rate,
             "train/entropy_coef": entropy_coef,
-            "train/explained_variance": explained_variance(rollout.value, returns, self.world),
+            "train/explained_variance": explained_variance(
+                value, returns.view_as(value), self.world
+            ),
         }
-        self.rollouts += 1
-        return means
 
-    def take(self, rollout: Rollout) -> Float32[Tensor, "TN"]:
+    def load(self, rollout: Rollout) -> Float32[Tensor, "TN"]:
         """Fill `data` from a rollout; return the advantages as they are."""
-        config = self.config
-        clips = is_atari(config.env) if config.clip_rewards is None else config.clip_rewards
+        config, noted = self.config, rollout.noted
         advantage = gae(
-            rollout.reward.sign() if clips else rollout.reward,
-            rollout.value,
-            rollout.next_value,
+            rollout.reward.sign() if config.sees_clipped_rewards else rollout.reward,
+            noted["value"],
+            noted["next_value"],
             rollout.terminated,
             rollout.done,
             gamma=config.gamma,
@@ -355,12 +308,15 @@ class Learner:
         raw = advantage.flatten()
         over_all = config.normalise_over == "rollout"
         new = {
-            "prepared": self.network.prepare(rollout),
+            "prepared": self.network.cnn.prepare(rollout.all_obs()),
             "action": rollout.action.flatten(),
-            "old_log_prob": rollout.log_prob.flatten(),
-            "returns": (advantage + rollout.value).flatten(),
+            "old_log_prob": noted["log_prob"].flatten(),
+            "returns": (advantage + noted["value"]).flatten(),
             "advantage": normalise([raw], self.world)[0] if over_all else torch.empty_like(raw),
         }
+        if rollout.hidden is not None and rollout.cell is not None:
+            # Of a network with a memory: where games begin, and the memory before the first step.
+            new |= {"begins": rollout.age[:-1] == 0, "hidden": rollout.hidden, "cell": rollout.cell}
         self.data = self.data or {name: torch.empty_like(values) for name, values in new.items()}
         for name, values in new.items():
             self.data[name].copy_(values)
@@ -385,54 +341,54 @@ class Learner:
         return [[next(there) for _ in epoch] for epoch in epochs]
 
     def update(
-        self,
-        index: Int64[Tensor, "B"],
-        rollout: Rollout | None = None,
-        pool: ThreadPoolExecutor | None = None,
-    ) -> tuple[Float[Tensor, "figures"], Float[Tensor, ""]]:
-        """Take one optimiser step; return this process's figures and the gradient's norm.
-
-        Only a memory needs the rollout.
-        """
-        self.gradients.zero()
+        self, index: Int64[Tensor, "B"], pool: ThreadPoolExecutor | None = None
+    ) -> Float[Tensor, "figures_and_norm"]:
+        """Take one optimiser step; return this process's figures and the gradient's norm."""
+        # The gradient of this process's share of the minibatch, in halves of whole columns where
+        # there is a memory; then the sum over all processes, clipped, and a step along it.
         rows = 1 if self.network.lstm is None else self.config.num_steps
-        tasks = [partial(self.backward, part, rollout) for part in halves(index, rows)]
-        none = torch.zeros(len(FIGURES), device=self.device)
-        figures = sum(shared_work(tasks, pool), start=none)
-        self.world.sum_(self.gradients.flat)
-        norm = self.gradients.clip(self.config.max_grad_norm)
-        self.optimizer.step()
-        return figures, norm
+        halves, norm = self.updater.step(lambda: backward_in_halves(self.loss, index, rows, pool))
+        figures = sum(halves, start=torch.zeros(len(FIGURES), device=self.device))
+        return torch.cat([figures, norm[None]])
 
-    def backward(
-        self, index: Int64[Tensor, "B"], rollout: Rollout | None
-    ) -> Float[Tensor, "figures"]:
-        """Add the gradient of a part of a minibatch; return the part's figures."""
-        config = self.config
+    def loss(self, index: Int64[Tensor, "B"]) -> tuple[Tensor, Float[Tensor, "figures"]]:
+        """Return the loss at some positions of the rollout, and its figures."""
+        config, data = self.config, self.data
+        begins = memory = None
+        if self.network.lstm is not None:
+            # The positions are whole columns, step by step: the first row says which.
+            n = index[: len(index) // config.num_steps] % len(self.share)
+            begins, memory = data["begins"][:, n], (data["hidden"][:, n], data["cell"][:, n])
         with self.precision.autocast():
-            logits, value = self.network.judge(self.data["prepared"], index, rollout)
-        of_loss = ("action", "old_log_prob", "advantage", "returns")
-        loss, figures = ppo_loss(
-            logits,
-            value,
-            **{name: self.data[name][index] for name in of_loss},
+            judged = self.network.judge(pick(data["prepared"], index), begins, memory)
+        return ppo_loss(
+            judged.logits,
+            judged.value,
+            data["action"][index],
+            data["old_log_prob"][index],
+            data["advantage"][index],
+            data["returns"][index],
             clip=config.clip,
             value_coef=config.value_coef,
             entropy_coef=self.entropy_coef,
             of=config.minibatch_size,
         )
-        loss.backward()
-        return figures
 
-    def means(self, table: Float[Tensor, "updates figures_and_norm"]) -> dict[str, float]:
-        """Return the figures of all processes, mean over a rollout's updates, as tags.
+    def state(self) -> LearnerState:
+        """Return what `load_state` continues from exactly, the weights apart."""
+        tensors = prefixed("adam", optimizer_tensors(self.updater.optimizer))
+        return LearnerState(tensors, {"rollouts": self.rollouts, "precision": self.precision.name})
 
-        UserError names the first update at which one is not finite.
-        """
-        table = torch.cat([self.world.sum_(table[:, :-1].clone()), table[:, -1:]], dim=1).cpu()
-        require_finite(table, self.rollouts * len(table) + 1)
-        names = [f"train/{name}" for name in (*FIGURES, "grad_norm")]
-        return dict(zip(names, table.mean(0).tolist(), strict=True))
+    def load_state(
+        self,
+        tensors: Mapping[str, Tensor],
+        info: Mapping[str, Any],
+        read_chunk: Callable[[str], dict[str, Tensor]],
+    ) -> None:
+        """Continue from a state; there are no chunks in it."""
+        load_optimizer_tensors(self.updater.optimizer, under("adam", tensors))
+        self.rollouts = info["rollouts"]
+        self.precision = Precision(info["precision"], self.device.type, "as in the checkpoint")
 
 
 JOB = AgentJob("ppo", PRESETS, build_network, Learner)

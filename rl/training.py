@@ -3,19 +3,19 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from backbones.training.checkpoint import Checkpoint, prefixed, under
+from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import changed
 from backbones.training.device.cores import spare_cores
 from backbones.training.device.memory import model_bytes, require_memory
-from backbones.training.device.precision import Precision, choose_device
+from backbones.training.device.precision import choose_device
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped, UserError
 from backbones.training.job import ANEW, Job
-from backbones.training.optim import load_optimizer_tensors, optimizer_tensors
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
 from backbones.transfer import full_name, load_weights, snapshot
@@ -70,7 +70,7 @@ class Training:
             world,
             sync=config.sync,
             memory=self.learner.network.initial_memory(len(share)),
-            graphs=self.learner.update_graph is not None,
+            graphs=config.run.graphs and not self.learner.no_graphs,
         )
 
     def start(self) -> list[str]:
@@ -79,12 +79,12 @@ class Training:
         said = self.world.tell(lambda: start_from(learner.network, trunk, self.config.env))
         self.world.broadcast_(learner.network.state_dict().values())
         learner.choose_precision()
-        self.pipeline.begin(learner.network, learner.precision.dtype)
+        self.pipeline.begin(learner)
         return said
 
     def advance(self, pool: ThreadPoolExecutor) -> tuple[Rollout, dict[str, float]]:
         """Learn from one rollout and play one; see `Pipeline.advance`."""
-        return self.pipeline.advance(self.learner.network, self.learner.learn, pool)
+        return self.pipeline.advance(self.learner, pool)
 
     def checkpoint(self) -> Snapshot | None:
         """Return, in the first process, what `restore` continues from exactly."""
@@ -93,25 +93,23 @@ class Training:
         state, info = self.pipeline.state()
         if not self.world.is_first:
             return None
-        state |= prefixed("adam", optimizer_tensors(learner.optimizer))
+        tensors, more, chunks = learner.state()
         info |= {
+            **more,
             "job": self.job.findable(),
             "data": self.config.env,
             "num_actions": len(self.envs.action_names),
-            "rollouts": learner.rollouts,
-            "precision": learner.precision.name,
             "score": mean_score(scores) if len(scores) == SCORE_OVER_GAMES else None,
         }
-        return snapshot(learner.env_steps, learner.network, state, info)
+        whole = snapshot(learner.env_steps, learner.network, {**state, **tensors}, info)
+        return replace(whole, chunks=chunks)
 
     def restore(self, found: Checkpoint) -> list[str]:
         """Continue from a checkpoint; return a warning if its games could not be replayed."""
-        info, state, learner = found.info, found.tensors("state"), self.learner
-        load_weights(learner.network, found)
-        load_optimizer_tensors(learner.optimizer, under("adam", state))
-        learner.rollouts = info["rollouts"]
-        learner.precision = Precision(info["precision"], self.device.type, "as in the checkpoint")
-        exact = self.pipeline.load_state(state, info, learner.network, learner.precision.dtype)
+        state = found.tensors("state")
+        load_weights(self.learner.network, found)
+        self.learner.load_state(state, found.info, found.tensors)
+        exact = self.pipeline.load_state(state, found.info, self.learner)
         env = self.config.env
         return [] if exact else [f"{env} does not repeat its games: this resume is not exact"]
 

@@ -21,7 +21,7 @@ from backbones.training.config import require_fraction, require_not_negative, re
 from backbones.training.errors import UserError
 from backbones.training.progress import say
 from backbones.training.run import find_run
-from rl.agent import Agent, Choice
+from rl.agent import Agent, Choosing
 from rl.find_agent import agent_of
 from rl.games.contract import FrameStack, game_seed
 from rl.games.make import EnvOptions
@@ -60,7 +60,7 @@ class Config:
     """Longest time of a game; default: two minutes in a film, else none."""
     speed: float = 1.0
     """Times the game's own speed."""
-    choice: Choice = "sampled"
+    choice: Choosing = "sampled"
     """How actions are chosen: sampled from the policy, or the likeliest."""
     epsilon: float = 0.0
     """Chance of a random action instead."""
@@ -92,7 +92,7 @@ def play_game(
     options: EnvOptions | None = None,
     speed: float | None = None,
     limit_s: float = math.inf,
-    choice: Choice = "sampled",
+    choice: Choosing = "sampled",
     epsilon: float = 0.0,
 ) -> float:
     """Show one game; return its raw score. `speed` None: as fast as it goes, for films."""

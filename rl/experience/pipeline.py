@@ -9,7 +9,7 @@ may go on with another number of processes.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,16 +22,24 @@ from backbones.lstm import State as LSTMState
 from backbones.training.checkpoint import prefixed, under
 from backbones.training.device.cores import cores_each
 from backbones.training.distributed import World
-from rl.experience.rollout import Collector, Rollout
+from rl.experience.collector import Collector
+from rl.experience.learner import RolloutLearner
+from rl.experience.rollout import Rollout
 from rl.games.contract import Environments, Game
-from rl.networks.actor_critic import ActorCritic, acting_copy, publish
+from rl.networks.acting import acting_copy, copy_weights_
 from rl.shows.reel import SCORE_OVER_GAMES, rollout_scalars
 
 State = dict[str, Tensor]
 
-# Below, calls weigh more than arithmetic: with `fast`, halves of 64 positions take 100 us each,
-# 128 at once 81.
+# Smaller minibatches are not split: two calls cost more than the second core saves. With PPO's
+# `fast`, halves of 64 positions take 100 us each, 128 at once 81.
 LEAST_HALVED = 256
+# Tables of a state, whose rows belong to one environment each: where its number stands.
+TABLES = {
+    "games": ("games", 0),
+    "rollout.cuts": ("rollout.cuts", 1),
+    "rollout.cut_frames": ("rollout.cuts", 1),
+}
 
 
 class Pipeline:
@@ -53,39 +61,43 @@ class Pipeline:
         self.envs, self.world, self.sync = envs, world, sync
         self.scores: list[Game] = []
 
-    def begin(self, network: ActorCritic, dtype: torch.dtype) -> None:
+    def begin(self, learner: RolloutLearner) -> None:
         """Begin the first games and play the first rollout."""
-        self.acting = acting_copy(network, dtype)
+        self.act_with(learner)
         self.collector.reset()
         self.collector.stream.hand_over()
         self.rollout = self.collect()
 
-    def collect(self) -> Rollout:
-        """Play a rollout with the weights that were published last."""
-        return self.collector.collect(self.acting.step)
+    def act_with(self, learner: RolloutLearner) -> None:
+        """Make the copy of a learner's weights that plays."""
+        self.acting = acting_copy(learner.network, learner.precision.dtype)
+        self.policy = learner.policy(self.acting)
 
-    def publish(self, network: ActorCritic) -> None:
+    def collect(self) -> Rollout:
+        """Play a rollout with the weights that were copied last."""
+        return self.collector.collect(self.policy)
+
+    def copy_weights(self, learner: RolloutLearner) -> None:
         """Give the collector the learner's weights."""
-        publish(network, self.acting)
+        copy_weights_(self.acting, learner.network)
         self.collector.stream.hand_over()
 
     def advance(
-        self, network: ActorCritic, learn: Callable[..., dict[str, float]], pool: ThreadPoolExecutor
+        self, learner: RolloutLearner, pool: ThreadPoolExecutor
     ) -> tuple[Rollout, dict[str, float]]:
         """Learn from the rollout in hand while the next is played, or, with `sync`, before.
 
-        `learn(rollout, pool)` may use the pool's thread when that has played. Return the rollout
-        learnt from (this process's share), and figures as TensorBoard tags.
+        Return the rollout learnt from (this process's share), and figures as TensorBoard tags.
         """
         rollout, start = self.rollout, time.monotonic()
         # Before learning from it, and before the weights that it was played with are overwritten.
         self.collector.stream.join()
-        self.publish(network)
+        self.copy_weights(learner)
         upcoming = None if self.sync else pool.submit(self.collect)
-        figures = learn(rollout, pool if cores_each() > 1 else None)
+        figures = learner.learn(rollout, pool if cores_each() > 1 else None)
         learnt = time.monotonic()
         if upcoming is None:
-            self.publish(network)
+            self.copy_weights(learner)
         self.rollout = upcoming.result() if upcoming else self.collect()
         end = time.monotonic()
         self.scores = (self.scores + self.games_of_all(rollout))[-SCORE_OVER_GAMES:]
@@ -116,51 +128,55 @@ class Pipeline:
         state = prefixed("rollout", self.rollout.tensors())
         state |= prefixed("collector", self.collector.state_dict())
         state["games"] = as_table(self.rollout.games)
-        return side_by_side(self.world.gather(state)), {"scores": self.scores}
+        return merge_shares(self.world.gather(state)), {"scores": self.scores}
 
-    def load_state(
-        self, state: State, info: Mapping[str, Any], network: ActorCritic, dtype: torch.dtype
-    ) -> bool:
+    def load_state(self, state: State, info: Mapping[str, Any], learner: RolloutLearner) -> bool:
         """Take over this process's share; False if a game did not repeat itself anywhere."""
-        self.acting = acting_copy(network, dtype)
-        state = share_of(state, self.envs.numbers)
-        blocks: dict[str, Any] = dict(under("rollout", state))
+        self.act_with(learner)
+        state = take_share(state, self.envs.numbers)
         games = [Game(int(n), score, int(length)) for n, score, length in state["games"].tolist()]
-        moved = {name: tensor.to(self.collector.device) for name, tensor in blocks.items()}
-        self.rollout = Rollout(**moved, games=games)
+        blocks = under("rollout", state).items()
+        moved = {name: tensor.to(self.collector.device) for name, tensor in blocks}
+        self.rollout = Rollout.of(moved, games)
         self.scores = [Game(*game) for game in info["scores"]]
         same = self.collector.load_state_dict(under("collector", state))
         self.collector.stream.hand_over()
         return not self.world.any(not same)[0]
 
 
-def halves(index: Int64[Tensor, "B"], rows: int) -> list[Int64[Tensor, "_"]]:
-    """Return positions, of `rows` equal rows, as two halves by columns.
+def backward_in_halves(
+    loss_of: Callable[[Int64[Tensor, "_"]], tuple[Tensor, Tensor]],
+    index: Int64[Tensor, "B"],
+    rows: int,
+    pool: ThreadPoolExecutor | None,
+) -> list[Tensor]:
+    """Add the gradient of a minibatch; return its figures, of each half.
 
-    As one on a GPU, where they are too few, and where there are no two columns. The cut depends on
-    nothing else, so that a run has the same bits on one core and on many.
+    `loss_of` gives the loss of some positions of the minibatch, and figures. `index` are `rows`
+    equal rows, which are cut by columns. It is one part on a GPU, where the minibatch is small and
+    where there are no two columns, and none where it is empty. The cut depends on nothing else, so
+    that a run has the same bits on one core and on many.
     """
     table = index.view(rows, -1)
     columns = table.shape[1]
     if index.device.type != "cpu" or columns < 2 or len(index) < LEAST_HALVED:
-        return [index] if len(index) else []
-    return [table[:, : columns // 2].flatten(), table[:, columns // 2 :].flatten()]
+        parts = [index] if len(index) else []
+    else:
+        parts = [table[:, : columns // 2].flatten(), table[:, columns // 2 :].flatten()]
 
+    def backward(part: Int64[Tensor, "_"]) -> Tensor:
+        loss, figures = loss_of(part)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return figures
 
-def shared_work(
-    tasks: Sequence[Callable[[], Tensor]], pool: ThreadPoolExecutor | None
-) -> list[Tensor]:
-    """Do one task or two; the pool's thread does the second if it is idle. Results in order.
-
-    Tasks that add gradients to the same zeros may run at once: a sum of two does not depend on
-    which comes first.
-    """
-    if pool is None or len(tasks) < 2:
-        return [task() for task in tasks]
-    second = pool.submit(tasks[1])
-    first = tasks[0]()
+    if pool is None or len(parts) < 2:
+        return [backward(part) for part in parts]
+    # The pool's thread takes the second half if it is idle. Both add to the same gradients, which
+    # were zero: a sum of two does not depend on which comes first.
+    second = pool.submit(backward, parts[1])
+    first = backward(parts[0])
     # Where the thread is still playing, it has not begun.
-    return [first, tasks[1]() if second.cancel() else second.result()]
+    return [first, backward(parts[1]) if second.cancel() else second.result()]
 
 
 def as_table(games: list[Game]) -> Float64[Tensor, "games 3"]:
@@ -168,16 +184,17 @@ def as_table(games: list[Game]) -> Float64[Tensor, "games 3"]:
     return torch.tensor(games, dtype=torch.float64).reshape(-1, len(Game._fields))
 
 
-def side_by_side(shares: list[State]) -> State:
+def merge_shares(shares: list[State]) -> State:
     """Return the states of several processes as one, environments in order.
 
-    Environments lie along axis 1 of a tensor, or axis 0 if that is its only one; single numbers
-    are everybody's. Where one process remembers fewer rows, zeros stand before its first.
+    Environments lie along axis 1 of a tensor, or axis 0 if that is its only one. Scalars are equal
+    in all processes. Shorter histories are padded with zeros in front. Tables name an environment
+    in each row.
     """
     whole: State = {}
     for name in shares[0] if shares else ():
         parts = [share[name] for share in shares]
-        if name == "games":
+        if name in TABLES:
             whole[name] = torch.cat(parts)
         elif parts[0].ndim < 2:
             whole[name] = torch.cat(parts) if parts[0].ndim else parts[0]
@@ -189,12 +206,13 @@ def side_by_side(shares: list[State]) -> State:
     return whole
 
 
-def share_of(state: State, numbers: range) -> State:
+def take_share(state: State, numbers: range) -> State:
     """Return the part of a whole state that belongs to some environments."""
     part: State = {}
     for name, tensor in state.items():
-        if name == "games":
-            part[name] = tensor[[int(row[0]) in numbers for row in tensor]]
+        if name in TABLES:
+            table, column = TABLES[name]
+            part[name] = tensor[[int(row[column]) in numbers for row in state[table]]]
         elif tensor.ndim < 2:
             part[name] = tensor[numbers.start : numbers.stop] if tensor.ndim else tensor
         else:

@@ -18,7 +18,7 @@ from backbones.training.config import (
 )
 from backbones.transfer import TrunkConfig
 from rl.games.make import MOST_ENVS, EnvOptions
-from rl.networks.actor_critic import QNetwork
+from rl.networks.q_network import QNetwork
 from rl.sb3 import job
 from rl.sb3.job import StockJob
 

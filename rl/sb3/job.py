@@ -41,7 +41,7 @@ from rl.evaluate import finish
 from rl.games.contract import STACK, Game, mean_score
 from rl.games.make import EnvOptions, is_atari, make_environments, short_name
 from rl.games.screen import drawing_notes
-from rl.networks.actor_critic import MOST_UNITS, build_cnn
+from rl.networks.body import MOST_UNITS, build_cnn
 from rl.sb3.environments import SB3Environments, TrunkExtractor
 from rl.shows.reel import SCORE_OVER_GAMES
 

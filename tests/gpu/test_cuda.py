@@ -52,10 +52,10 @@ def refusing_to_wait() -> Iterator[None]:
 def test_an_update_waits_for_nothing():
     training = after_rollouts(2)
     rollout = training.pipeline.rollout
-    training.learner.take(rollout)
+    training.learner.load(rollout)
     parts = training.learner.epochs()[0]
     with refusing_to_wait():
-        training.learner.take(rollout)
+        training.learner.load(rollout)
         for part in parts:
             training.learner.update(part)
 
@@ -63,7 +63,7 @@ def test_an_update_waits_for_nothing():
 def test_an_acting_step_waits_for_nothing():
     training = after_rollouts(2)
     collector = training.pipeline.collector
-    collector.begin(training.pipeline.acting.step)
+    collector.begin(training.pipeline.policy)
     with refusing_to_wait(), torch.inference_mode():
         collector.choose()
 

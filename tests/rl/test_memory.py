@@ -12,11 +12,13 @@ from backbones.training.distributed import World
 from rl import ppo
 from rl.agent import load_agent
 from rl.evaluate import evaluate
-from rl.experience.rollout import Collector
+from rl.experience.collector import Collector
 from rl.games.contract import FrameStack
 from rl.games.make import EnvOptions, make_environments
 from rl.games.toys import RECALL
-from rl.networks.actor_critic import ActorCritic, build_cnn
+from rl.networks.acting import SamplingPolicy
+from rl.networks.actor_critic import ActorCritic
+from rl.networks.body import build_cnn
 from rl.training import Training
 from tests.faults.trials import differing
 
@@ -46,15 +48,19 @@ def test_what_was_judged_while_playing_is_judged_again_while_learning(env, optio
         for parameter in network.parameters():  # far from the almost uniform beginning
             parameter.add_(torch.randn_like(parameter) * 0.05)
     for _ in range(3):
-        rollout = collector.collect(network.step)
+        rollout = collector.collect(SamplingPolicy(network))
         assert rollout.done.any()
         n = torch.tensor([5, 0, 3])
         index = (torch.arange(32)[:, None] * 8 + n).flatten()
         with torch.no_grad():
-            logits, value = network.judge(network.prepare(rollout), index, rollout)
+            prepared = network.cnn.prepare(rollout.obs(index))
+            begins = rollout.age[:-1, n] == 0
+            memory = rollout.hidden[:, n], rollout.cell[:, n]
+            logits, value, *_ = network.judge(prepared, begins, memory)
         log_prob = logits.log_softmax(-1).gather(1, rollout.action.flatten()[index][:, None])[:, 0]
-        assert_close(value, rollout.value.flatten()[index], atol=1e-5, rtol=1e-4)
-        assert_close(log_prob, rollout.log_prob.flatten()[index], atol=1e-5, rtol=1e-4)
+        noted = {name: values.flatten()[index] for name, values in rollout.noted.items()}
+        assert_close(value, noted["value"], atol=1e-5, rtol=1e-4)
+        assert_close(log_prob, noted["log_prob"], atol=1e-5, rtol=1e-4)
     training.envs.close()
 
 
@@ -70,23 +76,24 @@ def test_values_are_those_of_a_network_that_sees_one_observation_after_another()
 
     collector = Collector(games(), 40, 1, torch.device("cpu"), network.initial_memory(4))
     collector.reset()
-    rollouts = [collector.collect(network.step) for _ in range(3)]
+    policy = SamplingPolicy(network)
+    rollouts = [collector.collect(policy) for _ in range(3)]
     envs = games()
     stacks, memory, cuts = FrameStack(envs.reset()), network.initial_memory(4), 0
     for rollout, t in ((rollout, t) for rollout in rollouts for t in range(40)):
         with torch.no_grad():
-            _, value, memory = network.step(stacks.obs(), memory, stacks.begins)
-            assert_close(rollout.value[t], value, atol=1e-5, rtol=1e-4)
+            _, value, memory, _ = network.step(stacks.obs(), memory, stacks.begins)
+            assert_close(rollout.noted["value"][t], value, atol=1e-5, rtol=1e-4)
             step = envs.step(rollout.action[t].numpy())
             last = stacks.with_last(step.final_frame)
-            _, of_last, _ = network.step(last, memory, torch.zeros(4, dtype=torch.bool))
+            _, of_last, *_ = network.step(last, memory, torch.zeros(4, dtype=torch.bool))
             stacks.push(step.frame, step.over)
-            _, of_next, _ = network.step(stacks.obs(), memory, stacks.begins)
+            _, of_next, *_ = network.step(stacks.obs(), memory, stacks.begins)
         # Where time is up the return goes on from the last picture, not from the next game.
         cut = torch.from_numpy(step.truncated & ~step.terminated)
         cuts += int(cut.sum())
         assert_close(
-            rollout.next_value[t], torch.where(cut, of_last, of_next), atol=1e-5, rtol=1e-4
+            rollout.noted["next_value"][t], torch.where(cut, of_last, of_next), atol=1e-5, rtol=1e-4
         )
     assert cuts >= 8
 

@@ -22,9 +22,9 @@ from backbones.transfer import TrunkConfig
 from rl import ppo
 from rl.agent import load_agent, start_from
 from rl.evaluate import evaluate
-from rl.experience.pipeline import halves
+from rl.experience.pipeline import backward_in_halves
 from rl.games.make import EnvOptions
-from rl.networks.actor_critic import acting_copy
+from rl.networks.acting import SamplingPolicy, acting_copy
 from rl.training import AgentJob, Training
 
 TINY = changed(ppo.CATCH, total_steps=4096, eval_games=0, run=RunConfig(precision="fp32"))
@@ -231,12 +231,12 @@ def test_playing_ahead_changes_nothing_but_that_data_are_one_rollout_old():
     # The same in turn, without a thread: the next rollout is played before the learning.
     turn = Training(ppo.JOB, TINY, World())
     turn.start()
-    network, pipeline = turn.learner.network, turn.pipeline
+    network, played = turn.learner.network, turn.pipeline
     for _ in range(3):
         acting = acting_copy(network, torch.float32)
-        upcoming = pipeline.collector.collect(acting.step)
-        turn.learner.learn(pipeline.rollout)
-        pipeline.rollout = upcoming
+        upcoming = played.collector.collect(SamplingPolicy(acting))
+        turn.learner.learn(played.rollout)
+        played.rollout = upcoming
     for mine, theirs in zip(network.parameters(), ahead.learner.network.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
@@ -247,19 +247,20 @@ class TwicePrecise(ppo.Learner):
     cosines: tuple[float, ...] = ()
 
     def learn(self, rollout, pool=None):
-        self.found = []
+        self.found, self.positions = [], rollout.action.numel()
         figures = super().learn(rollout, pool)
         self.cosines += (float(torch.cosine_similarity(*self.found, dim=0)),)
         return figures
 
-    def update(self, index, rollout=None, pool=None):
+    def update(self, index, pool=None):
+        gradients = self.updater.gradients
         for name in ("fp32", "bf16") if not self.found else ():
             self.precision = Precision(name, "cpu", "of the test")
-            self.gradients.zero()
-            for part in torch.arange(rollout.action.numel()).split(256):
-                self.backward(part, rollout)
-            self.found.append(self.gradients.flat.clone())
-        return super().update(index, rollout, pool)
+            gradients.zero()
+            for part in torch.arange(self.positions).split(256):
+                self.loss(part)[0].backward()
+            self.found.append(gradients.flat.clone())
+        return super().update(index, pool)
 
 
 @pytest.mark.parametrize("preset", ["fast", "reference"])
@@ -302,7 +303,11 @@ def test_the_weight_of_the_entropy_falls_where_it_is_told_to():
 
 def test_halves_leave_nothing_out_and_keep_columns_whole():
     def cut(count, rows):
-        return [part.tolist() for part in halves(torch.arange(count), rows)]
+        weight = torch.zeros(count, requires_grad=True)
+        positions = torch.arange(count)
+        parts = backward_in_halves(lambda part: (weight[part].sum(), part), positions, rows, None)
+        assert not count or torch.equal(weight.grad, torch.ones(count))
+        return [part.tolist() for part in parts]
 
     whole = list(range(257))
     assert cut(257, 1) == [whole[:128], whole[128:]]

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from backbones.training.distributed import World, choose_backends
 from backbones.training.log import read_metrics
-from rl.experience.pipeline import share_of, side_by_side
+from rl.experience.pipeline import merge_shares, take_share
 from tests.faults.trials import FLAGS, PATIENCE_S, ROOT, TWO_PROCESSES, arcadia, start, weights
 
 
@@ -41,14 +41,14 @@ def test_states_side_by_side_can_be_shared_out_again_among_another_number():
         "games": torch.tensor([[1.0, 5, 9], [3, 6, 8]], dtype=torch.float64),
     }
     for size in (1, 2, 3):
-        shares = [share_of(whole, World(rank, size).share(4)) for rank in range(size)]
-        again = side_by_side(shares)
+        shares = [take_share(whole, World(rank, size).share(4)) for rank in range(size)]
+        again = merge_shares(shares)
         assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
 def test_a_process_that_remembers_fewer_rows_has_zeros_before_its_first():
     shares = [{"actions": torch.ones(3, 1)}, {"actions": torch.ones(1, 1)}]
-    assert side_by_side(shares)["actions"].tolist() == [[1, 0], [1, 0], [1, 1]]
+    assert merge_shares(shares)["actions"].tolist() == [[1, 0], [1, 0], [1, 1]]
 
 
 @pytest.mark.parametrize(

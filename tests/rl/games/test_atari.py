@@ -7,7 +7,7 @@ import torch
 from gymnasium.wrappers import AtariPreprocessing
 
 from rl.evaluate import play_games
-from rl.experience.pipeline import share_of, side_by_side
+from rl.experience.pipeline import merge_shares, take_share
 from rl.games.atari import AtariEnvironments, atari_ids
 from rl.games.contract import Step
 from rl.games.history import History
@@ -191,10 +191,10 @@ def test_unseeded_games_depend_on_no_thread_no_neighbour_and_nothing_played_befo
         states.append({k: torch.from_numpy(v) for k, v in part.state_dict().items()})
     assert len({len(state["actions"]) for state in states}) == 2
     assert whole.history.episode.tolist() != whole.history.seeded_episode.tolist()
-    joined = side_by_side(states)
+    joined = merge_shares(states)
     parts = [of(range(1), threads=1), of(range(1, 3), threads=1)]
     for part in parts:
-        mine = share_of(joined, part.numbers)
+        mine = take_share(joined, part.numbers)
         part.load_state_dict({k: v.numpy() for k, v in mine.items()})
     for action in hasty(200, 3, 2):
         step = whole.step(action)

@@ -8,14 +8,18 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from backbones.training.log import Board
-from rl.experience.rollout import Collector
+from rl.experience.collector import Collector
 from rl.games.contract import Game
 from rl.games.make import EnvOptions, make_environments
+from rl.networks.judgement import Choice
 from rl.shows.reel import ZOOM, Reel, rollout_scalars
 
 
-def still(obs, memory, begins):
-    return torch.zeros(len(obs), 3), torch.zeros(len(obs)), None
+class Still:
+    notes = ()
+
+    def choose(self, obs, memory, begins, uniform):
+        return Choice(torch.zeros(len(obs), dtype=torch.int64), {})
 
 
 def test_the_picture_is_the_latest_whole_game_of_the_first_environment(tmp_path):
@@ -24,7 +28,7 @@ def test_the_picture_is_the_latest_whole_game_of_the_first_environment(tmp_path)
     collector.reset()
     board = Board(tmp_path)
     reel = Reel(board, every_s=0.0)
-    rollout = collector.collect(still)
+    rollout = collector.collect(Still())
     reel.add(rollout, 40)
     image = EventAccumulator(str(tmp_path)).Reload().Images("rollout/game")[0]
     picture = Image.open(io.BytesIO(image.encoded_image_string))
