@@ -15,15 +15,18 @@ from backbones.training.errors import UserError
 from rl import evaluate as evaluate_module
 from rl.agent import load_agent
 from rl.evaluate import evaluate, play_games
-from rl.games.contract import FrameStack
-from rl.games.make import EnvOptions
+from rl.games.options import EnvOptions
 from rl.games.screen import best_size
+from rl.games.stacks import FrameStack
 from rl.play import Config as PlayConfig
 from rl.play import action_for, find_game
 from rl.play import main as play_main
 from rl.scores import RANDOM_AND_HUMAN, human_normalised
-from rl.shows.panel import Thought, compose
-from rl.shows.show import Closed, Film, Terminal, Window, half_blocks, thought_lines
+from rl.shows.film import Film
+from rl.shows.panel import Panel, compose
+from rl.shows.show import Closed
+from rl.shows.terminal import Terminal, half_blocks, panel_lines
+from rl.shows.window import Window
 from rl.watch import film, play_game
 
 PONG = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
@@ -145,7 +148,7 @@ def test_a_running_stack_forgets_the_game_before():
     assert stacks.obs()[:, :, 0, 0].tolist() == [[0, 1, 2, 3], [0, 0, 0, 3]]
 
 
-def thought(**values):
+def panel(**values):
     base = {
         "title": "ALE/Pong-v5",
         "score": 3.0,
@@ -155,24 +158,24 @@ def thought(**values):
         "action_names": PONG,
         "values": [0.1, 0.5],
     }
-    return Thought(**{**base, **values})
+    return Panel(**{**base, **values})
 
 
 def test_the_overlay_shows_the_game_and_changes_with_the_thought():
     picture = np.zeros((210, 160, 3), np.uint8)
     picture[:, :, 0] = 200
-    shown = compose(picture, thought())
+    shown = compose(picture, panel())
     assert shown.shape == (420, 780, 3)
     assert (shown[:420, :480, 0] == 200).all()
-    likely = compose(picture, thought(probabilities=[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]))
+    likely = compose(picture, panel(probabilities=[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]))
     assert not np.array_equal(shown[:, 480:], likely[:, 480:])
-    assert not np.array_equal(shown, compose(picture, thought(score=4.0)))
+    assert not np.array_equal(shown, compose(picture, panel(score=4.0)))
 
 
 def test_a_game_of_many_actions_fits_the_panel():
     names = tuple(f"UPRIGHTFIRE{i}" for i in range(18))
     shown = compose(
-        np.zeros((84, 84, 3), np.uint8), thought(action_names=names, probabilities=[1 / 18] * 18)
+        np.zeros((84, 84, 3), np.uint8), panel(action_names=names, probabilities=[1 / 18] * 18)
     )
     assert shown.shape == (420, 720, 3)
 
@@ -197,7 +200,7 @@ def test_half_blocks_carry_two_pixels_each():
 
 
 def test_thoughts_are_text_in_a_terminal():
-    lines = thought_lines(thought(probabilities=[0.0, 0.5, 0.5, 0.0, 0.0, 0.0]), 32)
+    lines = panel_lines(panel(probabilities=[0.0, 0.5, 0.5, 0.0, 0.0, 0.0]), 32)
     assert lines[3].strip() == "score 3"
     assert lines[4].strip() == "value +0.50"
     assert lines[7].startswith("FIRE")
@@ -209,12 +212,12 @@ def test_a_terminal_sends_only_what_changed(capsys, monkeypatch):
     monkeypatch.setattr(Terminal, "EVERY_S", 0.0)
     terminal = Terminal("title")
     picture = np.zeros((210, 160, 3), np.uint8)
-    terminal.show(picture, thought(), "score 3")
+    terminal.show(picture, panel(), "score 3")
     first = len(capsys.readouterr().out)
-    terminal.show(picture, thought(), "score 3")
+    terminal.show(picture, panel(), "score 3")
     assert capsys.readouterr().out == ""
     picture[0:8] = 255
-    terminal.show(picture, thought(), "score 3")
+    terminal.show(picture, panel(), "score 3")
     assert 0 < len(capsys.readouterr().out) < first / 3
     terminal.close()
 
@@ -261,7 +264,7 @@ class Recorder:
     def __init__(self):
         self.pictures, self.captions = [], []
 
-    def show(self, picture, thought, caption):
+    def show(self, picture, panel, caption):
         self.pictures.append(picture)
         self.captions.append(caption)
 
@@ -291,7 +294,7 @@ def test_watching_shows_two_pictures_a_step_and_repeats_by_seed(smoke):
 def test_a_window_opens_and_closes(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     window = Window("title")
-    window.show(np.zeros((210, 160, 3), np.uint8), thought(), "score 1")
+    window.show(np.zeros((210, 160, 3), np.uint8), panel(), "score 1")
     assert window.held() == set()
     window.close()
 
@@ -382,7 +385,7 @@ def test_a_person_plays_against_an_agents_score(smoke, monkeypatch, capsys):
 
 def test_films_of_odd_sizes_are_whole(tmp_path):
     show = Film(tmp_path / "odd.mp4", 15.0)
-    show.show(np.zeros((85, 83, 3), np.uint8), thought(), "")
-    show.show(np.zeros((85, 83, 3), np.uint8), thought(), "")
+    show.show(np.zeros((85, 83, 3), np.uint8), panel(), "")
+    show.show(np.zeros((85, 83, 3), np.uint8), panel(), "")
     show.close()
     assert (tmp_path / "odd.mp4").stat().st_size > 500

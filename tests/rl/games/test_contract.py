@@ -5,7 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl.games.contract import STACK, Game, ScoreKeeper, Step, game_seed, mean_score, stack
+from rl.games.contract import Step, game_seed
+from rl.games.stacks import STACK, stack
+from rl.scoring import Game, ScoreKeeper, mean_score
 
 
 def slow_stack(frames, age, t, n):

@@ -9,15 +9,10 @@ from gymnasium.spaces import Box, Discrete
 
 from backbones.training.errors import UserError
 from rl.games.contract import game_seed
-from rl.games.make import (
-    EnvOptions,
-    GymnasiumEnvironments,
-    make_environments,
-    nearest,
-    preprocess,
-    repeats_itself,
-    settle_end_of_games,
-)
+from rl.games.gym import GymnasiumEnvironments, preprocess
+from rl.games.make import make_environments, nearest
+from rl.games.options import EnvOptions
+from rl.games.repeats import repeats_itself, settle_end_of_games
 from rl.games.toys import CATCH, Catch
 
 PLAIN = EnvOptions()

@@ -9,10 +9,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from backbones.training.log import Board
 from rl.experience.collector import Collector
-from rl.games.contract import Game
-from rl.games.make import EnvOptions, make_environments
+from rl.games.make import make_environments
+from rl.games.options import EnvOptions
 from rl.networks.judgement import Choice
-from rl.shows.reel import ZOOM, Reel, rollout_scalars
+from rl.scoring import Game, rollout_scalars
+from rl.shows.reel import ZOOM, Reel
 
 
 class Still:
