@@ -21,7 +21,7 @@ from backbones.training.find_job import job_of, require_kind
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import TrunkConfig, heads_of, load_weights
-from rl.games.make import EnvOptions
+from rl.games.options import EnvOptions
 from rl.networks.acting import sample
 from rl.networks.body import Body
 

@@ -24,17 +24,16 @@ from backbones.training.config import (
     require_positive,
 )
 from backbones.training.device.cores import available_threads
-from backbones.training.files import write_atomically
-from backbones.training.log import Board, for_people
-from backbones.training.run import Run
 from backbones.training.streams import printable
-from rl.agent import Agent, Choosing, load_agent
+from rl.agent import Agent, Choosing
 from rl.find_agent import agent_of
 from rl.games.atari import atari_ids
-from rl.games.contract import FrameStack, GameProtocol, ScoreKeeper
-from rl.games.make import EnvOptions, make_environments
+from rl.games.contract import GameProtocol
+from rl.games.make import make_environments
+from rl.games.options import EnvOptions
+from rl.games.stacks import FrameStack
 from rl.scores import RANDOM_AND_HUMAN, human_normalised
-from rl.watch import film
+from rl.scoring import ScoreKeeper
 
 # Far from every seed that a person gives a run, so that no evaluation game is a training game.
 EVAL_SEED = 1_000_000
@@ -62,7 +61,7 @@ class Config:
     sticky: float | None = None
     """Chance that a frame repeats the last action; default: as in training (Atari)."""
     noop_max: int | None = None
-    """Up to this many no-ops begin a game, less one; default: as in training (Atari)."""
+    """0 to N - 1 random no-ops at reset; default: as in training (Atari)."""
     max_frames: int | None = None
     """Games are cut off after so many frames; default: as in training (Atari)."""
     seed: int = EVAL_SEED
@@ -197,35 +196,6 @@ def lines(result: dict[str, Any]) -> list[str]:
     if protocol["max_frames"]:
         third += f", at most {protocol['max_frames']:,} frames"
     return [first, second, f"{third}, seed {protocol['seed']}"]
-
-
-def finish(run: Run, board: Board, games: int, env_steps: int) -> None:
-    """End a training run: evaluate its agent, write the score down and film a game."""
-    if games == 0:
-        return
-    agent = load_agent(run)
-    result = evaluate(agent, games=games).to_dict(run.name)
-    for line in lines(result):
-        run.log(line)
-    board.scalars(env_steps, {"eval/score": result["score"]})
-    flat = {k: v for k, v in run.config.items() if not isinstance(v, dict)}
-    for group in run.config.values():
-        flat |= group if isinstance(group, dict) else {}
-    board.hparams(flat, {"eval/score": result["score"]})
-    result = {**result, "env_steps": env_steps}
-    try:
-        # Before the film: a run that has it is finished, whatever its game can draw.
-        write_atomically(run.folder / "eval.json", json.dumps(result, indent=2) + "\n")
-    except OSError as error:
-        run.warn(
-            f"eval.json could not be written ({error.strerror}); `arcadia resume {run.name}` "
-            "makes it when there is room"
-        )
-    path = run.folder / "videos" / f"{env_steps:012d}.mp4"
-    with for_people("the film of a game", run.warn):
-        film(agent, path)
-        run.log(f"film of one game: {path}")
-    run.log(f"look at it with `arcadia watch {run.name}`, at the curves with `arcadia board`")
 
 
 def score(config: Config) -> dict[str, Any]:

@@ -107,9 +107,9 @@ def export_sb3(agent: Agent, path: Path) -> str:
     """Write an agent for stable-baselines3; return what it is for. UserError if that, or
     sb3-contrib for an agent with a memory, is not installed."""
     with sb3_needed():
-        from rl.sb3 import environments as sb3
+        from rl.sb3 import write_zip
 
-        return sb3.export_sb3(agent, path)
+        return write_zip.export_sb3(agent, path)
 
 
 def export_folder(agent: Agent, path: Path, force: bool) -> str:
@@ -122,8 +122,8 @@ def export_folder(agent: Agent, path: Path, force: bool) -> str:
         result: Evaluation = evaluate(agent)
         shown = {**result.to_dict(agent.name), "env_steps": agent.card["progress"]}
         with writing(path):
-            said = publish(agent.run, agent.found, ready, shown)
-    return f"{said} over 20 games"
+            size = publish(agent.run, agent.found, ready, shown)
+    return f"{size} over 20 games"
 
 
 def main(config: Config) -> int:
@@ -135,8 +135,8 @@ def main(config: Config) -> int:
     path, export = (config.sb3, export_sb3) if config.sb3 else (config.onnx, export_onnx)
     assert path is not None
     with replacing_file(path, config.force) as ready:
-        said = export(agent, ready)
-    print(f"{path}: {said}")
+        purpose = export(agent, ready)
+    print(f"{path}: {purpose}")
     return 0
 
 

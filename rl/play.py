@@ -18,9 +18,12 @@ from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl import watch
 from rl.agent import Agent, load_agent
-from rl.games.make import EnvOptions, is_atari
+from rl.games.make import is_atari
+from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes, make_screen
-from rl.shows.show import MOST_SPEED, Blind, Closed, Pace, Show, Terminal, Window, has_display
+from rl.shows.show import MOST_SPEED, Closed, NoShow, Pace, Show
+from rl.shows.terminal import Terminal
+from rl.shows.window import Window, has_display
 
 DIRECTIONS = {
     "up": "UP",
@@ -107,13 +110,13 @@ def play_game(
 ) -> float:
     """Let a person play one game; return the score."""
     screen = make_screen(env, options)
-    glance, score, pace = screen.reset(seed), 0.0, Pace(speed)
-    while not glance.over:
-        glance = screen.step(action_for(show.held(), screen.action_names))
-        score += glance.reward
-        for picture in glance.pictures:
+    shown, score, pace = screen.reset(seed), 0.0, Pace(speed)
+    while not shown.over:
+        shown = screen.step(action_for(show.held(), screen.action_names))
+        score += shown.reward
+        for picture in shown.pictures:
             show.show(picture, None, f"score {score:g}{beat}")
-            pace.wait(screen.steps_per_s * len(glance.pictures))
+            pace.wait(screen.steps_per_s * len(shown.pictures))
     screen.close()
     return score
 
@@ -133,8 +136,7 @@ def main(config: Config) -> int:
         say(line, sys.stderr)
     if agent is not None:
         print("the agent plays first ...", flush=True)
-        blind = Blind()
-        rivals = [watch.play_game(agent, blind, seed=seed, options=options) for seed in seeds]
+        rivals = [watch.play_game(agent, NoShow(), seed=seed, options=options) for seed in seeds]
     show: Show = Window(f"play {env}") if windowed else Terminal(f"play {env}")
     scores = list[tuple[float, float | None]]()
     try:

@@ -13,7 +13,8 @@ from backbones.training.config import (
 from backbones.training.optim import anneal
 from backbones.transfer import TrunkConfig
 from rl.games.atari import SEED_EVERY
-from rl.games.make import MOST_ENVS, EnvOptions, is_atari
+from rl.games.make import is_atari
+from rl.games.options import MOST_ENVS, EnvOptions
 from rl.networks.body import MOST_UNITS
 
 

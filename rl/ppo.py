@@ -50,7 +50,7 @@ from backbones.trunk import pick
 from rl.experience.learner import LearnerState
 from rl.experience.pipeline import backward_in_halves
 from rl.experience.rollout import Rollout, minibatches
-from rl.games.make import EnvOptions
+from rl.games.options import EnvOptions
 from rl.networks.acting import SamplingPolicy
 from rl.networks.actor_critic import ActorCritic
 from rl.networks.body import Body, build_cnn

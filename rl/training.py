@@ -20,13 +20,15 @@ from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
 from backbones.transfer import full_name, load_weights, snapshot
 from rl.agent import start_from
-from rl.evaluate import finish
 from rl.experience.pipeline import Pipeline
 from rl.experience.rollout import Rollout
-from rl.games.contract import STACK, mean_score
-from rl.games.make import make_environments, settle_end_of_games, short_name
+from rl.finish import finish
+from rl.games.make import make_environments, short_name
+from rl.games.repeats import settle_end_of_games
 from rl.games.screen import drawing_notes
-from rl.shows.reel import SCORE_OVER_GAMES, Reel
+from rl.games.stacks import STACK
+from rl.scoring import SCORE_OVER_GAMES, mean_score
+from rl.shows.reel import Reel
 
 EMULATOR_BYTES = 2**20  # of one game, at least
 

@@ -23,11 +23,15 @@ from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl.agent import Agent, Choosing
 from rl.find_agent import agent_of
-from rl.games.contract import FrameStack, game_seed
-from rl.games.make import EnvOptions
+from rl.games.contract import game_seed
+from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes, make_screen
-from rl.shows.panel import Thought
-from rl.shows.show import MOST_SPEED, Closed, Film, Pace, Show, Terminal, Window, has_display
+from rl.games.stacks import FrameStack
+from rl.shows.film import Film
+from rl.shows.panel import Panel
+from rl.shows.show import MOST_SPEED, Closed, Pace, Show
+from rl.shows.terminal import Terminal
+from rl.shows.window import Window, has_display
 
 FILM_LIMIT_S = 120.0
 WATCH_SEED = 2_000_000
@@ -98,17 +102,17 @@ def play_game(
     """Show one game; return its raw score. `speed` None: as fast as it goes, for films."""
     screen = make_screen(agent.env, options or agent.options)
     agent.generator.manual_seed(seed)
-    glance = screen.reset(seed)
-    stacks, pace = FrameStack(glance.frame[None]), Pace(speed)
+    shown = screen.reset(seed)
+    stacks, pace = FrameStack(shown.frame[None]), Pace(speed)
     score, values = 0.0, list[float]()
-    while not glance.over and len(values) < max(1.0, limit_s * screen.steps_per_s):
+    while not shown.over and len(values) < max(1.0, limit_s * screen.steps_per_s):
         probabilities, value = agent.judge(stacks.obs(), stacks.begins)
         action = int(agent.choose(probabilities, choice, epsilon)[0])
         values.append(float(value[0]))
-        glance = screen.step(action)
-        stacks.push(glance.frame[None], np.array([glance.over]))
-        score += glance.reward
-        thought = Thought(
+        shown = screen.step(action)
+        stacks.push(shown.frame[None], np.array([shown.over]))
+        score += shown.reward
+        panel = Panel(
             agent.env,
             score,
             values[-1],
@@ -118,9 +122,9 @@ def play_game(
             note_of(agent),
             values,
         )
-        for picture in glance.pictures:
-            show.show(picture, thought, f"score {score:g}  value {values[-1]:+.2f}")
-            pace.wait(screen.steps_per_s * len(glance.pictures))
+        for picture in shown.pictures:
+            show.show(picture, panel, f"score {score:g}  value {values[-1]:+.2f}")
+            pace.wait(screen.steps_per_s * len(shown.pictures))
     screen.close()
     return score
 

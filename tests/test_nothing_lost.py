@@ -17,9 +17,9 @@ from backbones.training import checkpoint
 from backbones.training.errors import UserError
 from backbones.training.log import for_people
 from backbones.training.run import find_run, named_run
-from rl.games.make import EnvOptions
+from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes, make_screen
-from rl.shows.show import Film
+from rl.shows.film import Film
 
 ROOT = Path(__file__).parents[1]
 
@@ -185,8 +185,8 @@ def test_a_drawing_that_cannot_be_shown_gives_way_to_what_the_agent_sees(kind, t
     assert "shown is what the agent sees" in drawing_notes(name, EnvOptions())[0]
     screen = make_screen(name, EnvOptions())
     assert screen.reset(0).pictures[0].shape == (4, 48, 3)
-    glance = screen.step(0)
-    assert glance.over is False
+    shown = screen.step(0)
+    assert shown.over is False
     assert screen.steps_per_s == 15.0
 
 

@@ -19,8 +19,10 @@ from backbones.lstm import State
 from backbones.training.checkpoint import prefixed, under
 from backbones.training.device.graphs import Graphed, SideStream, Staging, upload
 from rl.experience.rollout import Rollout
-from rl.games.contract import STACK, Environments, Game, ScoreKeeper, Step, stack
+from rl.games.contract import Environments, Step
+from rl.games.stacks import STACK, stack
 from rl.networks.judgement import Policy
+from rl.scoring import Game, ScoreKeeper
 
 
 def uniforms(seed: int, envs: range, rollout: int, num_steps: int) -> Float32[Tensor, "T N"]:

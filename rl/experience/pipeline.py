@@ -25,9 +25,9 @@ from backbones.training.distributed import World
 from rl.experience.collector import Collector
 from rl.experience.learner import RolloutLearner
 from rl.experience.rollout import Rollout
-from rl.games.contract import Environments, Game
+from rl.games.contract import Environments
 from rl.networks.acting import acting_copy, copy_weights_
-from rl.shows.reel import SCORE_OVER_GAMES, rollout_scalars
+from rl.scoring import SCORE_OVER_GAMES, Game, rollout_scalars
 
 State = dict[str, Tensor]
 

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
-from rl.games.contract import Game, stack
+from rl.games.stacks import stack
+from rl.scoring import Game
 
 
 @dataclass

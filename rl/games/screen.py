@@ -1,8 +1,8 @@
 """One game in colour, for people: what watch, play and films look at.
 
-The native vector environment draws nothing, so a twin plays on `AtariEnv`, which does, and prepares
-the agent's frames the same way; a test holds the two pixel by pixel. Letters: C, H, W as in
-`rl/games/contract.py`; pictures are [rows, columns, 3] uint8 in the game's own size.
+The native vector environment draws nothing, so a second game plays on `AtariEnv`, which does, and
+prepares the agent's frames the same way; a test holds the two pixel by pixel. Letters: C, H, W as
+in `rl/games/contract.py`; pictures are [rows, columns, 3] uint8 in the game's own size.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,15 @@ from jaxtyping import UInt8
 
 from backbones.training.errors import UserError
 from rl.games.atari import FRAME_SKIP, SIZE_PX, atari_ids
-from rl.games.make import (
-    EnvOptions,
-    action_names,
-    hold,
-    is_atari,
-    make_checked,
-    preprocess,
-    refuse_for_atari,
-)
+from rl.games.gym import action_names, hold, make_checked, preprocess
+from rl.games.make import is_atari, refuse_for_atari
+from rl.games.options import EnvOptions
 
 MOST_SHOWN_PX = 1_920
 
 
 @dataclass(frozen=True)
-class Glance:
+class ScreenStep:
     """What one env step showed: the agent's next frame, and the pictures on the way there."""
 
     frame: UInt8[np.ndarray, "C H W"]
@@ -49,10 +43,10 @@ class Screen(Protocol):
     note: str
     """What is to be said of its drawing; nothing where that can be shown."""
 
-    def reset(self, seed: int) -> Glance:
+    def reset(self, seed: int) -> ScreenStep:
         """Begin a game."""
 
-    def step(self, action: int) -> Glance:
+    def step(self, action: int) -> ScreenStep:
         """Take one action."""
 
     def close(self) -> None:
@@ -76,7 +70,7 @@ class AtariScreen:
         self.steps_per_s = 60 / FRAME_SKIP
         self.num_frames = 0
 
-    def reset(self, seed: int) -> Glance:
+    def reset(self, seed: int) -> ScreenStep:
         self.game.reset(seed=seed)
         fire = ale_py.Action.FIRE in self.actions
         noops = int(np.random.default_rng(seed).integers(self.options.noop_max)) - fire
@@ -84,11 +78,11 @@ class AtariScreen:
             self.ale.act(action)
         self.num_frames = 0
         # As in the vector environment: the first frame alone, with nothing to take a maximum with.
-        return Glance(
+        return ScreenStep(
             self.shrink(self.ale.getScreenGrayscale()), [self.ale.getScreenRGB()], 0.0, False
         )
 
-    def step(self, action: int) -> Glance:
+    def step(self, action: int) -> ScreenStep:
         reward, grey, pictures = 0.0, [], []
         for _ in range(FRAME_SKIP):
             reward += self.ale.act(self.actions[action])
@@ -101,7 +95,7 @@ class AtariScreen:
         frame = self.shrink(np.maximum(grey[-1], grey[-2] if len(grey) > 1 else grey[-1]))
         # Sprites that flicker are drawn every other frame: people, too, see the maximum of two.
         pairs = [np.maximum(a, b) for a, b in pairwise(pictures)]
-        return Glance(frame, pairs[::2] or pictures, reward, over)
+        return ScreenStep(frame, pairs[::2] or pictures, reward, over)
 
     def shrink(self, grey: np.ndarray) -> UInt8[np.ndarray, "1 H W"]:
         """Shrink a grey screen to 84 x 84 by area."""
@@ -132,14 +126,14 @@ class GymnasiumScreen:
         self.action_names = action_names(self.game)
         self.steps_per_s = pictures_per_s(self.game.metadata.get("render_fps")) / options.frame_skip
 
-    def reset(self, seed: int) -> Glance:
+    def reset(self, seed: int) -> ScreenStep:
         picture, _ = self.game.reset(seed=seed)
-        return Glance(self.frame_of(picture), [self.picture(picture)], 0.0, False)
+        return ScreenStep(self.frame_of(picture), [self.picture(picture)], 0.0, False)
 
-    def step(self, action: int) -> Glance:
+    def step(self, action: int) -> ScreenStep:
         picture, reward, terminated, truncated = hold(self.game, action, self.options.frame_skip)
         over = terminated or truncated
-        return Glance(self.frame_of(picture), [self.picture(picture)], reward, over)
+        return ScreenStep(self.frame_of(picture), [self.picture(picture)], reward, over)
 
     def picture(self, obs: np.ndarray) -> np.ndarray:
         """Return what a person sees, [rows, columns, 3] uint8."""

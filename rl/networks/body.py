@@ -14,7 +14,7 @@ from backbones.lstm import LSTM, State
 from backbones.training.errors import UserError
 from backbones.transfer import TrunkConfig
 from backbones.trunk import Trunk, flattened
-from rl.games.contract import STACK
+from rl.games.stacks import STACK
 from rl.networks.judgement import Judgement
 
 # A matrix of so many rows, which begins orthogonal, takes a minute.

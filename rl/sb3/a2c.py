@@ -12,7 +12,7 @@ from stable_baselines3 import A2C
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import changed, require_not_negative, require_positive
 from backbones.transfer import TrunkConfig
-from rl.games.make import MOST_ENVS, EnvOptions
+from rl.games.options import MOST_ENVS, EnvOptions
 from rl.networks.actor_critic import ActorCritic
 from rl.sb3 import job
 from rl.sb3.job import StockJob

@@ -17,7 +17,7 @@ from backbones.training.config import (
     require_positive,
 )
 from backbones.transfer import TrunkConfig
-from rl.games.make import MOST_ENVS, EnvOptions
+from rl.games.options import MOST_ENVS, EnvOptions
 from rl.networks.q_network import QNetwork
 from rl.sb3 import job
 from rl.sb3.job import StockJob

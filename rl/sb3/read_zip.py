@@ -29,8 +29,9 @@ from backbones.training.files import check_member, most_unpacked, open_plain
 from backbones.training.run import Run
 from backbones.trunk import TrunkSpec
 from rl.agent import Agent
-from rl.games.contract import STACK
-from rl.games.make import EnvOptions, make_environments
+from rl.games.make import make_environments
+from rl.games.options import EnvOptions
+from rl.games.stacks import STACK
 from rl.networks.actor_critic import ActorCritic
 from rl.sb3.names import CARD, COPIES, sb3_names
 
@@ -64,14 +65,14 @@ def import_sb3(path: Path, env: str = "") -> Agent:
     A .zip that Arcadia wrote says which game it plays and how; others need `env`, and play by the
     usual protocol. UserError names what the file has that we cannot express.
     """
-    with said_of(path):
+    with errors_about(path):
         tensors, data, card = read_zip(path)
         progress = int(data.get("num_timesteps", 0))
         env, options = game_of(path, card, env)
     envs = make_environments(env, 1, seed=0, options=options)
     (channels, size_px, _), actions = envs.frame_shape, len(envs.action_names)
     envs.close()
-    with said_of(path):
+    with errors_about(path):
         shapes = (STACK * channels, size_px, actions)
         network = network_of(path, tensors, data, card, env, shapes)
     about = {"num_actions": actions, "progress": progress, "data": env}
@@ -80,7 +81,7 @@ def import_sb3(path: Path, env: str = "") -> Agent:
 
 
 @contextmanager
-def said_of(path: Path) -> Iterator[None]:
+def errors_about(path: Path) -> Iterator[None]:
     """Raise a UserError about the file where reading it fails."""
     try:
         yield

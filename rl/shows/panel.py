@@ -19,7 +19,7 @@ TRACK = (28, 34, 48)
 
 
 @dataclass
-class Thought:
+class Panel:
     """What the agent made of one observation, and how its game stands."""
 
     title: str
@@ -38,24 +38,24 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def compose(picture: np.ndarray, thought: Thought | None) -> np.ndarray:
+def compose(picture: np.ndarray, panel: Panel | None) -> np.ndarray:
     """Return the game's picture, enlarged, with the agent's panel, if any, on its right."""
     width, height = best_size(picture)
-    if thought is None:
+    if panel is None:
         return enlarge(picture, (width, height))
     # Films need even sides.
     canvas = Image.new("RGB", (width + width % 2 + PANEL_PX, height + height % 2), BACK)
     canvas.paste(Image.fromarray(enlarge(picture, (width, height))), (0, 0))
     draw = ImageDraw.Draw(canvas)
     left, right = width + 20, width + PANEL_PX - 20
-    draw.text((left, 14), thought.title, TEXT, font(17))
-    draw.text((left, 38), thought.note, DIM, font(12))
+    draw.text((left, 14), panel.title, TEXT, font(17))
+    draw.text((left, 38), panel.note, DIM, font(12))
     draw.text((left, 66), "score", DIM, font(12))
-    draw.text((left, 80), f"{thought.score:g}", TEXT, font(30))
+    draw.text((left, 80), f"{panel.score:g}", TEXT, font(30))
     draw.text((left + 130, 66), "value", DIM, font(12))
-    draw.text((left + 130, 80), f"{thought.value:+.2f}", TEXT, font(30))
-    draw_values(draw, thought.values, (left, 126, right, 186))
-    draw_bars(draw, thought, (left, 200, right, height - 10))
+    draw.text((left + 130, 80), f"{panel.value:+.2f}", TEXT, font(30))
+    draw_values(draw, panel.values, (left, 126, right, 186))
+    draw_bars(draw, panel, (left, 200, right, height - 10))
     return np.asarray(canvas)
 
 
@@ -74,17 +74,17 @@ def draw_values(
         draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), LINE, 2)
 
 
-def draw_bars(draw: ImageDraw.ImageDraw, thought: Thought, box: tuple[int, int, int, int]) -> None:
+def draw_bars(draw: ImageDraw.ImageDraw, panel: Panel, box: tuple[int, int, int, int]) -> None:
     """Draw the probability of every action; the chosen one stands out."""
     left, top, right, bottom = box
-    row = min(24, (bottom - top) // max(1, len(thought.action_names)))
+    row = min(24, (bottom - top) // max(1, len(panel.action_names)))
     size, label = max(8, min(13, row - 4)), 110
-    for i, name in enumerate(thought.action_names):
+    for i, name in enumerate(panel.action_names):
         y = top + i * row
-        colour = CHOSEN if i == thought.action else TEXT
+        colour = CHOSEN if i == panel.action else TEXT
         draw.text((left, y), name, colour, font(size))
-        length = (right - left - label) * float(thought.probabilities[i])
-        fill = CHOSEN if i == thought.action else BAR
+        length = (right - left - label) * float(panel.probabilities[i])
+        fill = CHOSEN if i == panel.action else BAR
         bottom_of_bar = y + max(4, row - 8)
         draw.rectangle([left + label, y + 2, right, bottom_of_bar], TRACK)
         draw.rectangle([left + label, y + 2, left + label + max(1, length), bottom_of_bar], fill)

@@ -1,20 +1,18 @@
-"""What play writes to TensorBoard: scores, where the time went, and a recent game as a picture.
+"""What play shows in TensorBoard: a recent game as a moving picture, and which actions are taken.
 
 The picture is made of the frames that the agent saw: they are there already, so filming costs no
 play.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 from backbones.training.log import Board, for_people
 from rl.experience.rollout import Rollout
-from rl.games.contract import STACK, Game
+from rl.games.stacks import STACK
 
-# Training scores are the mean of so many games, the latest ones.
-SCORE_OVER_GAMES = 20
 MAX_FRAMES = 400
 FPS = 15.0
 ZOOM = 2
@@ -63,19 +61,3 @@ class Reel:
         with for_people("the picture of a game for TensorBoard", self.warn):
             large = frames.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)
             self.board.animation(env_steps, "rollout/game", large, FPS)
-
-
-def rollout_scalars(
-    env_steps: int, seconds: Mapping[str, float], games: list[Game]
-) -> dict[str, float]:
-    """Return the tags of a rollout of so many env steps, its timing, and the recent games.
-
-    `seconds` has `env` and `policy`, spent by the collector, and `learn` and `wait`, whose sum is
-    the whole: with a collector one rollout ahead, `wait` is what the learner waited for it.
-    """
-    scalars = {f"speed/{name}_s": spent for name, spent in seconds.items()}
-    scalars["speed/env_steps_per_s"] = env_steps / (seconds["learn"] + seconds["wait"])
-    if games:
-        scalars["rollout/score"] = float(np.mean([game.score for game in games]))
-        scalars["rollout/game_length"] = float(np.mean([game.length for game in games]))
-    return scalars

@@ -18,7 +18,8 @@ from rl import ppo
 from rl.agent import load_agent
 from rl.evaluate import evaluate
 from rl.games.atari import SEED_EVERY
-from rl.games.make import EnvOptions, make_environments
+from rl.games.make import make_environments
+from rl.games.options import EnvOptions
 from rl.training import Training
 
 # Updates until graphs are recorded and memory is reserved.

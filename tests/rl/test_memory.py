@@ -13,8 +13,9 @@ from rl import ppo
 from rl.agent import load_agent
 from rl.evaluate import evaluate
 from rl.experience.collector import Collector
-from rl.games.contract import FrameStack
-from rl.games.make import EnvOptions, make_environments
+from rl.games.make import make_environments
+from rl.games.options import EnvOptions
+from rl.games.stacks import FrameStack
 from rl.games.toys import RECALL
 from rl.networks.acting import SamplingPolicy
 from rl.networks.actor_critic import ActorCritic

@@ -23,7 +23,7 @@ from rl import ppo
 from rl.agent import load_agent, start_from
 from rl.evaluate import evaluate
 from rl.experience.pipeline import backward_in_halves
-from rl.games.make import EnvOptions
+from rl.games.options import EnvOptions
 from rl.networks.acting import SamplingPolicy, acting_copy
 from rl.training import AgentJob, Training
 

@@ -17,9 +17,9 @@ from backbones.transfer import TrunkConfig
 from rl import ppo
 from rl.agent import load_agent
 from rl.find_agent import agent_of
-from rl.games.make import EnvOptions
-from rl.sb3.environments import export_sb3
+from rl.games.options import EnvOptions
 from rl.sb3.names import CARD
+from rl.sb3.write_zip import export_sb3
 
 TINY = ppo.Config(
     env="Arcadia/Catch-v0",

@@ -8,8 +8,9 @@ from torch.testing import assert_close
 from rl.experience.collector import Collector, uniforms
 from rl.experience.pipeline import merge_shares, take_share
 from rl.experience.rollout import Rollout
-from rl.games.contract import STACK
-from rl.games.make import EnvOptions, make_environments
+from rl.games.make import make_environments
+from rl.games.options import EnvOptions
+from rl.games.stacks import STACK
 from rl.networks.acting import sample
 from rl.networks.judgement import Choice
 

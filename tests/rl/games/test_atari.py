@@ -11,7 +11,7 @@ from rl.experience.pipeline import merge_shares, take_share
 from rl.games.atari import AtariEnvironments, atari_ids
 from rl.games.contract import Step
 from rl.games.history import History
-from rl.games.make import EnvOptions
+from rl.games.options import EnvOptions
 from rl.games.screen import AtariScreen
 
 GAMES = ("Pong Breakout Seaquest MsPacman BeamRider SpaceInvaders Qbert Enduro").split()
@@ -57,13 +57,13 @@ def test_the_colour_twin_shows_the_agent_the_same_pixels(game):
     rng = np.random.default_rng(4)
     for _ in range(600):
         action = int(rng.integers(len(ours.action_names)))
-        step, glance = ours.step(np.array([action])), twin.step(action)
-        assert glance.over == step.over[0]
-        assert glance.reward == step.reward[0]
-        if glance.over:
+        step, shown = ours.step(np.array([action])), twin.step(action)
+        assert shown.over == step.over[0]
+        assert shown.reward == step.reward[0]
+        if shown.over:
             break
-        assert np.array_equal(step.frame[0], glance.frame)
-        assert all(picture.shape == (210, 160, 3) for picture in glance.pictures)
+        assert np.array_equal(step.frame[0], shown.frame)
+        assert all(picture.shape == (210, 160, 3) for picture in shown.pictures)
 
 
 def test_a_lost_life_ends_the_return_but_not_the_game():

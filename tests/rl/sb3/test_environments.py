@@ -20,10 +20,12 @@ from backbones.training.errors import UserError
 from backbones.transfer import TrunkConfig
 from rl import ppo
 from rl.agent import load_agent
-from rl.games.make import EnvOptions, make_environments
+from rl.games.make import make_environments
+from rl.games.options import EnvOptions
 from rl.sb3 import job as sb3_train
-from rl.sb3.environments import Blank, SB3Environments, TrunkExtractor, export_sb3
+from rl.sb3.environments import SB3Environments, TrunkExtractor
 from rl.sb3.read_zip import import_sb3
+from rl.sb3.write_zip import SpacesOnly, export_sb3
 
 CATCH = "Arcadia/Catch-v0"
 NATURE = changed(
@@ -348,4 +350,4 @@ def test_without_sb3_everything_else_works_and_says_what_to_install(words, tmp_p
 def test_blank_is_a_proper_environment():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check_env(Blank(4, 84, 3))
+        check_env(SpacesOnly(4, 84, 3))

@@ -24,10 +24,10 @@ from backbones.transfer import TrunkConfig
 from rl import ppo
 from rl.agent import load_agent
 from rl.find_agent import agent_of
-from rl.games.make import EnvOptions
-from rl.sb3.environments import Blank, export_sb3
+from rl.games.options import EnvOptions
 from rl.sb3.names import CARD
 from rl.sb3.read_zip import LARGEST_BYTES, import_sb3
+from rl.sb3.write_zip import SpacesOnly, export_sb3
 from tests.rl.sb3.test_environments import CATCH, observations
 
 CNN = "features_extractor.cnn.0.weight"
@@ -37,7 +37,7 @@ def stock(algorithm, tmp_path, *, policy="CnnPolicy", channels=4, **kwargs):
     """Save an untrained stock model; return its path and the model."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = algorithm(policy, Blank(channels, 84, 3), device="cpu", seed=3, **kwargs)
+        model = algorithm(policy, SpacesOnly(channels, 84, 3), device="cpu", seed=3, **kwargs)
     model.save(tmp_path / "stock.zip")
     return tmp_path / "stock.zip", model
 

@@ -1,4 +1,4 @@
-"""What play writes to TensorBoard: scalars, and a recent game as a picture."""
+"""What play shows in TensorBoard: a recent game as a picture."""
 
 import io
 
@@ -9,10 +9,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from backbones.training.log import Board
 from rl.experience.collector import Collector
-from rl.games.contract import Game
-from rl.games.make import EnvOptions, make_environments
+from rl.games.make import make_environments
+from rl.games.options import EnvOptions
 from rl.networks.judgement import Choice
-from rl.shows.reel import ZOOM, Reel, rollout_scalars
+from rl.shows.reel import ZOOM, Reel
 
 
 class Still:
@@ -36,13 +36,3 @@ def test_the_picture_is_the_latest_whole_game_of_the_first_environment(tmp_path)
     picture.seek(5)
     shown = np.asarray(picture.convert("L"))[::ZOOM, ::ZOOM]
     assert np.array_equal(shown, rollout.frames[3 + 5, 0, 0].numpy())
-
-
-def test_scalars_say_scores_and_where_the_time_went():
-    seconds = {"env": 0.2, "policy": 0.1, "learn": 0.4, "wait": 0.1}
-    scalars = rollout_scalars(1000, seconds, [Game(0, 3.0, 10), Game(1, 5.0, 20)])
-    assert scalars["speed/env_steps_per_s"] == 2000
-    assert scalars["speed/learn_s"] == 0.4
-    assert scalars["rollout/score"] == 4
-    assert scalars["rollout/game_length"] == 15
-    assert "rollout/score" not in rollout_scalars(1000, seconds, [])

@@ -1,0 +1,81 @@
+"""Evaluations: a quota of games each, results with their protocol."""
+
+import numpy as np
+import torch
+
+from rl import evaluate as evaluate_module
+from rl.agent import load_agent
+from rl.evaluate import evaluate, play_games
+from rl.games.options import EnvOptions
+
+
+def test_every_environment_plays_its_quota_and_no_game_more(monkeypatch):
+    monkeypatch.setattr(evaluate_module, "MAX_ENVS", 4)
+    generator = torch.Generator().manual_seed(0)
+    scores, lengths, protocol = play_games(
+        "Arcadia/Catch-v0",
+        EnvOptions(),
+        10,
+        5,
+        lambda obs, begins: torch.randint(3, (len(obs),), generator=generator),
+    )
+    assert len(scores) == 10
+    assert lengths == [13] * 10
+    assert set(scores) <= {-1.0, 1.0}
+    assert protocol.env == "Arcadia/Catch-v0"
+
+
+def test_long_games_count_as_much_as_short_ones(monkeypatch):
+    """With first-come counting the environment of short games would fill the list."""
+    import gymnasium
+    from gymnasium.spaces import Box, Discrete
+
+    class Uneven(gymnasium.Env):
+        """Games of seed's parity: 2 or 40 env steps; the score is the length."""
+
+        observation_space = Box(0, 255, (84, 84), np.uint8)
+        action_space = Discrete(2)
+        made = 0
+
+        def __init__(self):
+            self.limit = 40 if Uneven.made % 2 else 2
+            Uneven.made += 1
+
+        def reset(self, *, seed=None, options=None):
+            self.t = 0
+            return np.zeros((84, 84), np.uint8), {}
+
+        def step(self, action):
+            self.t += 1
+            return np.zeros((84, 84), np.uint8), 1.0, self.t == self.limit, False, {}
+
+    gymnasium.register("Uneven-v0", entry_point=Uneven)
+    try:
+        monkeypatch.setattr(evaluate_module, "MAX_ENVS", 2)
+        scores, _, _ = play_games(
+            "Uneven-v0",
+            EnvOptions(),
+            6,
+            0,
+            lambda obs, begins: torch.zeros(len(obs), dtype=torch.int64),
+        )
+    finally:
+        gymnasium.registry.pop("Uneven-v0")
+    assert sorted(scores) == [2, 2, 2, 40, 40, 40]
+
+
+def test_an_evaluation_repeats_itself(smoke):
+    agent = load_agent("ppo/pong-1")
+    options = EnvOptions(max_frames=800)
+    first = evaluate(agent, games=3, options=options)
+    assert evaluate(agent, games=3, options=options) == first
+    assert first.random == -20.7
+    assert first.protocol.sticky == 0.25
+
+
+def test_the_result_states_score_baseline_and_protocol(smoke):
+    result = evaluate(load_agent("ppo/pong-1"), games=2).to_dict("ppo/pong-1")
+    assert {"run", "metric", "score", "baseline", "protocol"} <= set(result)
+    assert result["human_normalised"] == (result["score"] + 20.7) / 35.3
+    needed = {"env", "sticky", "noop_max", "frame_skip", "max_frames", "choice", "epsilon", "seed"}
+    assert needed <= set(result["protocol"])
