@@ -29,7 +29,7 @@ from backbones.training.session import (
 from backbones.transfer import full_name, load_weights, snapshot
 from rl.agent import start_from
 from rl.evaluate import finish
-from rl.experience.pipeline import Pipeline
+from rl.experience.pipeline import Pipeline, share_of
 from rl.experience.rollout import Rollout
 from rl.games.contract import STACK, mean_score
 from rl.games.make import make_environments, settle_end_of_games, short_name
@@ -107,7 +107,8 @@ class Training:
 
     def restore(self, found: Checkpoint) -> bool:
         """Continue from a checkpoint; False if its games could not be lived through again."""
-        info, state, learner = found.info, found.tensors("state"), self.learner
+        info, learner = found.info, self.learner
+        state = found.share("state", self.envs.numbers, share_of)
         load_weights(learner.network, found)
         load_optimizer_tensors(learner.optimizer, under("adam", state))
         learner.rollouts = info["rollouts"]

@@ -190,8 +190,8 @@ def publish(
     """
     info = {k: v for k, v in found.info.items() if k not in LEFT_OUT}
     parts, metadata = {"heads": found.tensors("heads")}, {}
-    if found.header:
-        parts["cnn"], header = found.tensors("cnn"), found.header
+    if "cnn" in found.weights:
+        parts["cnn"], header = found.tensors("cnn"), found.headers["cnn"]
         card = parse_json(header.get("card", ""), f"{found.folder}: the backbone's card")
         card["score"] = result["score"] if card.get("score") is None else card["score"]
         metadata = {"cnn": {**header, "card": json.dumps(card)}}

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from backbones.training import checkpoint
-from backbones.training.checkpoint import Checkpoint, Chunks, Parts, prefixed
+from backbones.training.checkpoint import Checkpoint, Chunks, Parts
 from backbones.training.checks.received import INFO_BYTES, read_json
 from backbones.training.config import RunConfig
 from backbones.training.distributed import World, launch
@@ -196,33 +196,37 @@ class Session:
             )
 
 
-def newest_checkpoint(run: Run) -> Checkpoint:
-    """Return the newest whole checkpoint; the run's log says which damaged ones it passed over."""
-    found, passed_over = checkpoint.load_newest(run.checkpoints, run.about)
+def newest_checkpoint(run: Run, *, whole: bool = False) -> Checkpoint:
+    """Return the newest checkpoint whose weights, or all of whose parts (`whole`), are undamaged.
+
+    The run's log says which damaged ones were passed over.
+    """
+    found, passed_over = checkpoint.load_newest(run.checkpoints, run.about, whole=whole)
     for line in passed_over:
         run.warn(line)
     return found
 
 
 def resume_point(run: Run, world: World) -> Checkpoint | None:
-    """Return, in every process, the checkpoint to go on from; None if the run never saved one.
+    """Return, in every process, the checkpoint to resume from; None if the run never saved one.
 
-    Damaged ones that are newer are set aside: they count no more.
+    Every part of it has been checked. Damaged ones that are newer are set aside, so that they do
+    not count any more. Every process has the weights; of other parts it is sent what it asks for.
     """
     found = None
     if world.is_first and checkpoint.numbered(run.checkpoints):
-        found = newest_checkpoint(run)
+        found = newest_checkpoint(run, whole=True)
         checkpoint.set_aside_newer(run.checkpoints, found.info["progress"])
     if world.size == 1:
         return found
     info = world.tell(lambda: found.info if found else {})
-    held: dict[str, torch.Tensor] = {}
-    if found:
-        parts = [name.removesuffix(".safetensors") for name in found.info["sha256"]]
-        for part in parts:
-            held |= prefixed(part, found.tensors(part))
-    held = world.tell_tensors(held)
-    return Checkpoint(run.checkpoints, info, held) if info else None
+    if not info:
+        return None
+    ours = found.weights if found else {}
+    names = world.tell(lambda: list(ours))
+    weights = {part: world.tell_tensors(ours.get(part, {})) for part in names}
+    folder = run.checkpoints / f"{info['progress']:012d}"
+    return Checkpoint(folder, info, weights, found.headers if found else {}, world)
 
 
 def is_evaluated(run: Run, world: World, progress: int) -> bool:

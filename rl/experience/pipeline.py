@@ -123,7 +123,6 @@ class Pipeline:
     ) -> bool:
         """Take over this process's share; False if a game did not repeat itself anywhere."""
         self.acting = acting_copy(network, dtype)
-        state = share_of(state, self.envs.numbers)
         blocks: dict[str, Any] = dict(under("rollout", state))
         games = [Game(int(n), score, int(length)) for n, score, length in state["games"].tolist()]
         moved = {name: tensor.to(self.collector.device) for name, tensor in blocks.items()}
@@ -190,10 +189,12 @@ def side_by_side(shares: list[State]) -> State:
 
 
 def share_of(state: State, numbers: range) -> State:
-    """Return the part of a whole state that belongs to some environments."""
+    """Return the part of a whole state that belongs to some environments; of the optimiser, all."""
     part: State = {}
     for name, tensor in state.items():
-        if name == "games":
+        if name.startswith("adam."):
+            part[name] = tensor
+        elif name == "games":
             part[name] = tensor[[int(row[0]) in numbers for row in tensor]]
         elif tensor.ndim < 2:
             part[name] = tensor[numbers.start : numbers.stop] if tensor.ndim else tensor
