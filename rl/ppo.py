@@ -276,9 +276,9 @@ class Learner:
         torch.manual_seed(config.run.seed)
         self.config, self.device, self.world, self.share = config, device, world, share
         self.network = build_network(config, num_actions)
-        transfer.freeze(self.network.cnn, config.trunk.freeze)
+        transfer.freeze(self.network, config.trunk.freeze)
         self.network.to(device)
-        groups = transfer.parameter_groups(self.network, self.network.cnn, config.trunk.lr_backbone)
+        groups = transfer.parameter_groups(self.network, config.trunk.lr_backbone)
         groups = with_rates(groups, config.learning_rate, device)
         on_gpu = device.type == "cuda"
         # 1e-5, not Adam's 1e-8: what baselines and all published PPO scores on Atari used.

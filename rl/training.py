@@ -27,7 +27,6 @@ from backbones.training.session import (
     resume_point,
 )
 from backbones.transfer import full_name, load_weights, snapshot
-from rl.agent import start_from
 from rl.evaluate import finish
 from rl.experience.pipeline import Pipeline, share_of
 from rl.experience.rollout import Rollout
@@ -35,6 +34,7 @@ from rl.games.contract import STACK, mean_score
 from rl.games.make import make_environments, settle_end_of_games, short_name
 from rl.games.screen import drawing_notes
 from rl.shows.reel import SCORE_OVER_GAMES, Reel
+from rl.start import start_from
 
 EMULATOR_BYTES = 2**20  # of one game, at least
 

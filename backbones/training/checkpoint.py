@@ -1,7 +1,7 @@
 """Checkpoints: safetensors and JSON, whole or not there at all.
 
-`checkpoints/<progress>/` holds one .safetensors file a part (`cnn` the backbone with its card,
-`heads`, `state`) and checkpoint.json with the counters, the format's version and the SHA-256 of
+`checkpoints/<progress>/` holds one .safetensors file a part (each backbone with its card, `heads`,
+`state`) and checkpoint.json with the counters, the format's version and the SHA-256 of
 every file. It is written under a temporary name, synced and renamed. Nothing is ever unpickled.
 
 A part's digest is checked when the part is read, on the bytes that its tensors are made of. Loading
@@ -39,7 +39,8 @@ from backbones.training.files import sync
 FORMAT = 1
 KEEP = 2
 # The parts that whoever takes a checkpoint needs; the others are for training alone.
-WEIGHTS = ("cnn", "heads")
+BACKBONES = ("cnn", "lstm", "encoder", "decoder")
+WEIGHTS = (*BACKBONES, "heads")
 # Names of ours while a checkpoint is written or replaced; whatever else lies there stays.
 HALF_WRITTEN = re.compile(r"\.[0-9]{12}(\.replaced)?\.writing")
 

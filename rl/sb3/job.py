@@ -37,7 +37,6 @@ from backbones.training.errors import Stopped, UserError
 from backbones.training.run import Run
 from backbones.training.session import Session, Snapshot, finished, is_evaluated, resume_point
 from backbones.transfer import TrunkConfig
-from rl.agent import start_from
 from rl.evaluate import finish
 from rl.games.contract import STACK, Game, mean_score
 from rl.games.make import EnvOptions, is_atari, make_environments, short_name
@@ -45,6 +44,7 @@ from rl.games.screen import drawing_notes
 from rl.networks.actor_critic import MOST_UNITS, build_cnn
 from rl.sb3.environments import SB3Environments, TrunkExtractor
 from rl.shows.reel import SCORE_OVER_GAMES
+from rl.start import start_from
 
 # Figures are written this often, in env steps, whatever the algorithm calls an update.
 RECORD_EVERY = 1000
