@@ -1,7 +1,7 @@
-"""One sitting of a run: from `train` or `resume` to its end, a stop, or a fault.
+"""One session of a run: from `train` or `resume` to its end, a stop, or an error.
 
-What every job's loop needs besides learning: it hears ctrl-C, knows when to save, writes figures,
-and goes on when the disk does not take them. Seconds are those of a clock that nobody sets.
+What every job's loop needs besides learning: it handles ctrl-C, decides when to save, writes
+metrics, and continues when the disk is full. Times are those of a monotonic clock.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class Snapshot:
 class Session:
     """Use as a context manager around the loop; see `rl/ppo.py` for one.
 
-    `stopped` says that the loop should end: somebody asked, in whichever process.
+    `stopped` is true when the loop should end, because any of the processes was asked to stop.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class Session:
         done: int = 0,
         resumed: Mapping[str, Any] | None = None,
     ) -> None:
-        """Begin at progress `done`; `resumed` is the info of the checkpoint where it goes on.
+        """Start at progress `done`; `resumed` is the info of the checkpoint that is resumed.
 
-        It is empty where a run that has no checkpoint begins anew.
+        It is empty if a run without a checkpoint starts again, None for a new run.
         """
         self.run, self.config, self.world = run, config, world
         self.total, self.unit, self.stopped, self.full = total, unit, False, False
@@ -97,11 +97,11 @@ class Session:
 
     @property
     def trained_s(self) -> float:
-        """Seconds of training so far, all sittings together."""
+        """Seconds of training so far, over all sessions."""
         return time.monotonic() - self.begin
 
     def record(self, progress: int, figures: Mapping[str, float], shown: Mapping[str, str]) -> None:
-        """Write figures, as TensorBoard tags, and show a few of them beside the progress."""
+        """Write figures under their TensorBoard tags, and show a few beside the progress."""
         if self.board is None or self.report is None:
             return
         more = {
@@ -123,9 +123,10 @@ class Session:
                 self.run.log(f"{self.run.folder} is written to again, nothing is missing")
 
     def keep(self, make: Callable[[], Snapshot | None], possible: bool = True) -> None:
-        """Between two updates: save if it is time to and `possible`; see whether to stop.
+        """Between two updates: save if it is due and `possible`; find out whether to stop.
 
-        `make` gives what to save, in the first process. Every process must come here equally often.
+        `make` returns what to save, in the first process. Collective: every process must call this
+        the same number of times.
         """
         due = self.world.is_first and (
             time.monotonic() - self.last_save >= self.config.checkpoint_every_s
@@ -135,7 +136,7 @@ class Session:
             self.save(make)
 
     def save(self, make: Callable[[], Snapshot | None]) -> None:
-        """Write a checkpoint. If the disk does not take it, say so and go on."""
+        """Write a checkpoint. If the disk is full, log a warning and continue."""
         begin = time.monotonic()
         snapshot = make()
         if snapshot is not None:
@@ -144,7 +145,7 @@ class Session:
         self.saving_s += self.last_save - begin
 
     def save_last(self, make: Callable[[], Snapshot | None]) -> None:
-        """Write the checkpoint of the end; wait for room on the disk unless asked to stop."""
+        """Write the last checkpoint; wait for space on the disk unless asked to stop."""
         snapshot = make()
         while not self.world.tell(lambda: snapshot is None or self.write(snapshot)):
             if self.world.any(self.stop.requested)[0]:
@@ -156,7 +157,7 @@ class Session:
             self.run.log(checkpoint.summary(self.run.checkpoints))
 
     def write(self, snapshot: Snapshot) -> bool:
-        """Write a checkpoint; say whether it could be done."""
+        """Write a checkpoint; return whether that succeeded."""
         about = {
             "trained_s": self.trained_s,
             "saving_s": self.saving_s,
@@ -186,7 +187,7 @@ class Session:
         return True
 
     def say_differences(self, info: Mapping[str, Any]) -> None:
-        """Log what differs from where a checkpoint was made: then the bits may differ too."""
+        """Log how this machine differs from the checkpoint's: results may then differ in bits."""
         now, then = made_on(self.world), info.get("made_on", {})
         changes = [f"{k} {then[k]} -> {now[k]}" for k in now if k in then and then[k] != now[k]]
         if changes:
@@ -230,7 +231,7 @@ def resume_point(run: Run, world: World) -> Checkpoint | None:
 
 
 def is_evaluated(run: Run, world: World, progress: int) -> bool:
-    """Say whether the evaluation at the end, at this progress, was done, or none was wanted."""
+    """Return whether the final evaluation was done at this progress, or is not wanted."""
     wanted = run.config.get("eval_games", 1)
     return world.tell(lambda: not wanted or evaluated_at(run) == progress)
 
@@ -245,12 +246,12 @@ def evaluated_at(run: Run) -> int | None:
 
 
 def finished(name: str) -> str:
-    """Return what to say of a run that has nothing left to do."""
+    """Return the line for a run that has nothing left to do."""
     return f"{name} is finished; `arcadia resume {name} --extend N` lengthens it"
 
 
 def lengthened(before: int, after: int, unit: str, old_rate: float, new_rate: float) -> str:
-    """Return what lengthening a run does to its schedule, as a line for the log."""
+    """Return a line for the log on what lengthening a run does to its schedule."""
     return (
         f"lengthened from {before:,} to {after:,} {unit}; the schedule is a function of progress: "
         f"the learning rate, {old_rate:.2g} where the run stands, goes on from {new_rate:.2g}"
@@ -270,7 +271,7 @@ def made_on(world: World) -> dict[str, Any]:
 
 
 def resident_mib() -> float:
-    """Return the memory that this process holds, in MiB; not a number where /proc is missing."""
+    """Return this process's resident memory in MiB; NaN where there is no /proc."""
     path = Path("/proc/self/statm")
     pages = int(path.read_text().split()[1]) if path.exists() else float("nan")
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -279,8 +280,8 @@ def resident_mib() -> float:
 class StopRequest:
     """Turns the first ctrl-C or SIGTERM into a flag, so that a run can save before it ends.
 
-    A second one ends the process at once, as ever. Under torchrun one ctrl-C arrives twice, from
-    the terminal and passed on, so there a second one counts only after some seconds.
+    A second one ends the process at once, as usual. Under torchrun each ctrl-C arrives twice, from
+    the terminal and from torchrun, so there a second one counts only after some seconds.
     """
 
     GRACE_S = 5.0
@@ -298,7 +299,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Set the flag; a second signal gets the handler of before."""
+        """Set the flag; a second signal goes to the previous handler."""
         if self.requested and time.monotonic() - self.since < (self.GRACE_S if launch() else 0.0):
             return
         if self.requested:

@@ -16,7 +16,7 @@ from backbones.cnn import build_trunk
 from backbones.lstm import LSTM, State
 from backbones.training.errors import UserError
 from backbones.transfer import TrunkConfig
-from backbones.trunk import Trunk, flattened, orthogonal_, pick
+from backbones.trunk import Trunk, flattened, orthogonal_, take_rows
 from rl.experience.rollout import Judgement, Rollout
 from rl.games.contract import STACK
 
@@ -94,7 +94,7 @@ class ActorCritic(nn.Module):
 
         With a memory the positions are whole columns, step by step, and the rollout is needed too.
         """
-        features = self.features_of(pick(prepared, index))
+        features = self.features_of(take_rows(prepared, index))
         if self.lstm is None:
             return self.heads(features)
         assert rollout and rollout.hidden is not None and rollout.cell is not None
@@ -112,7 +112,7 @@ class ActorCritic(nn.Module):
 
     def features_of(self, prepared: UInt8[Tensor, "B KC H2 W2"]) -> Tensor:
         """Return the same of prepared observations."""
-        maps = self.cnn.stages_of(prepared)[self.cnn.stages[-1]]
+        maps = self.cnn.forward_prepared(prepared)[self.cnn.stages[-1]]
         return F.relu(self.hidden(flattened(maps)))
 
     def heads(self, features: Tensor) -> tuple[Float32[Tensor, "B A"], Float32[Tensor, "B"]]:

@@ -234,7 +234,7 @@ def test_the_normalisation_of_published_weights_goes_into_the_card(resnet18, tmp
 def test_a_trunk_built_without_a_mean_still_subtracts_that_of_loaded_weights(resnet18):
     trunk = trunk_of("resnet18").eval()
     init_trunk(trunk, str(resnet18))
-    entered = trunk.enter(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
+    entered = trunk.normalise(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
     assert_close(entered, torch.full((1, 3, 4, 4), -(MEAN.mean() / STD.mean()).item()))
 
 
