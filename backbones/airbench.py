@@ -86,7 +86,7 @@ class Airbench(Trunk):
         total = torch.zeros(directions, directions, dtype=torch.float64, device=self.std.device)
         count = 0
         for part in pictures.split(AT_ONCE):
-            values = self.enter(self.prepare(part.to(self.std.device))).float()
+            values = self.normalise(self.prepare(part.to(self.std.device))).float()
             # [B, D, L] to [P, D]: the order of numbers in a patch is that of a filter's.
             patches = F.unfold(values, 2).transpose(1, 2).reshape(-1, directions).double()
             total += patches.T @ patches
@@ -105,7 +105,7 @@ class Airbench(Trunk):
         modules: list[nn.Module] = [getattr(self, stage)]
         return [self.whitening, *modules] if stage == "s1" else modules
 
-    def climb(
+    def forward_stages(
         self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
         refuse_mask(self, mask)

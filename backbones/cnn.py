@@ -48,7 +48,7 @@ class Nature(Trunk):
         self.strides = {"s1": stride, "s2": 2 * stride, "s3": 2 * stride}
         orthogonal_(self)
 
-    def climb(
+    def forward_stages(
         self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
         s1 = apply_mask(F.relu(self.s1(maps)), mask)
@@ -102,7 +102,7 @@ class Impala(Trunk):
             setattr(self, name, ImpalaStage(in_channels, channels, stride))
         orthogonal_(self)
 
-    def climb(
+    def forward_stages(
         self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
         out = {}
@@ -128,7 +128,7 @@ class Plain(Trunk):
             setattr(self, name, nn.ModuleList([first, second]))
         orthogonal_(self)
 
-    def climb(
+    def forward_stages(
         self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
         if self.spec.norm_kind != "none":

@@ -94,7 +94,7 @@ class GoogLeNet(Trunk):
             return [self.conv1, self.conv2, self.conv3]
         return [getattr(self, f"inception{name}") for name in BLOCKS[stage]]
 
-    def climb(
+    def forward_stages(
         self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
         refuse_mask(self, mask)

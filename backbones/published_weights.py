@@ -148,10 +148,10 @@ def set_normalisation(trunk: Trunk) -> str:
     A trunk with one number for all channels, or with other channels than colours, gets the mean.
     """
     which = HALVES if trunk.spec.name == "googlenet" else IMAGENET
-    said = []
+    shown = []
     for buffer, values in zip((trunk.mean, trunk.std), which, strict=True):
         numbers, count = torch.tensor(values) * 255, buffer.numel()
         numbers = numbers.repeat(count // 3) if count % 3 == 0 else numbers.mean().expand(count)
         buffer.copy_(numbers.view_as(buffer))
-        said.append(" ".join(f"{number:.1f}" for number in numbers[:3].tolist()))
-    return f"pictures are normalised as for these weights: mean {said[0]}, deviation {said[1]}"
+        shown.append(" ".join(f"{number:.1f}" for number in numbers[:3].tolist()))
+    return f"pictures are normalised as for these weights: mean {shown[0]}, deviation {shown[1]}"

@@ -115,7 +115,7 @@ class ResNet(Trunk):
         modules: list[nn.Module] = [getattr(self, f"layer{stage[1:]}")]
         return [self.conv1, self.bn1, *modules] if stage == "s1" else modules
 
-    def climb(
+    def forward_stages(
         self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
         refuse_mask(self, mask)

@@ -66,7 +66,7 @@ class Tower(Trunk):
         for block in built:
             nn.init.orthogonal_(block.conv2.weight, 1 / blocks)
 
-    def climb(
+    def forward_stages(
         self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
         maps = apply_mask(self.s1(maps), mask)

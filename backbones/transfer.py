@@ -1,13 +1,18 @@
-"""Carrying a backbone from one job to another: saved with its card, loaded, frozen, slowed down.
+"""Backbones by name: what a model shares with others, saved with its card, frozen, slowed down.
+
+A backbone is an image trunk or an LSTM that a model holds under one of the names in `BACKBONES`:
+`cnn` its trunk, `lstm` its only LSTM, `encoder` and `decoder` where one LSTM reads and another
+writes. Everything else is the model's heads. A checkpoint keeps each backbone as a file of its own.
+In checkpoints of before November 2026 LSTMs lie among the heads, under the same tensor names.
 
 A card says what a file is worth: spec, source job, data, progress, score, commit. It lies in the
-header of the .safetensors file, so the two cannot be parted. A file without a card is taken for
-published ImageNet weights: `backbones/published_weights.py`.
+header of the .safetensors file, so the two cannot be parted. `backbones/start.py` reads them.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +23,12 @@ from torch import Tensor, nn
 
 from backbones import published_weights as timm
 from backbones.cnn import build_trunk
-from backbones.training import checkpoint
-from backbones.training.checkpoint import Checkpoint
+from backbones.lstm import LSTM, LSTMSpec
+from backbones.training.checkpoint import BACKBONES, Checkpoint, prefixed
 from backbones.training.checks.limits import require_at_most
 from backbones.training.checks.received import parse_json
 from backbones.training.checks.saved import SLACK_BYTES, Room
+from backbones.training.checks.values import from_dict
 from backbones.training.config import require_not_negative, require_positive
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain
@@ -30,6 +36,7 @@ from backbones.training.run import commit, find_run
 from backbones.training.session import Snapshot
 from backbones.trunk import Trunk, TrunkName, TrunkSpec
 
+Backbone = Trunk | LSTM
 UNREADABLE = (OSError, SafetensorError, UserError)
 MOST_WIDTH, MOST_POOL = 64.0, 1_024
 
@@ -47,13 +54,13 @@ class TrunkConfig:
     norm: str = ""
     """Normalisation layers: none, group, batch; empty: the trunk's own."""
     init: str = ""
-    """Start from another run: RUN (all of it if it learnt the same, else its trunk), RUN:cnn (its
-    trunk), RUN:lstm (an agent's memory alone; the trunk starts anew) or a .safetensors file (a
-    trunk of ours, of timm or of torchvision)."""
+    """Start from another run: RUN (all of it if it learnt the same, else its backbones), RUN:cnn
+    (its trunk alone), RUN:lstm (its LSTM alone) or a .safetensors file (a backbone of ours, or a
+    trunk of timm or torchvision)."""
     freeze: tuple[str, ...] = ()
-    """Stages that are not trained, such as s1 s2."""
+    """What is not trained: stages of the trunk, such as s1 s2, or a whole backbone: cnn, lstm."""
     lr_backbone: float = 1.0
-    """Learning rate of the trunk as a multiple of the rest's."""
+    """Learning rate of the backbones as a multiple of the rest's."""
 
     def __post_init__(self) -> None:
         require_positive(self, "width", "pool")
@@ -75,9 +82,23 @@ class TrunkConfig:
         )
 
 
-def card_metadata(trunk: Trunk, card: dict[str, Any]) -> dict[str, str]:
-    """Return a card and the trunk's spec as the header of its file."""
-    return {"card": json.dumps({**card, "spec": present_spec(trunk).to_dict()})}
+def backbones(model: nn.Module) -> dict[str, Backbone]:
+    """Return the backbones that a model has, by name."""
+    found = {name: getattr(model, name, None) for name in BACKBONES}
+    return {name: module for name, module in found.items() if isinstance(module, Backbone)}
+
+
+def heads_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return all of a model's tensors but those of its backbones."""
+    inside = tuple(f"{name}." for name in backbones(model))
+    return {k: v for k, v in model.state_dict().items() if not k.startswith(inside)}
+
+
+def card_metadata(backbone: Backbone, card: dict[str, Any]) -> dict[str, str]:
+    """Return a card and the backbone's spec as the header of its file."""
+    if isinstance(backbone, LSTM):
+        return {"card": json.dumps({**card, "kind": "lstm", "spec": asdict(backbone.spec)})}
+    return {"card": json.dumps({**card, "kind": "cnn", "spec": present_spec(backbone).to_dict()})}
 
 
 def present_spec(trunk: Trunk) -> TrunkSpec:
@@ -91,10 +112,10 @@ def present_spec(trunk: Trunk) -> TrunkSpec:
     return replace(spec, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 
-def save_backbone(trunk: Trunk, path: Path, card: dict[str, Any]) -> None:
-    """Write a trunk and its card to one .safetensors file."""
-    tensors = {name: tensor.contiguous() for name, tensor in trunk.state_dict().items()}
-    save_file(tensors, path, card_metadata(trunk, card))
+def save_backbone(backbone: Backbone, path: Path, card: dict[str, Any]) -> None:
+    """Write a backbone and its card to one .safetensors file."""
+    tensors = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
+    save_file(tensors, path, card_metadata(backbone, card))
 
 
 def read_backbone(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -124,27 +145,22 @@ def why(error: Exception) -> str:
     return "no safetensors" if isinstance(error, SafetensorError) else str(error)
 
 
-def load_backbone(path: Path) -> tuple[Trunk, dict[str, Any]]:
-    """Return the trunk in a backbone's file, and its card."""
+def load_backbone(path: Path) -> tuple[Backbone, dict[str, Any]]:
+    """Return the backbone in a file, and its card."""
     card, tensors = read_backbone(path)
     most = 2 * sum(tensor.nbytes for tensor in tensors.values()) + SLACK_BYTES
-    with Room(most, f"{path}: the trunk of its card is far larger than its weights"):
-        trunk = build_trunk(TrunkSpec.from_dict(card.get("spec", {})))
-    copy_weights(trunk, tensors)
-    return trunk, card
+    with Room(most, f"{path}: the backbone of its card is far larger than its weights"):
+        backbone = build_backbone(card)
+    copy_weights(backbone, tensors)
+    return backbone, card
 
 
-def find_backbone(text: str) -> tuple[Path, list[str]]:
-    """Return the file meant by a `.safetensors` path, `RUN` or `RUN:cnn`, and warnings."""
-    timm.refuse_pickle(text)
-    if text.endswith(".safetensors"):
-        return Path(text), []
-    name, _, part = text.partition(":")
-    if part not in ("", "cnn"):
-        raise UserError(f"{text} asks for the part {part!r}; a run has the part cnn")
-    run = find_run(name)
-    found, passed_over = checkpoint.load_newest(run.checkpoints, run.about)
-    return found.folder / "cnn.safetensors", passed_over
+def build_backbone(card: Mapping[str, Any]) -> Backbone:
+    """Return the untrained backbone of a card; those of before November 2026 are trunks."""
+    spec = card.get("spec", {})
+    if card.get("kind") == "lstm":
+        return LSTM(from_dict(LSTMSpec, spec, "spec."))
+    return build_trunk(TrunkSpec.from_dict(spec))
 
 
 def full_name(text: str) -> str:
@@ -161,114 +177,108 @@ def full_name(text: str) -> str:
     return f"{run.name if known else run.folder.resolve()}{colon}{part}"
 
 
-def init_trunk(trunk: Trunk, source: str) -> list[str]:
-    """Start a trunk from the weights of another run, "" for none; return lines for the log.
-
-    UserError names the first layer that does not fit.
-    """
-    if not source:
-        return []
-    path, said = find_backbone(source)
-    try:
-        card, tensors = read_file(path)
-    except UNREADABLE as error:
-        raise UserError(f"{path} is not a backbone, nor a file of weights ({why(error)})") from None
-    if card is None:
-        tensors, origin = timm.translated(trunk, tensors, path)
-    else:
-        origin = ", ".join(
-            f"{k} {card[k]}" for k in ("job", "data", "progress", "score") if card.get(k)
-        )
-    adapted = copy_weights(trunk, tensors)
-    lines = [*said, f"trunk starts from {path} ({origin})" + (f"; {adapted}" if adapted else "")]
-    return [*lines, timm.set_normalisation(trunk)] if card is None else lines
-
-
 @torch.no_grad()
-def copy_weights(trunk: Trunk, tensors: dict[str, Tensor]) -> str:
-    """Copy tensors by name; return what was adapted. Mean and std stay the trunk's own.
+def copy_weights(backbone: Backbone, tensors: Mapping[str, Tensor]) -> str:
+    """Copy tensors by name; return what was adapted. A trunk's mean and deviation stay its own.
 
-    A first convolution of other input channels is adapted: many to one by their sum, one to n by
-    copies divided by n, anything else by copies of their mean, so that outputs keep their size.
+    UserError, before anything is copied, names the first layer that does not fit. A first
+    convolution of other input channels is adapted: see `adapted`.
     """
-    said = ""
-    target = {k: v for k, v in trunk.state_dict().items() if k not in ("mean", "std")}
+    target = {k: v for k, v in backbone.state_dict().items() if k not in ("mean", "std")}
     source = {k: v for k, v in tensors.items() if k not in ("mean", "std")}
-    first = next(iter(target))
+    kind = "LSTM" if isinstance(backbone, LSTM) else f"{backbone.spec.name} trunk"
     for name in [*target, *source]:
         if name not in target or name not in source:
-            where = "the file" if name not in source else f"this {trunk.spec.name} trunk"
-            raise UserError(f"layer {name} is missing in {where}: the two trunks differ")
+            where = "the file" if name not in source else f"this {kind}"
+            raise UserError(f"layer {name} is missing in {where}: the two backbones differ")
+    first, note = next(iter(target)), ""
+    if source[first].ndim == 4 and source[first].shape != target[first].shape:
+        source[first], how = adapted(source[first], target[first].shape[1])
+        had, want = tensors[first].shape[1], target[first].shape[1]
+        note = f"{first} had {had} input channels, the {want} here are {how}"
     for name, tensor in target.items():
-        given = source[name]
-        if name == first and given.shape != tensor.shape and given.ndim == 4:
-            have, want = given.shape[1], tensor.shape[1]
-            if want == 1:
-                given, how = given.sum(1, keepdim=True), "their sum"
-            elif want % have == 0:
-                given, how = given.repeat(1, want // have, 1, 1) * (have / want), "scaled copies"
-            else:
-                given = given.mean(1, keepdim=True).expand(-1, want, -1, -1) * (have / want)
-                how = "copies of their mean"
-            said = f"{name} had {have} input channels, the {want} here are {how}"
-        if given.shape != tensor.shape:
+        if source[name].shape != tensor.shape:
+            sizes = "units and layers" if kind == "LSTM" else "--trunk, --width and --pool"
             raise UserError(
-                f"layer {name} has shape {tuple(given.shape)} in the file and "
-                f"{tuple(tensor.shape)} here; use the same --trunk, --width and --pool"
+                f"layer {name} has shape {tuple(source[name].shape)} in the file and "
+                f"{tuple(tensor.shape)} here; use the same {sizes}"
             )
-        tensor.copy_(given)
-    return said
+    for name, tensor in target.items():
+        tensor.copy_(source[name])
+    return note
 
 
-def freeze(trunk: Trunk, stages: Sequence[str]) -> None:
-    """Stop training of some stages, their BatchNorm statistics included.
+def adapted(weight: Tensor, want: int) -> tuple[Tensor, str]:
+    """Return a convolution's weight for `want` input channels, and how: outputs keep their size.
 
-    UserError for a stage that the trunk does not have.
+    Many to one is their sum, one to n are copies divided by n, anything else copies of the mean.
     """
-    for stage in stages:
-        if stage not in trunk.stages:
-            raise UserError(f"--freeze {stage}: {trunk.spec.name} has {', '.join(trunk.stages)}")
-    trunk.freeze(stages)
+    have = weight.shape[1]
+    if want == 1:
+        return weight.sum(1, keepdim=True), "their sum"
+    if want % have == 0:
+        return weight.repeat(1, want // have, 1, 1) * (have / want), "scaled copies"
+    mean = weight.mean(1, keepdim=True)
+    return mean.expand(-1, want, -1, -1) * (have / want), "copies of their mean"
 
 
-def parameter_groups(model: nn.Module, trunk: Trunk, lr_backbone: float) -> list[dict[str, Any]]:
+def freeze(model: nn.Module, names: Sequence[str]) -> None:
+    """Stop training of backbones, or of stages of the trunk, BatchNorm's statistics included.
+
+    UserError for a name that the model does not have.
+    """
+    named = backbones(model)
+    trunk = named.get("cnn")
+    for name in names:
+        backbone = named.get(name)
+        if isinstance(backbone, LSTM):
+            backbone.requires_grad_(False)
+        elif isinstance(trunk, Trunk) and (name == "cnn" or name in trunk.stages):
+            trunk.freeze(trunk.stages if name == "cnn" else [name])
+        else:
+            stages = trunk.stages if isinstance(trunk, Trunk) else ()
+            raise UserError(
+                f"--freeze {name}: choose from {', '.join([*stages, *named]) or 'nothing'}"
+            )
+
+
+def parameter_groups(model: nn.Module, lr_backbone: float) -> list[dict[str, Any]]:
     """Return the optimiser's groups; `scale` multiplies the learning rate (`lr_backbone` for the
-    trunk).
+    backbones).
 
-    Frozen parameters are in no group.
+    Frozen parameters are in no group. The groups are in the model's order, which a checkpoint's
+    optimiser counts by. A model without a trunk has no --lr-backbone, and one group.
     """
-    inside = {id(p) for p in trunk.parameters()}
+    slow = backbones(model)
+    inside = {id(p) for each in slow.values() for p in each.parameters() if "cnn" in slow}
     trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if id(p) in inside], "scale": lr_backbone},
-        {"params": [p for p in trained if id(p) not in inside], "scale": 1.0},
+    return [
+        {"params": list(params), "scale": lr_backbone if is_inside else 1.0}
+        for is_inside, params in groupby(trained, lambda p: id(p) in inside)
     ]
-    return [group for group in groups if group["params"]]
 
 
 def snapshot(
     progress: int, model: nn.Module, state: Mapping[str, Tensor], info: Mapping[str, Any]
 ) -> Snapshot:
-    """Return a checkpoint to write: the backbone with its card, the heads, the training's state.
-
-    A model without a `cnn` is all heads.
-    """
-    parts, metadata = {"heads": heads_of(model), "state": state}, {}
-    cnn: Any = getattr(model, "cnn", None)
-    if cnn is not None:
-        card = {key: info[key] for key in ("job", "data", "score")}
-        card |= {"commit": commit(), "progress": progress}
-        parts["cnn"] = cnn.state_dict()
-        metadata["cnn"] = card_metadata(cnn, card)
+    """Return a checkpoint to write: the backbones with their cards, the heads, the training's
+    state."""
+    card = {key: info[key] for key in ("job", "data", "score")}
+    card |= {"commit": commit(), "progress": progress}
+    parts = {"heads": heads_of(model), "state": state}
+    parts |= {name: backbone.state_dict() for name, backbone in backbones(model).items()}
+    metadata = {name: card_metadata(each, card) for name, each in backbones(model).items()}
     return Snapshot(progress=progress, parts=parts, info=info, metadata=metadata)
 
 
-def heads_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return all of a model's tensors but those of its backbone."""
-    return {k: v for k, v in model.state_dict().items() if not k.startswith("cnn.")}
+def weights_of(found: Checkpoint) -> dict[str, Tensor]:
+    """Return a checkpoint's weights under their names in the model, whichever part holds them."""
+    weights = dict(found.tensors("heads"))
+    for part in BACKBONES:
+        weights |= prefixed(part, found.weights.get(part, {}))
+    return weights
 
 
 def load_weights(model: nn.Module, found: Checkpoint) -> None:
-    """Copy the backbone and the heads of a checkpoint into a model."""
-    cnn = checkpoint.prefixed("cnn", found.tensors("cnn")) if hasattr(model, "cnn") else {}
-    model.load_state_dict(cnn | found.tensors("heads"))
+    """Copy the weights of a checkpoint into a model."""
+    model.load_state_dict(weights_of(found))

@@ -3,17 +3,17 @@
 Letters: B pictures, C channels, H rows, W columns.
 
 `forward(picture, mask=None)` takes [B, C, H, W] in 0..255 (uint8, or floating point in the same
-units) and returns a dict from stage name to feature map; `stages`, `channels` and `strides` say
-what to expect before anything runs. The mean and standard deviation of the pictures are buffers of
-the trunk, so nobody normalises twice. Pooling and flattening belong to the head. A mask, [B, 1, H,
-W] with 1 inside a board, is applied to the input and after every convolution, so that what lies
-outside never reaches what lies inside.
+units) and returns a dict from stage name to feature map; `stages`, `channels` and `strides`
+describe the maps before anything runs. The pictures' mean and standard deviation are buffers of the
+trunk, so callers must not normalise. Pooling and flattening belong to the head. A mask, [B, 1, H,
+W] with 1 inside a board, is applied to the input and after every convolution, so that values
+outside the board never reach those inside.
 
-`prepare` is the part of `forward` that no weight takes part in. Who looks at the same pictures
-several times prepares them once, and gives `stages_of` those that `pick` picks.
+`prepare` does what needs no weights: pooling and memory layout. To use pictures several times,
+prepare them once and pass rows of the result (`take_rows`) to `forward_prepared`.
 
-Frozen stages stay in evaluation mode whatever `train()` says: BatchNorm would go on collecting
-statistics (and using those of the batch) though no weight moves.
+Frozen stages stay in evaluation mode whatever `train()` says. Otherwise BatchNorm would use the
+batch's statistics and keep collecting them, although no weight changes.
 """
 
 import math
@@ -64,7 +64,7 @@ NORMS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrunkSpec:
-    """All that is needed to build a trunk again: it travels in the card beside the weights."""
+    """What is needed to build a trunk again; saved in the card beside its weights."""
 
     name: str = "nature"
     in_channels: int = 4
@@ -76,7 +76,7 @@ class TrunkSpec:
     std: tuple[float, ...] = (255.0,)
     norm: str = ""
     blocks: int = 0
-    """Blocks of a tower; 0: its own number. Other trunks have theirs by name."""
+    """Blocks of a tower; 0: its default. Other trunks have a fixed number."""
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -100,7 +100,7 @@ class TrunkSpec:
         return self.norm or NORMS[self.name][0]
 
     def stem(self, choices: Sequence[int]) -> int:
-        """Return the stem stride, the first choice if the spec names none; UserError for others."""
+        """Return the stem stride, the first choice by default; UserError if it is no choice."""
         stride = choices[0] if self.stem_stride is None else self.stem_stride
         if stride not in choices:
             known = ", ".join(str(c) for c in sorted(choices))
@@ -117,11 +117,11 @@ class TrunkSpec:
 
 
 class Trunk(nn.Module):
-    """What all trunks share: the spec, the entrance for pictures, and the names of the stages."""
+    """What all trunks share: the spec, the preparation of pictures, and the stages' names."""
 
     mean: Tensor
     std: Tensor
-    # True where weights published with a mean of their own may be read after building.
+    # True for trunks that may get published weights, with a mean of their own, after building.
     always_centres = False
 
     def __init__(self, spec: TrunkSpec) -> None:
@@ -143,7 +143,7 @@ class Trunk(nn.Module):
         return [getattr(self, stage)]
 
     def freeze(self, stages: Sequence[str]) -> None:
-        """Stop training of these stages; their statistics stay as they are too."""
+        """Stop training these stages; their BatchNorm statistics do not change either."""
         self.frozen = tuple(dict.fromkeys([*self.frozen, *stages]))
         for module in self.frozen_modules():
             module.requires_grad_(False)
@@ -164,18 +164,18 @@ class Trunk(nn.Module):
         self, picture: Shaped[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"] | None = None
     ) -> dict[str, Tensor]:
         """Return the maps of every stage by name."""
-        return self.stages_of(self.prepare(picture), mask)
+        return self.forward_prepared(self.prepare(picture), mask)
 
-    def stages_of(
+    def forward_prepared(
         self, prepared: Shaped[Tensor, "B C H2 W2"], mask: Float[Tensor, "B 1 H W"] | None = None
     ) -> dict[str, Tensor]:
-        """Return the maps of every stage of prepared pictures."""
-        return self.climb(self.enter(prepared, mask), mask)
+        """Return the maps of every stage from prepared pictures."""
+        return self.forward_stages(self.normalise(prepared, mask), mask)
 
-    def climb(
+    def forward_stages(
         self, maps: Float[Tensor, "B C H2 W2"], mask: Float[Tensor, "B 1 H W"] | None
     ) -> dict[str, Tensor]:
-        """Return the maps of every stage of normalised pictures: what a trunk has to define."""
+        """Return the maps of every stage from normalised pictures; each trunk defines this."""
         raise NotImplementedError
 
     def prepare(self, picture: Shaped[Tensor, "B C H W"]) -> Shaped[Tensor, "B C H2 W2"]:
@@ -192,7 +192,7 @@ class Trunk(nn.Module):
             picture = max_pool_bytes(picture, self.spec.pool)
         return picture.contiguous(memory_format=torch.channels_last)
 
-    def enter(
+    def normalise(
         self, prepared: Shaped[Tensor, "B C H2 W2"], mask: Float[Tensor, "B 1 H W"] | None = None
     ) -> Float[Tensor, "B C H2 W2"]:
         """Convert prepared pictures to the computing precision, normalise, mask."""
@@ -207,7 +207,7 @@ class Trunk(nn.Module):
         zeros = torch.zeros(
             1, self.spec.in_channels, height, width, dtype=torch.uint8, device=self.std.device
         )
-        # Not in training mode: the blank picture would enter the statistics of BatchNorm.
+        # In evaluation mode, so that the blank picture does not enter BatchNorm's statistics.
         if self.spec.pool > min(height, width):
             raise UserError(
                 f"pictures of {height} x {width} are too small for this {self.spec.name} trunk "
@@ -228,18 +228,18 @@ class Trunk(nn.Module):
         return last.shape[1], last.shape[2], last.shape[3]
 
 
-def pick(
+def take_rows(
     prepared: Shaped[Tensor, "B C H W"], index: Int64[Tensor, "B2"]
 ) -> Shaped[Tensor, "B2 C H W"]:
-    """Return some of the prepared pictures, in the same layout (plain indexing changes it)."""
+    """Return some of the prepared pictures in the same memory layout; plain indexing changes it."""
     return prepared.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
 
 
 def flattened(maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B CHW"]:
-    """Flatten maps for a linear layer; the gradient comes back in the layout of the maps.
+    """Flatten maps for a linear layer; the gradient is converted to the maps' memory layout.
 
-    Left as it comes, the backward pass of the ReLU before would walk two layouts at once: 1,070 us
-    instead of 34 for 128 maps of 32 x 7 x 7 in bf16, and 66 us to lay it out.
+    Otherwise the backward pass of the ReLU before would read two layouts at once: 1,070 us instead
+    of 34 for 128 maps of 32 x 7 x 7 in bf16, while the conversion takes 66 us.
     """
     if maps.requires_grad:
         maps.register_hook(lambda g: g.contiguous(memory_format=torch.channels_last))
@@ -262,7 +262,7 @@ def max_pool_bytes(picture: Shaped[Tensor, "B C H W"], size: int) -> Shaped[Tens
 def apply_mask(
     maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
 ) -> Float[Tensor, "B C H W"]:
-    """Zero what lies outside the mask; a mask of another size is pooled to that of the maps."""
+    """Zero the maps outside the mask; a mask of another size is pooled to the maps' size."""
     if mask is None:
         return maps
     if mask.shape[-2:] != maps.shape[-2:]:
@@ -271,7 +271,7 @@ def apply_mask(
 
 
 def refuse_mask(trunk: Trunk, mask: Tensor | None) -> None:
-    """Refuse a mask where what lies outside would reach what lies inside; say why."""
+    """UserError if values outside a mask would reach those inside."""
     if mask is None:
         return
     kind = trunk.spec.norm_kind
@@ -297,7 +297,7 @@ def orthogonal_(module: nn.Module, gain: float = math.sqrt(2)) -> None:
 
 
 def plan_stages(trunk: Trunk, counts: Sequence[int]) -> Iterator[tuple[str, int, int, int]]:
-    """Yield (name, channels in, channels out, stride) of every stage; note them in the trunk.
+    """Yield (name, channels in, channels out, stride) of every stage; store them in the trunk.
 
     The first stage strides by the spec's stem stride (2 if it names none), the others by its stage
     stride.

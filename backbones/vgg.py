@@ -50,7 +50,7 @@ class Stacks(Trunk):
             self.channels[f"s{i}"], self.strides[f"s{i}"] = previous, total
         he_normal_(self)
 
-    def climb(
+    def forward_stages(
         self, maps: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H0 W0"] | None
     ) -> dict[str, Tensor]:
         refuse_mask(self, mask)

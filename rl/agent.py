@@ -11,16 +11,14 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
-from backbones import transfer
 from backbones.lstm import State
 from backbones.training import checkpoint
 from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.device.precision import choose_device
-from backbones.training.errors import UserError
 from backbones.training.find_job import job_of, require_kind
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
-from backbones.transfer import TrunkConfig, heads_of, load_weights
+from backbones.transfer import load_weights
 from rl.games.options import EnvOptions
 from rl.networks.acting import sample
 from rl.networks.body import Body
@@ -119,42 +117,6 @@ class Agent:
         load_weights(self.network, found)
         self.card, self.found = found.info, found
         return int(found.info["progress"])
-
-
-def start_from(network: Body, trunk: TrunkConfig, env: str) -> list[str]:
-    """Start a network as `--init` says; return lines for the log.
-
-    From a run that played the same game it takes all weights, else the trunk alone.
-    """
-    if trunk.init.endswith(":lstm"):
-        return init_lstm(network, trunk.init.removesuffix(":lstm"))
-    said = transfer.init_trunk(network.cnn, trunk.init)
-    if not trunk.init or ":" in trunk.init or trunk.init.endswith(".safetensors"):
-        return said
-    run = find_run(trunk.init)
-    heads = newest_checkpoint(run).tensors("heads") if run.config.get("env") == env else {}
-    fits = {k: v.shape for k, v in heads.items()} == {
-        k: v.shape for k, v in heads_of(network).items()
-    }
-    if not fits:
-        return [*said, f"the heads start anew: {run.name} played another game or has other heads"]
-    network.load_state_dict(heads, strict=False)
-    return [*said, f"the heads start from {run.name} too, which played the same game"]
-
-
-def init_lstm(network: Body, source: str) -> list[str]:
-    """Start a network's LSTM from that of another run; return lines for the log."""
-    run = find_run(source)
-    heads = newest_checkpoint(run).tensors("heads")
-    given = {k: v for k, v in heads.items() if k.startswith("lstm.")}
-    wanted = {k: v.shape for k, v in network.state_dict().items() if k.startswith("lstm.")}
-    if not given or {k: v.shape for k, v in given.items()} != wanted:
-        raise UserError(
-            f"--init {source}:lstm: {run.name} has no LSTM of the same sizes; use --memory lstm "
-            "with the same --hidden and --lstm-units"
-        )
-    network.load_state_dict(given, strict=False)
-    return [f"the LSTM starts from {run.name}"]
 
 
 def load_agent(

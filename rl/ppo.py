@@ -46,7 +46,7 @@ from backbones.training.optim import (
     with_rates,
 )
 from backbones.transfer import TrunkConfig
-from backbones.trunk import pick
+from backbones.trunk import take_rows
 from rl.experience.learner import LearnerState
 from rl.experience.pipeline import backward_in_halves
 from rl.experience.rollout import Rollout, minibatches
@@ -214,9 +214,9 @@ class Learner:
         torch.manual_seed(config.run.seed)
         self.config, self.device, self.world, self.share = config, device, world, share
         self.network = build_network(config, num_actions)
-        transfer.freeze(self.network.cnn, config.trunk.freeze)
+        transfer.freeze(self.network, config.trunk.freeze)
         self.network.to(device)
-        groups = transfer.parameter_groups(self.network, self.network.cnn, config.trunk.lr_backbone)
+        groups = transfer.parameter_groups(self.network, config.trunk.lr_backbone)
         groups = with_rates(groups, config.learning_rate, device)
         on_gpu = device.type == "cuda"
         # 1e-5, not Adam's 1e-8: what baselines and all published PPO scores on Atari used.
@@ -360,7 +360,7 @@ class Learner:
             n = index[: len(index) // config.num_steps] % len(self.share)
             begins, memory = data["begins"][:, n], (data["hidden"][:, n], data["cell"][:, n])
         with self.precision.autocast():
-            judged = self.network.judge(pick(data["prepared"], index), begins, memory)
+            judged = self.network.judge(take_rows(data["prepared"], index), begins, memory)
         return ppo_loss(
             judged.logits,
             judged.value,

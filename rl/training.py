@@ -19,8 +19,7 @@ from backbones.training.job import ANEW, Job
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
 from backbones.transfer import full_name, load_weights, snapshot
-from rl.agent import start_from
-from rl.experience.pipeline import Pipeline
+from rl.experience.pipeline import Pipeline, take_share
 from rl.experience.rollout import Rollout
 from rl.finish import finish
 from rl.games.make import make_environments, short_name
@@ -29,6 +28,7 @@ from rl.games.screen import drawing_notes
 from rl.games.stacks import STACK
 from rl.scoring import SCORE_OVER_GAMES, mean_score
 from rl.shows.reel import Reel
+from rl.start import start_from
 
 EMULATOR_BYTES = 2**20  # of one game, at least
 
@@ -108,7 +108,7 @@ class Training:
 
     def restore(self, found: Checkpoint) -> list[str]:
         """Continue from a checkpoint; return a warning if its games could not be replayed."""
-        state = found.tensors("state")
+        state = found.share("state", self.envs.numbers, take_share)
         load_weights(self.learner.network, found)
         self.learner.load_state(state, found.info, found.tensors)
         exact = self.pipeline.load_state(state, found.info, self.learner)

@@ -8,6 +8,7 @@ their mean).
 """
 
 import copy
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones import transfer
+from backbones.start import start_from
 from backbones.training.checkpoint import Checkpoint, prefixed, under
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import require_fraction, require_positive
@@ -91,10 +93,8 @@ def parameter_groups(
     model: nn.Module, lr_backbone: float, weight_decay: float
 ) -> list[dict[str, Any]]:
     """Return the optimiser's groups: a slower backbone, no decay of biases and norms."""
-    whole: list[dict[str, Any]] = [{"params": list(model.parameters()), "scale": 1.0}]
-    cnn: Any = getattr(model, "cnn", None)
     groups = []
-    for group in transfer.parameter_groups(model, cnn, lr_backbone) if cnn is not None else whole:
+    for group in transfer.parameter_groups(model, lr_backbone):
         for decays in (True, False):
             params = [p for p in group["params"] if (p.ndim > 1) == decays]
             if params:
@@ -142,10 +142,11 @@ class Fitting:
         said = self.task.notes()
         trunk = getattr(self.config, "trunk", None)
         if trunk is not None:
-            said += self.world.tell(lambda: transfer.init_trunk(self.backbone, trunk.init))
-            transfer.freeze(self.backbone, trunk.freeze)
+            same = self.learnt_the_same
+            said += self.world.tell(lambda: start_from(self.model, trunk.init, same))
+            transfer.freeze(self.model, trunk.freeze)
         self.world.broadcast_(self.model.state_dict().values())
-        self.task.start(self.model)
+        said += self.task.start(self.model)
         # A copy: timing would stir the statistics of batch norm.
         model, batch = copy.deepcopy(self.model), self.feeder.make(0)
         self.precision = choose_precision(
@@ -158,10 +159,10 @@ class Fitting:
         self.optimise()
         return said
 
-    @property
-    def backbone(self) -> Any:
-        """The model's backbone."""
-        return self.model.cnn
+    def learnt_the_same(self, run: Run, found: Checkpoint) -> bool:
+        """Say whether a run's heads mean the same: it had this task, and knows the same of it."""
+        about = json.loads(json.dumps(self.task.about))
+        return run.job == self.job and found.info.get("about") == about
 
     def optimise(self) -> None:
         """Build what follows from the model: optimiser, flat gradients, average."""
@@ -246,7 +247,7 @@ class Fitting:
         """Continue from a checkpoint; there is nothing to warn of."""
         trunk, info, state = getattr(self.config, "trunk", None), found.info, found.tensors("state")
         if trunk is not None:
-            transfer.freeze(self.backbone, trunk.freeze)
+            transfer.freeze(self.model, trunk.freeze)
         self.precision = Precision(info["precision"], self.device.type, "as in the checkpoint")
         transfer.load_weights(self.model, found)
         self.optimise()

@@ -63,8 +63,9 @@ class Task:
         """Return what no model at all scores, and how."""
         raise NotImplementedError
 
-    def start(self, model: Any) -> None:
-        """Fit what of an untrained model follows from the data alone."""
+    def start(self, model: Any) -> list[str]:
+        """Fit what of an untrained model follows from the data alone; return lines for the log."""
+        return []
 
     def prepare(self, batch: Batch, epoch: int) -> Batch:
         """Augment training samples, each by itself: a function of (seed, epoch, its `index`).

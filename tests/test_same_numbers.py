@@ -1,8 +1,9 @@
 """A change of structure moves no number: small runs end with the weights that were recorded.
 
-`tests/recorded.json` holds, for each tensor of each run's last checkpoint, the sum of its numbers
-and of their sizes, as commit 10a1ff2 left them. `python -m tests.test_same_numbers` records anew,
-which only a change of what is computed may need. The bounds allow for other processors' rounding.
+`tests/recorded.json` holds, for each tensor of each run's last model, whichever part of the
+checkpoint it lies in, the sum of its numbers and of their sizes, as commit 10a1ff2 left them.
+`python -m tests.test_same_numbers` records anew, which only a change of what is computed may need.
+The bounds allow for other processors' rounding.
 """
 
 import json
@@ -17,6 +18,7 @@ import torch
 
 import arcadia
 from backbones.training.checkpoint import load_newest
+from backbones.transfer import weights_of
 
 RECORDED = Path(__file__).parent / "recorded.json"
 FLAGS = ("--name", "same", "--precision", "fp32", "--threads", "1")
@@ -89,13 +91,7 @@ def figures(name: str, folder: Path) -> dict[str, list[float]]:
             os.environ["ARCADIA_RUNS"] = before
     (run,) = folder.glob("*/same")
     found = load_newest(run / "checkpoints")[0]
-    parts = [part.removesuffix(".safetensors") for part in found.info["sha256"]]
-    tensors = {
-        f"{part}.{name}": tensor.double()
-        for part in parts
-        if part != "state"
-        for name, tensor in found.tensors(part).items()
-    }
+    tensors = {name: tensor.double() for name, tensor in weights_of(found).items()}
     return {
         name: [float(tensor.sum()), float(tensor.abs().sum())] for name, tensor in tensors.items()
     }

@@ -1,9 +1,12 @@
 """Checkpoints: safetensors and JSON, whole or not there at all.
 
-`checkpoints/<progress>/` holds one .safetensors file a part (`cnn` the backbone with its card,
-`heads`, `state`) and checkpoint.json with the counters, the format's version and the SHA-256 of
-everything. It is written under a temporary name, synced and renamed. Loading takes the newest one
-whose digests hold, and says which it passed over. Nothing is ever unpickled.
+`checkpoints/<progress>/` holds one .safetensors file a part (each backbone with its card, `heads`,
+`state`) and checkpoint.json with the counters, the format's version and the SHA-256 of
+every file. It is written under a temporary name, synced and renamed. Nothing is ever unpickled.
+
+A part's digest is checked when the part is read, on the bytes that its tensors are made of. Loading
+reads the weights alone; a resume asks for a `whole` checkpoint, of which every file is checked
+first. Both take the newest checkpoint that passes, and say which ones they passed over.
 
 Bulk state, such as a replay buffer, comes in chunks: parts whose name settles their content for
 good (`replay-000120000`). A checkpoint links the chunks that an earlier one has and writes the new
@@ -21,20 +24,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_from_bytes
 from safetensors.torch import save as save_to_bytes
 from torch import Tensor
 
 from backbones.training.checks.received import INFO_BYTES, file_digest, read_json, regular, sealed
 from backbones.training.checks.values import checked, shown
+from backbones.training.distributed import ALONE, World
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import sync
 
 FORMAT = 1
 KEEP = 2
-# What everybody who takes a checkpoint needs of it; the state is for training alone.
-WEIGHTS = ("cnn", "heads")
+# The parts that whoever takes a checkpoint needs; the others are for training alone.
+BACKBONES = ("cnn", "lstm", "encoder", "decoder")
+WEIGHTS = (*BACKBONES, "heads")
 # Names of ours while a checkpoint is written or replaced; whatever else lies there stays.
 HALF_WRITTEN = re.compile(r"\.[0-9]{12}(\.replaced)?\.writing")
 
@@ -67,41 +73,78 @@ Parts = Mapping[str, Mapping[str, Tensor]]
 Chunks = Mapping[str, Callable[[], Mapping[str, Tensor]]]
 
 
+# (tensors of a part, numbers of environments) -> what belongs to these environments
+Take = Callable[[dict[str, Tensor], range], dict[str, Tensor]]
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint on disk whose digests held when it was found, or one that was `held` in memory
-    since another process read it.
+    """A checkpoint of which the weights have been read; other parts are read when asked for.
 
-    `weights` are parts of one on disk that were read when it was found, and `header` that of the
-    backbone's file: a run in training drops its older checkpoints at any time.
+    The weights are read at once because a run in training drops its older checkpoints at any time.
+    With several processes in `world`, the first one reads and the others are sent what they ask
+    for, so all must make the same calls in the same order.
     """
 
     folder: Path
     info: dict[str, Any]
-    held: dict[str, Tensor] | None = None
     weights: Mapping[str, dict[str, Tensor]] = field(default_factory=dict)
-    header: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    """What `metadata` says of each of the weights; empty but in the first process."""
+    world: World = ALONE
 
     def tensors(self, part: str) -> dict[str, Tensor]:
-        """Read one part; UserError if this checkpoint does not have it."""
-        if self.held is not None:
-            return under(part, self.held)
+        """Return one part; UserError if this checkpoint does not have it, or if it is damaged."""
         if part in self.weights:
             return dict(self.weights[part])
+        return self.world.tell_tensors(self.read(part)[0] if self.world.is_first else {})
+
+    def share(self, part: str, numbers: range, take: Take) -> dict[str, Tensor]:
+        """Return `take(tensors, numbers)` of one part; only that is sent to this process."""
+
+        def answer(request: Tensor) -> dict[str, Tensor]:
+            return take(whole, range(*request.tolist()))
+
+        whole = self.read(part)[0] if self.world.is_first else {}
+        return self.world.scatter(torch.tensor([numbers.start, numbers.stop]), answer)
+
+    def read(self, part: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Return the tensors of a part and its file's header, from one reading of the file."""
         path = self.folder / f"{part}.safetensors"
-        if not path.exists():
-            raise UserError(f"{self.folder} has no {part}.safetensors, which this needs")
+        if path.name not in self.info["sha256"]:
+            raise UserError(f"{self.folder} has no {path.name}, which this needs")
+        data = regular(path, self.folder.parents[1]).read_bytes()
+        if digest(data) != self.info["sha256"][path.name]:
+            raise UserError(f"{path} is damaged: its SHA-256 does not fit")
         try:
-            return load_file(regular(path, self.folder.parents[1]))
+            tensors = load_from_bytes(data)
         except SafetensorError as error:
             raise UserError(f"{path} holds no tensors that can be read ({error})") from None
+        # Eight bytes say how long the header is.
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return tensors, header.get("__metadata__", {})
 
-    def size_bytes(self, *parts: str) -> int:
-        """Return how much some parts take, of those that this checkpoint has."""
-        if self.held is not None:
-            return sum(t.nbytes for part in parts for t in under(part, self.held).values())
-        paths = [self.folder / f"{part}.safetensors" for part in parts]
-        return sum(path.stat().st_size for path in paths if path.exists())
+    def with_weights(self) -> "Checkpoint":
+        """Return this checkpoint with its weights read."""
+        parts = [part for part in WEIGHTS if f"{part}.safetensors" in self.info["sha256"]]
+        read = {part: self.read(part) for part in parts}
+        return replace(
+            self,
+            weights={part: tensors for part, (tensors, _) in read.items()},
+            headers={part: header for part, (_, header) in read.items()},
+        )
+
+    def check_files(self) -> None:
+        """Check every file of this checkpoint; no file is in memory as a whole."""
+        for name, expected in self.info["sha256"].items():
+            path = self.folder / name
+            if file_digest(regular(path, self.folder.parents[1])) != expected:
+                raise UserError(f"{path} is damaged: its SHA-256 does not fit")
+
+    @property
+    def weight_bytes(self) -> int:
+        """How much the weights take."""
+        return sum(t.nbytes for tensors in self.weights.values() for t in tensors.values())
 
 
 def digest(data: bytes) -> str:
@@ -241,48 +284,39 @@ def numbered(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[0-9]" * 12) if path.is_dir())
 
 
-def check(path: Path, owner: Mapping[str, Any] | None = None) -> Checkpoint:
-    """Return the checkpoint at a path if it is whole; UserError with the reason if not.
+def check(path: Path, owner: Mapping[str, Any] | None = None, *, whole: bool = False) -> Checkpoint:
+    """Return the checkpoint at a path, its weights read; UserError with the reason if it cannot be.
 
-    `owner` is what the config.json of its run says: a checkpoint of another run is none of it.
+    `whole` checks all other parts too. `owner` is what the config.json of its run says: a
+    checkpoint of another run is refused.
     """
     try:
         info = read_json(path / "checkpoint.json", INFO_BYTES, path.parents[1])
-        if info["sha256_of_this"] != info_digest(info):
-            raise UserError(f"{path}/checkpoint.json is damaged: its SHA-256 does not fit")
-        for name in KNOWN.keys() & info.keys():
-            checked(KNOWN[name], info[name], f"{path}/checkpoint.json: {name}")
-        if info["format"] > FORMAT:
-            raise NewerFormat(
-                f"{path} has checkpoint format {info['format']}, this version reads up to "
-                f"{FORMAT}; update Arcadia"
-            )
-        for name, expected in info["sha256"].items():
-            if PART.fullmatch(name) is None:
-                raise UserError(f"{path}/checkpoint.json names {shown(name)}, no file of its own")
-            if file_digest(regular(path / name, path.parents[1])) != expected:
-                raise UserError(f"{path / name} is damaged: its SHA-256 does not fit")
+        check_info(info, path)
         require_at_home(path, info, owner or {})
+        found = Checkpoint(path, info)
+        if whole:
+            found.check_files()
+        return found.with_weights()
     except (OSError, KeyError) as error:
         raise UserError(f"{path} is not a whole checkpoint ({error!r})") from None
-    return read_weights(Checkpoint(path, info))
 
 
-def read_weights(found: Checkpoint) -> Checkpoint:
-    """Return a checkpoint with its weights read; UserError if it has gone or is damaged."""
-    weights: dict[str, dict[str, Tensor]] = {}
-    header: dict[str, str] = {}
-    try:
-        for part in WEIGHTS:
-            name = f"{part}.safetensors"
-            if name in found.info["sha256"]:
-                weights[part] = load_file(found.folder / name)
-        if "cnn" in weights:
-            with safe_open(found.folder / "cnn.safetensors", "pt") as file:
-                header = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{found.folder} cannot be read ({error})") from None
-    return replace(found, weights=weights, header=header)
+def check_info(info: Mapping[str, Any], path: Path) -> None:
+    """UserError if checkpoint.json is damaged or names what cannot be its own; KeyError if it lacks
+    something."""
+    if info["sha256_of_this"] != info_digest(info):
+        raise UserError(f"{path}/checkpoint.json is damaged: its SHA-256 does not fit")
+    for name in KNOWN.keys() & info.keys():
+        checked(KNOWN[name], info[name], f"{path}/checkpoint.json: {name}")
+    if info["format"] > FORMAT:
+        raise NewerFormat(
+            f"{path} has checkpoint format {info['format']}, this version reads up to "
+            f"{FORMAT}; update Arcadia"
+        )
+    for name in info["sha256"]:
+        if PART.fullmatch(name) is None:
+            raise UserError(f"{path}/checkpoint.json names {shown(name)}, no file of its own")
 
 
 def require_at_home(path: Path, info: Mapping[str, Any], owner: Mapping[str, Any]) -> None:
@@ -318,9 +352,9 @@ def load_best(folder: Path, owner: Mapping[str, Any] | None = None) -> Checkpoin
 
 
 def load_newest(
-    folder: Path, owner: Mapping[str, Any] | None = None
+    folder: Path, owner: Mapping[str, Any] | None = None, *, whole: bool = False
 ) -> tuple[Checkpoint, list[str]]:
-    """Return the newest whole checkpoint and a line for each newer one that was passed over.
+    """Return the newest checkpoint that `check` takes, and a line for each that was passed over.
 
     UserError if there is none, or if the newest was written by a newer version: its format is not
     damage, and going back silently would lose training.
@@ -332,7 +366,7 @@ def load_newest(
         path = left[-1]
         tried.add(path)
         try:
-            return check(path, owner), passed_over
+            return check(path, owner, whole=whole), passed_over
         except NewerFormat:
             raise
         except UserError as error:

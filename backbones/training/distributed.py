@@ -138,8 +138,42 @@ class World:
             for part, size in zip(parts or [], sizes.tolist(), strict=False)
         ]
 
+    def scatter(
+        self, request: Tensor, answer: Callable[[Tensor], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Return what `answer` gives, in the first process, to the request of this one.
+
+        Requests are of one dtype and number of dimensions. One answer at a time is in memory.
+        """
+        if self.size == 1:
+            return answer(request)
+        requests = self.gather({"request": request})
+        if not self.is_first:
+            return load(receive(0))
+        for rank in range(1, self.size):
+            send(save(on_cpu(answer(requests[rank]["request"]))), rank)
+        return answer(request)
+
 
 ALONE = World()
+
+
+def send(data: bytes, rank: int) -> None:
+    """Send bytes to one other process, which must `receive` them."""
+    for message in (torch.tensor(len(data)), as_tensor(data, len(data))):
+        with peers():
+            dist.send(message, rank)
+
+
+def receive(rank: int) -> bytes:
+    """Return the bytes that another process sends."""
+    size = torch.tensor(0)
+    with peers():
+        dist.recv(size, rank)
+    message = torch.empty(int(size), dtype=torch.uint8)
+    with peers():
+        dist.recv(message, rank)
+    return message.numpy().tobytes()
 
 
 def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from backbones.training import checkpoint
-from backbones.training.checkpoint import Checkpoint
+from backbones.training.checkpoint import BACKBONES, Checkpoint
 from backbones.training.checks.received import CONFIG_BYTES, parse_json, sealed
 from backbones.training.errors import UserError
 from backbones.training.files import make_folder, read_bounded, sync, write_atomically
@@ -185,16 +185,16 @@ def publish(
 ) -> str:
     """Fill a folder with a checkpoint's weights, card and score as a run; return size and score.
 
-    The backbone's card gets the score, where training did not know it yet. `half` halves the size:
+    The backbones' cards get the score, where training did not know it yet. `half` halves the size:
     weights are rounded to bf16. OSError if the disk does not take it.
     """
     info = {k: v for k, v in found.info.items() if k not in LEFT_OUT}
-    parts, metadata = {"heads": found.tensors("heads")}, {}
-    if found.header:
-        parts["cnn"], header = found.tensors("cnn"), found.header
-        card = parse_json(header.get("card", ""), f"{found.folder}: the backbone's card")
-        card["score"] = result["score"] if card.get("score") is None else card["score"]
-        metadata = {"cnn": {**header, "card": json.dumps(card)}}
+    parts, metadata = dict(found.weights), {}
+    for part, header in found.headers.items():
+        if part in BACKBONES:
+            card = parse_json(header.get("card", ""), f"{found.folder}: the card of {part}")
+            card["score"] = result["score"] if card.get("score") is None else card["score"]
+            metadata[part] = {**header, "card": json.dumps(card)}
     if half:
         parts = {part: rounded(tensors) for part, tensors in parts.items()}
     about = sealed({**run.about, "launch": "", "from": run.name})

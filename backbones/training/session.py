@@ -1,7 +1,7 @@
-"""One sitting of a run: from `train` or `resume` to its end, a stop, or a fault.
+"""One session of a run: from `train` or `resume` to its end, a stop, or an error.
 
-What every job's loop needs besides learning: it hears ctrl-C, knows when to save, writes figures,
-and goes on when the disk does not take them. Seconds are those of a clock that nobody sets.
+What every job's loop needs besides learning: it handles ctrl-C, decides when to save, writes
+metrics, and continues when the disk is full. Times are those of a monotonic clock.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from backbones.training import checkpoint
-from backbones.training.checkpoint import Checkpoint, Chunks, Parts, prefixed
+from backbones.training.checkpoint import Checkpoint, Chunks, Parts
 from backbones.training.checks.received import INFO_BYTES, read_json
 from backbones.training.config import RunConfig
 from backbones.training.distributed import World, launch
@@ -45,7 +45,7 @@ class Snapshot:
 class Session:
     """Use as a context manager around the loop; see `rl/ppo.py` for one.
 
-    `stopped` says that the loop should end: somebody asked, in whichever process.
+    `stopped` is true when the loop should end, because any of the processes was asked to stop.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Session:
         resumed: Mapping[str, Any] | None = None,
         on_update: OnUpdate | None = None,
     ) -> None:
-        """Begin at progress `done`; `resumed` is the info of the checkpoint where it goes on.
+        """Start at progress `done`; `resumed` is the info of the checkpoint that is resumed.
 
-        It is empty where a run that has no checkpoint begins anew. `on_update` hears all figures,
-        in the first process.
+        It is empty if a run without a checkpoint starts again, None for a new run. `on_update`
+        hears all figures, in the first process.
         """
         self.run, self.config, self.world, self.on_update = run, config, world, on_update
         self.total, self.unit, self.stopped, self.full = total, unit, False, False
@@ -101,11 +101,11 @@ class Session:
 
     @property
     def trained_s(self) -> float:
-        """Seconds of training so far, all sittings together."""
+        """Seconds of training so far, over all sessions."""
         return time.monotonic() - self.begin
 
     def record(self, progress: int, figures: Mapping[str, float], shown: Mapping[str, str]) -> None:
-        """Write figures, as TensorBoard tags, and show a few of them beside the progress."""
+        """Write figures under their TensorBoard tags, and show a few beside the progress."""
         if self.board is None or self.report is None:
             return
         more = {
@@ -129,9 +129,10 @@ class Session:
                 self.run.log(f"{self.run.folder} is written to again, nothing is missing")
 
     def keep(self, make: Callable[[], Snapshot | None], possible: bool = True) -> None:
-        """Between two updates: save if it is time to and `possible`; see whether to stop.
+        """Between two updates: save if it is due and `possible`; find out whether to stop.
 
-        `make` gives what to save, in the first process. Every process must come here equally often.
+        `make` returns what to save, in the first process. Collective: every process must call this
+        the same number of times.
         """
         due = self.world.is_first and (
             time.monotonic() - self.last_save >= self.config.checkpoint_every_s
@@ -141,7 +142,7 @@ class Session:
             self.save(make)
 
     def save(self, make: Callable[[], Snapshot | None]) -> None:
-        """Write a checkpoint. If the disk does not take it, say so and go on."""
+        """Write a checkpoint. If the disk is full, log a warning and continue."""
         begin = time.monotonic()
         snapshot = make()
         if snapshot is not None:
@@ -150,7 +151,7 @@ class Session:
         self.saving_s += self.last_save - begin
 
     def save_last(self, make: Callable[[], Snapshot | None]) -> None:
-        """Write the checkpoint of the end; wait for room on the disk unless asked to stop."""
+        """Write the last checkpoint; wait for space on the disk unless asked to stop."""
         snapshot = make()
         while not self.world.tell(lambda: snapshot is None or self.write(snapshot)):
             if self.world.any(self.stop.requested)[0]:
@@ -162,7 +163,7 @@ class Session:
             self.run.log(checkpoint.summary(self.run.checkpoints))
 
     def write(self, snapshot: Snapshot) -> bool:
-        """Write a checkpoint; say whether it could be done."""
+        """Write a checkpoint; return whether that succeeded."""
         about = {
             "trained_s": self.trained_s,
             "saving_s": self.saving_s,
@@ -192,7 +193,7 @@ class Session:
         return True
 
     def say_differences(self, info: Mapping[str, Any]) -> None:
-        """Log what differs from where a checkpoint was made: then the bits may differ too."""
+        """Log how this machine differs from the checkpoint's: results may then differ in bits."""
         now, then = made_on(self.world), info.get("made_on", {})
         changes = [f"{k} {then[k]} -> {now[k]}" for k in now if k in then and then[k] != now[k]]
         if changes:
@@ -202,37 +203,41 @@ class Session:
             )
 
 
-def newest_checkpoint(run: Run) -> Checkpoint:
-    """Return the newest whole checkpoint; the run's log says which damaged ones it passed over."""
-    found, passed_over = checkpoint.load_newest(run.checkpoints, run.about)
+def newest_checkpoint(run: Run, *, whole: bool = False) -> Checkpoint:
+    """Return the newest checkpoint whose weights, or all of whose parts (`whole`), are undamaged.
+
+    The run's log says which damaged ones were passed over.
+    """
+    found, passed_over = checkpoint.load_newest(run.checkpoints, run.about, whole=whole)
     for line in passed_over:
         run.warn(line)
     return found
 
 
 def resume_point(run: Run, world: World) -> Checkpoint | None:
-    """Return, in every process, the checkpoint to go on from; None if the run never saved one.
+    """Return, in every process, the checkpoint to resume from; None if the run never saved one.
 
-    Damaged ones that are newer are set aside: they count no more.
+    Every part of it has been checked. Damaged ones that are newer are set aside, so that they do
+    not count any more. Every process has the weights; of other parts it is sent what it asks for.
     """
     found = None
     if world.is_first and checkpoint.numbered(run.checkpoints):
-        found = newest_checkpoint(run)
+        found = newest_checkpoint(run, whole=True)
         checkpoint.set_aside_newer(run.checkpoints, found.info["progress"])
     if world.size == 1:
         return found
     info = world.tell(lambda: found.info if found else {})
-    held: dict[str, torch.Tensor] = {}
-    if found:
-        parts = [name.removesuffix(".safetensors") for name in found.info["sha256"]]
-        for part in parts:
-            held |= prefixed(part, found.tensors(part))
-    held = world.tell_tensors(held)
-    return Checkpoint(run.checkpoints, info, held) if info else None
+    if not info:
+        return None
+    ours = found.weights if found else {}
+    names = world.tell(lambda: list(ours))
+    weights = {part: world.tell_tensors(ours.get(part, {})) for part in names}
+    folder = run.checkpoints / f"{info['progress']:012d}"
+    return Checkpoint(folder, info, weights, found.headers if found else {}, world)
 
 
 def is_evaluated(run: Run, world: World, progress: int) -> bool:
-    """Say whether the evaluation at the end, at this progress, was done, or none was wanted."""
+    """Return whether the final evaluation was done at this progress, or is not wanted."""
     wanted = run.config.get("eval_games", 1)
     return world.tell(lambda: not wanted or evaluated_at(run) == progress)
 
@@ -247,12 +252,12 @@ def evaluated_at(run: Run) -> int | None:
 
 
 def finished(name: str) -> str:
-    """Return what to say of a run that has nothing left to do."""
+    """Return the line for a run that has nothing left to do."""
     return f"{name} is finished; `arcadia resume {name} --extend N` lengthens it"
 
 
 def lengthened(before: int, after: int, unit: str, old_rate: float, new_rate: float) -> str:
-    """Return what lengthening a run does to its schedule, as a line for the log."""
+    """Return a line for the log on what lengthening a run does to its schedule."""
     return (
         f"lengthened from {before:,} to {after:,} {unit}; the schedule is a function of progress: "
         f"the learning rate, {old_rate:.2g} where the run stands, goes on from {new_rate:.2g}"
@@ -272,7 +277,7 @@ def made_on(world: World) -> dict[str, Any]:
 
 
 def resident_mib() -> float:
-    """Return the memory that this process holds, in MiB; not a number where /proc is missing."""
+    """Return this process's resident memory in MiB; NaN where there is no /proc."""
     path = Path("/proc/self/statm")
     pages = int(path.read_text().split()[1]) if path.exists() else float("nan")
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -281,8 +286,8 @@ def resident_mib() -> float:
 class StopRequest:
     """Turns the first ctrl-C or SIGTERM into a flag, so that a run can save before it ends.
 
-    A second one ends the process at once, as ever. Under torchrun one ctrl-C arrives twice, from
-    the terminal and passed on, so there a second one counts only after some seconds.
+    A second one ends the process at once, as usual. Under torchrun each ctrl-C arrives twice, from
+    the terminal and from torchrun, so there a second one counts only after some seconds.
     """
 
     GRACE_S = 5.0
@@ -300,7 +305,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Set the flag; a second signal gets the handler of before."""
+        """Set the flag; a second signal goes to the previous handler."""
         if self.requested and time.monotonic() - self.since < (self.GRACE_S if launch() else 0.0):
             return
         if self.requested:

@@ -133,7 +133,6 @@ class Pipeline:
     def load_state(self, state: State, info: Mapping[str, Any], learner: RolloutLearner) -> bool:
         """Take over this process's share; False if a game did not repeat itself anywhere."""
         self.act_with(learner)
-        state = take_share(state, self.envs.numbers)
         games = [Game(int(n), score, int(length)) for n, score, length in state["games"].tolist()]
         blocks = under("rollout", state).items()
         moved = {name: tensor.to(self.collector.device) for name, tensor in blocks}
@@ -207,12 +206,14 @@ def merge_shares(shares: list[State]) -> State:
 
 
 def take_share(state: State, numbers: range) -> State:
-    """Return the part of a whole state that belongs to some environments."""
+    """Return the part of a whole state that belongs to some environments; of the learner's, all."""
     part: State = {}
     for name, tensor in state.items():
         if name in TABLES:
             table, column = TABLES[name]
             part[name] = tensor[[int(row[column]) in numbers for row in state[table]]]
+        elif not name.startswith(("rollout.", "collector.")):
+            part[name] = tensor
         elif tensor.ndim < 2:
             part[name] = tensor[numbers.start : numbers.stop] if tensor.ndim else tensor
         else:

@@ -1,4 +1,4 @@
-"""The command `arcadia arena`: engine against engine, colours in turn, an Elo with its interval.
+"""The command `arcadia arena`: engine against engine, alternating colours, Elo with an interval.
 
 Both sides are `playouts`, `uct`, `random`, or the command line of a program that speaks GTP. A
 referee of our own checks every move and counts at the end, by Tromp-Taylor: so dead stones must be
@@ -91,19 +91,19 @@ class Config:
 
 @runtime_checkable
 class Side(Protocol):
-    """What plays one side of a game."""
+    """One side of a game in the arena."""
 
     def begin(self, position: Position) -> None:
         """Begin with a position."""
 
     def played(self, colour: int, move: int) -> None:
-        """See a move."""
+        """Update the side's position by a move that was played."""
 
     def choose(self, colour: int, left_s: float) -> int | None:
         """Return a move, None to resign; `left_s` is 0 where no clock runs."""
 
     def close(self) -> None:
-        """Go."""
+        """Free what the side holds."""
 
 
 class OurSide:
@@ -123,11 +123,11 @@ class OurSide:
 
     def choose(self, colour: int, left_s: float) -> int | None:
         if self.main_s:
-            self.engine.clocks[colour].tell(left_s, 0)
+            self.engine.clocks[colour].set_left(left_s, 0)
         return self.engine.generate(colour)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no other process."""
 
 
 class GtpSide:
@@ -166,8 +166,8 @@ class Game:
     number: int
     first_is_black: bool
     position: Position
-    said: str
-    """The result: B+3.5, W+R, B+T, 0."""
+    result: str
+    """B+3.5, W+R, B+T, or 0 for a draw."""
     points: float
     """Of the first side: 1, 0.5 or 0."""
     longest_s: float
@@ -180,7 +180,7 @@ def build_side(name: str, config: Config, seed: int) -> Side:
 
 
 def opened(config: Config, pair: int) -> Position:
-    """Return the position that a pair of games begins with."""
+    """Return the opening position of a pair of games."""
     position, rng = Position(config.size, config.komi), random.Random(f"{config.seed} {pair}")
     for _ in range(config.opening):
         legal = [m for m in range(position.pass_move) if position.legal(m)]
@@ -191,7 +191,7 @@ def opened(config: Config, pair: int) -> Position:
 
 
 def play_game(config: Config, number: int) -> Game:
-    """Play one game; an engine that plays an illegal move or answers nothing ends the match."""
+    """Play one game; an illegal move or no answer ends the whole match."""
     names, position = (config.player, config.opponent), opened(config, number // 2)
     sides: list[Side] = []
     try:
@@ -202,19 +202,19 @@ def play_game(config: Config, number: int) -> Game:
         colours = (BLACK, WHITE) if first_is_black else (WHITE, BLACK)
         by_colour = dict(zip(colours, sides, strict=True))
         with blamed(position, dict(zip(colours, names, strict=True))):
-            said, longest_s = referee(config, position, by_colour)
+            outcome, longest_s = referee(config, position, by_colour)
     finally:
         for side in sides:
             side.close()
-    black = {"B": 1.0, "W": 0.0}.get(said[0], 0.5)
+    black = {"B": 1.0, "W": 0.0}.get(outcome[0], 0.5)
     return Game(
-        number, first_is_black, position, said, black if first_is_black else 1 - black, longest_s
+        number, first_is_black, position, outcome, black if first_is_black else 1 - black, longest_s
     )
 
 
 @contextmanager
 def blamed(position: Position, names: dict[int, str]) -> Iterator[None]:
-    """Name the side that answers with a move that is illegal, or with none."""
+    """Turn an illegal move, or none, into a UserError that names the engine."""
     try:
         yield
     except EngineFailed:  # which names the program
@@ -248,7 +248,7 @@ def referee(config: Config, position: Position, sides: dict[int, Side]) -> tuple
 
 
 def interval(points: float, games: int) -> tuple[float, float]:
-    """Return Wilson's interval of 95 % of a share of points."""
+    """Return Wilson's 95 % interval of a fraction of points."""
     z, share = 1.96, points / games
     middle = (share + z * z / (2 * games)) / (1 + z * z / games)
     half = z * math.sqrt(share * (1 - share) / games + z * z / (4 * games**2)) / (1 + z * z / games)
@@ -256,7 +256,7 @@ def interval(points: float, games: int) -> tuple[float, float]:
 
 
 def elo(share: float) -> float:
-    """Return the difference in Elo that a share of points speaks for; at most 1,200 are told."""
+    """Return the Elo difference for a fraction of points, limited to 1,200."""
     share = min(max(share, 0.001), 0.999)
     return -400 * math.log10(1 / share - 1)
 
@@ -277,7 +277,7 @@ def summary(config: Config, games: list[Game]) -> dict[str, Any]:
         "elo_low": elo(low),
         "elo_high": elo(high),
         "as_black": sum(blacks) / len(blacks),
-        "lost_on_time": sum(game.said[1:] == "+T" and game.points == 0 for game in games),
+        "lost_on_time": sum(game.result[1:] == "+T" and game.points == 0 for game in games),
         "mean_moves": sum(len(game.position.moves) for game in games) / count,
         "longest_move_s": max(game.longest_s for game in games),
         "different_games": len({tuple(game.position.moves) for game in games}),
@@ -285,17 +285,17 @@ def summary(config: Config, games: list[Game]) -> dict[str, Any]:
 
 
 def keep(config: Config, game: Game) -> None:
-    """Write a game's SGF into the folder, if there is one; OSError if that takes no writing."""
+    """Write a game's SGF into the folder, if one was given; OSError if it is not writable."""
     if config.out is None:
         return
     names = (config.player, config.opponent)
     black, white = names if game.first_is_black else names[::-1]
-    root = sgf.record(game.position, black=black, white=white, said=game.said)
+    root = sgf.record(game.position, black=black, white=white, outcome=game.result)
     write_atomically(config.out / f"{game.number:04}.sgf", sgf.write(root))
 
 
 def play_match(config: Config, done: Callable[[Game], None]) -> list[Game]:
-    """Play all games, `threads` at a time; `done` sees each when it ends."""
+    """Play all games, `threads` at a time; `done` is called with each when it ends."""
     games = []
     with ThreadPoolExecutor(config.threads) as pool:
         try:
@@ -330,7 +330,9 @@ def main(config: Config) -> int:
         if not config.json:
             colour = "black" if game.first_is_black else "white"
             moves = len(game.position.moves)
-            say(f"game {game.number + 1}: {config.player} is {colour}, {game.said}, {moves} moves")
+            say(
+                f"game {game.number + 1}: {config.player} is {colour}, {game.result}, {moves} moves"
+            )
 
     found = summary(config, play_match(config, done))
     if config.json:

@@ -1,9 +1,9 @@
-"""The command `arcadia bench go`: what one core does, and beside it OpenSpiel's search; what a
-network judges, on a GPU if there is one.
+"""The command `arcadia bench go`: speed of one core, beside OpenSpiel's search, and of the network.
 
-All of ours but the network run in one thread. Their bots and our search play one random playout a
-simulation, from the same position, in turn. OpenSpiel (`pip install open_spiel`) may be missing;
-the rows that need it are left out then, and a line says so.
+Everything but the network runs in one thread. OpenSpiel's bots and our search take turns, with one
+random playout per simulation from the same position. Without OpenSpiel (`pip install open_spiel`)
+the rows that need it are left out, and a line says so. The network is measured on a GPU if there is
+one.
 """
 
 import json
@@ -21,7 +21,7 @@ from backbones.training.device.precision import choose_device
 from backbones.training.progress import say
 from rl.go.network.evaluator import evaluations_per_s
 from rl.go.network.features import PLANES, see
-from rl.go.network.network import build_network
+from rl.go.network.go_network import build_network
 from rl.go.player import PlayoutPlayer
 from rl.go.rules import board
 from rl.go.rules.board import POINTS
@@ -145,7 +145,7 @@ def our_searches(config: Config) -> float:
 
 def our_tree(config: Config) -> float:
     """Return simulations per second of the tree search by one light playout each."""
-    player, position = PlayoutPlayer(knowing=False, memory_mb=512.0), Position(config.size)
+    player, position = PlayoutPlayer(heuristics=False, memory_mb=512.0), Position(config.size)
 
     def work(count: int) -> None:
         player.search(position, count)

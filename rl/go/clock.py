@@ -1,9 +1,8 @@
-"""Time: what a side has left under the usual systems, and how much of it a move may take.
+"""Clocks: what a side has left under the usual time systems, and how much of it a move may use.
 
-Absolute time is spread over the moves that a game of this size still lasts; of overtime (Canadian,
-Japanese byo-yomi, Fischer's increments) a move gets its share. Where no overtime follows, a move
-never takes more than a third of what is left: a clock that runs down slows to a trickle and does
-not stop.
+Main time is spread over the moves that are expected to remain on a board of this size. In overtime
+(Canadian, Japanese byo-yomi, Fischer increments) a move gets its share of it. Without overtime a
+move never uses more than a third of what is left, so the time never runs out entirely.
 """
 
 import math
@@ -43,16 +42,18 @@ class Clock:
             self.left_s = settings.overtime_s
         self.periods = settings.periods
 
-    def tell(self, left_s: float, stones: int) -> None:
-        """Take over what a server says: `stones` 0 means main time, else moves to make; of Japanese
-        byo-yomi, where one move is to be made in a period, it is the periods left.
+    def set_left(self, left_s: float, stones: int) -> None:
+        """Set the time left as a server reports it.
+
+        `stones` is 0 in main time, otherwise the moves still to make; in Japanese byo-yomi, with
+        one move per period, it is the number of periods left.
         """
         self.left_s, self.stones = left_s, stones
         if stones and self.settings.stones == 1:
             self.stones, self.periods = 1, stones
 
     def spend(self, seconds: float) -> None:
-        """Take off what a move took."""
+        """Subtract the time that a move took."""
         settings = self.settings
         self.left_s -= seconds
         if self.stones:  # in overtime

@@ -1,4 +1,4 @@
-"""A board drawn in a terminal: stones, coordinates, the last move, who is ahead."""
+"""Drawing a board in a terminal: stones, coordinates, the last move, winrate and lead."""
 
 from rl.go.player import Thoughts
 from rl.go.rules.board import BLACK, EMPTY, WHITE
@@ -53,7 +53,7 @@ def cell(there: int, last: bool, star: bool, colours: bool) -> str:
 
 
 def bars(position: Position, thoughts: Thoughts) -> list[str]:
-    """Return Black's chance to win as a bar, the lead, and what is expected; thoughts of who is
+    """Return Black's winrate as a bar, the lead and the expected moves; `thoughts` are of who is
     to play.
     """
     is_black = position.to_play == BLACK

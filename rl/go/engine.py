@@ -1,6 +1,6 @@
-"""An engine: a player with a position, limits, a clock for each side, and manners.
+"""An engine: a player with a position, limits and clocks, that resigns and passes politely.
 
-It thinks in short parts, so that a line from outside, the clock or the user may stop it at once.
+It searches in short parts, so that a command, the clock or the user can stop it at once.
 """
 
 import time
@@ -14,18 +14,18 @@ from rl.go.player import Player, Thoughts
 from rl.go.rules.board import BLACK, WHITE
 from rl.go.rules.position import Position
 
-PART_S = 0.05  # how long the engine may be deaf
-FIRST_PART = 16  # simulations of the first part, when it is not known how long they take
-HOPELESS = 3  # moves in a row that must look lost before it resigns
-PONDERING = 1_000_000  # simulations in the other's time at most
-JUDGING = 500  # simulations from which it is told what is dead
+PART_S = 0.05  # how long a search may take to notice that it should stop
+FIRST_PART = 16  # simulations of the first part, before their speed is known
+RESIGN_AFTER = 3  # own moves in a row that look lost
+PONDERING = 1_000_000  # most simulations in the opponent's time
+JUDGING = 500  # simulations that decide which stones are dead
 
 MOST_SECONDS = 1e6  # eleven days
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How long a move may be thought about; whichever is reached first ends it."""
+    """How long one move may be searched; the search ends at whichever limit comes first."""
 
     visits: int = 0
     """Simulations; 0: no such limit."""
@@ -38,7 +38,7 @@ class Limits:
 
 
 def never() -> bool:
-    """Nothing interrupts."""
+    """Return False: a search that nothing stops."""
     return False
 
 
@@ -50,23 +50,24 @@ class Engine:
     limits: Limits
     position: Position = field(default_factory=Position)
     resign_below: float = 0.05
-    """Resign when the chance to win stays below this; 0: never."""
+    """Resign when the winrate stays below this; 0: never."""
     settings: TimeSettings = field(default_factory=TimeSettings)
     clocks: dict[int, Clock] = field(default_factory=dict)
-    hopeless: int = 0
+    losing_moves: int = 0
+    """Own moves in a row that looked lost."""
     rate: float = 0.0
-    """Simulations per second, as of late."""
+    """Recent simulations per second."""
     thoughts: Thoughts | None = None
-    """What was found before the last own move."""
+    """Result of the search before the last own move."""
 
     def new_game(self, position: Position) -> None:
-        """Begin with a position."""
-        self.position, self.hopeless, self.thoughts = position, 0, None
+        """Start a game at a position."""
+        self.position, self.losing_moves, self.thoughts = position, 0, None
         self.player.forget()
         self.set_time(self.settings)
 
     def warm_up(self) -> None:
-        """Let the compiler work now and not in the time of the first move."""
+        """Compile the search now, so that the first move's time is not spent on it."""
         self.new_game(Position(self.position.size))
         self.search(Limits(visits=8))
         self.final_score()
@@ -81,9 +82,9 @@ class Engine:
     def search(
         self, limits: Limits, stop: Callable[[], bool] = never, *, choosing: bool = False
     ) -> None:
-        """Think until a limit is reached or `stop`, asked every PART_S, says so.
+        """Search until a limit is reached or `stop()`, called every PART_S, is true.
 
-        Who is `choosing` a move stops when no other can have more visits in the time that is left.
+        With `choosing`, stop early once the best move cannot be overtaken in the time left.
         """
         start, done = time.monotonic(), 0
         while True:
@@ -95,7 +96,7 @@ class Engine:
                 count = min(count, int(self.rate * left_s) if self.rate else FIRST_PART)
             if count <= 0 and done:
                 return
-            count = max(count, 1)  # however little time there is, a move is looked for
+            count = max(count, 1)  # at least one simulation, however little time there is
             before = time.monotonic()
             self.player.search(self.position, count)
             rate = count / max(time.monotonic() - before, 1e-6)
@@ -105,18 +106,18 @@ class Engine:
                 return
 
     def decided(self, limits: Limits, start: float, done: int) -> bool:
-        """Is it certain which move will have the most visits?"""
+        """Return whether no other move can overtake the best one within the limits."""
         left = [float(limits.visits - done)] if limits.visits else []
         if limits.seconds:
             left.append(self.rate * (limits.seconds - (time.monotonic() - start)))
         return bool(left) and self.player.lead(self.position) > min(left)
 
     def ponder(self, stop: Callable[[], bool]) -> None:
-        """Think about the other's answers until `stop` says so."""
+        """Search the opponent's answers until `stop()` is true."""
         self.search(Limits(visits=PONDERING), stop)
 
     def limits_of(self, colour: int) -> Limits:
-        """Return how long a colour may think now."""
+        """Return the limits of a colour's next move."""
         clock = self.clocks.get(colour)
         if clock is None:
             return self.limits
@@ -131,19 +132,21 @@ class Engine:
         self.thoughts = self.player.thoughts(self.position)
         best = self.thoughts.best
         late = len(self.position.moves) >= self.position.size
-        self.hopeless = self.hopeless + 1 if late and best.winrate < self.resign_below else 0
-        move = best.move if self.hopeless >= HOPELESS else self.mannered(colour)
+        self.losing_moves = (
+            self.losing_moves + 1 if late and best.winrate < self.resign_below else 0
+        )
+        move = best.move if self.losing_moves >= RESIGN_AFTER else self.polite_move(colour)
         if colour in self.clocks:
             self.clocks[colour].spend(time.monotonic() - start)
-        return None if self.hopeless >= HOPELESS else move
+        return None if self.losing_moves >= RESIGN_AFTER else move
 
-    def mannered(self, colour: int) -> int:
-        """Return the best move; where the other has passed, a pass if it wins the count.
+    def polite_move(self, colour: int) -> int:
+        """Return the best move, or a pass if the opponent has passed and passing wins.
 
-        The search takes a second pass for the end, with every stone on the board alive. Where dead
-        stones are agreed on, the count is an estimate: a pass is played if the search believes to
-        win too; if they disagree, its next best move is taken. A count of all stones is exact.
-        Before the game has begun nobody's pass is answered by one.
+        The search treats a second pass as the end, with every stone on the board alive. Where the
+        players agree on dead stones, the count is an estimate: pass only if the search believes in
+        a win too; if the two disagree, play the best other move. A count of all stones is exact.
+        A pass at the very beginning of a game is never answered with a pass.
         """
         assert self.thoughts
         position, best = self.position, self.thoughts.best
@@ -161,16 +164,16 @@ class Engine:
         return others[0] if misled and others else best.move
 
     def hardly_begun(self) -> bool:
-        """Is the board empty or, where the players agree on what is dead, nearly so?"""
+        """Return whether the board is empty; nearly empty, where players agree on dead stones."""
         position = self.position
         stones = np.count_nonzero(position.board["colour"][position.points()])
         settled = position.size**2 / 8 if position.rules.friendly else 1
         return bool(stones < settled)
 
     def passing_wins(self, colour: int) -> bool:
-        """Would the game be won if a colour passed now and that was the end of it?
+        """Return whether a colour wins if it passes now and the game ends.
 
-        By area it must be won with every stone on the board alive, so that nobody has to agree.
+        With area scoring it must win with every stone alive too, so that no agreement is needed.
         """
         rules, sign = self.position.rules, 1 if colour == BLACK else -1
         agreed = rules.friendly and rules.scoring == "territory"
@@ -179,27 +182,27 @@ class Engine:
         return not rules.friendly or sign * self.score_after_pass(colour) > 0
 
     def score_after_pass(self, colour: int) -> float:
-        """Return Black's lead if a colour passed now and the player then told what is dead."""
+        """Return Black's lead if a colour passes now and the player then judges the dead stones."""
         after = self.position.copy()
         after.play(after.pass_move, colour)
         self.player.search(after, JUDGING)
         return after.score(after.dead_stones(self.player.thoughts(after).ownership))
 
     def dead_stones(self) -> list[int]:
-        """Return the stones that the player takes for dead; it must have thought about this."""
+        """Return the stones that the player judges dead; search the position first."""
         return self.position.dead_stones(self.player.thoughts(self.position).ownership)
 
     def judge(self) -> None:
-        """Search enough to tell whose points are.
+        """Search enough to judge who owns each point.
 
-        Visits of a tree that was kept do not count for that: it was not kept with them.
+        Ownership statistics are not kept with a reused tree, so search anew.
         """
         self.search(Limits(visits=JUDGING))
 
     def final_score(self) -> tuple[float, list[int]]:
-        """Return Black's lead and the dead stones of the position as the player judges it.
+        """Return Black's lead and the dead stones, as the player judges the position.
 
-        Where the rules take no stones off, there are none once two passes have ended the game.
+        Where the rules remove no dead stones, there are none once two passes have ended the game.
         """
         if self.position.over and not self.position.rules.friendly:
             return self.position.score(), []

@@ -73,7 +73,7 @@ class Config:
 
 
 class Leave(Exception):
-    """The person has had enough."""
+    """Raised when the person quits the game."""
 
 
 class Table:
@@ -91,18 +91,18 @@ class Table:
         limits = Limits(visits=config.visits, seconds=config.seconds)
         self.engine = ready_engine(config.engine, position, limits, seed=config.seed)
         self.mine = BLACK if config.colour == "black" else WHITE
-        self.said = ""  # how it ended, before counting: B+R
+        self.result = ""  # B+R once somebody resigned, B+3.5 once counted
         self.written: set[Path] = set()  # files of this game, which may be written again
 
     @property
     def position(self) -> Position:
-        """The game as it stands."""
+        """The current position."""
         return self.engine.position
 
     def play(self) -> None:
         """Play until somebody resigns or leaves, or two passes."""
         try:
-            while not self.position.over and not self.said:
+            while not self.position.over and not self.result:
                 if self.position.to_play == self.mine:
                     self.show()
                     self.persons_turn()
@@ -125,9 +125,9 @@ class Table:
         self.write("\n" + draw(self.position, not self.config.plain))
 
     def persons_turn(self) -> None:
-        """Ask until a move is played."""
+        """Read the person's input until a move is played."""
         before = len(self.position.moves)
-        while len(self.position.moves) == before and not self.said:
+        while len(self.position.moves) == before and not self.result:
             words = self.read(f"{colour_name(self.mine)} to play: ").split(maxsplit=1)
             if not words:
                 continue
@@ -138,7 +138,7 @@ class Table:
             before = min(before, len(self.position.moves))
 
     def obey(self, word: str, rest: str) -> None:
-        """Carry out what the person typed; UserError if it cannot be."""
+        """Carry out one line of input; UserError if that is not possible."""
         if word in ("quit", "exit", "q"):
             raise Leave
         if word in ("help", "?"):
@@ -146,7 +146,7 @@ class Table:
         elif word == "undo":
             self.take_back()
         elif word == "resign":
-            self.said = f"{'W' if self.mine == BLACK else 'B'}+R"
+            self.result = f"{'W' if self.mine == BLACK else 'B'}+R"
         elif word == "hint":
             self.engine.search(self.engine.limits)
             thoughts = self.engine.player.thoughts(self.position)
@@ -169,11 +169,11 @@ class Table:
         self.show()
 
     def engines_turn(self) -> None:
-        """Let the engine move, and say what it thinks."""
+        """Let the engine move, and print its evaluation."""
         colour = 3 - self.mine
         move = self.engine.generate(colour)
         if move is None:
-            self.said = f"{'B' if self.mine == BLACK else 'W'}+R"
+            self.result = f"{'B' if self.mine == BLACK else 'W'}+R"
             self.write(f"{colour_name(colour)} resigns")
             return
         thoughts = self.engine.thoughts
@@ -183,24 +183,26 @@ class Table:
         self.write("\n".join([played, *opinion]))
 
     def conclude(self) -> None:
-        """Say who has won."""
-        if not self.said:
+        """Print the result."""
+        if not self.result:
             score, dead = self.engine.final_score()
-            self.said = result(score)
+            self.result = result(score)
             if dead:
                 stones = ", ".join(vertex(move, self.position.size) for move in dead)
                 self.write(f"taken for dead: {stones}")
-        if self.said == "0":
+        if self.result == "0":
             self.write("a draw")
         else:
-            winner = "black" if self.said[0] == "B" else "white"
-            how = "by resignation" if self.said.endswith("R") else f"by {self.said[2:]} points"
+            winner = "black" if self.result[0] == "B" else "white"
+            how = "by resignation" if self.result.endswith("R") else f"by {self.result[2:]} points"
             self.write(f"{winner} wins {how}")
 
     def keep(self, path: Path) -> None:
         """Write the game into a file; UserError if it is there already or cannot be written."""
         names = {self.mine: "you", 3 - self.mine: self.config.engine}
-        root = sgf.record(self.position, black=names[BLACK], white=names[WHITE], said=self.said)
+        root = sgf.record(
+            self.position, black=names[BLACK], white=names[WHITE], outcome=self.result
+        )
         try:
             with path.open("w" if path in self.written else "x", encoding="utf-8") as file:
                 file.write(sgf.write(root))

@@ -1,7 +1,7 @@
-"""Who chooses moves: search by playouts, or chance. (A network's is in `rl/go/search/mcts.py`.)
+"""Players that choose moves by playouts or at random; that with a network is in `search/mcts.py`.
 
-A player thinks about a position in parts, so that whoever asks may stop, report or look at the
-clock between them: `search` does more of it, `thoughts` tells what it has found.
+A player searches a position in parts, so that its caller can stop, report or look at the clock
+between them: each `search` adds simulations, `thoughts` returns the result so far.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ LONGEST_LINE = 16  # moves of a variation that is shown
 
 @dataclass(frozen=True)
 class Candidate:
-    """What was found about a move, from the view of who plays it."""
+    """The search's result for one move, from the view of the player who makes it."""
 
     move: int
     visits: int
@@ -29,17 +29,17 @@ class Candidate:
     score: float
     prior: float
     line: list[int]
-    """The moves expected to follow, this one first."""
+    """The principal variation, this move first."""
 
 
 @dataclass(frozen=True)
 class Thoughts:
-    """What was found about a position, from the view of who is to play; best move first."""
+    """The search's result for a position, from the view of the player to move; best move first."""
 
     visits: int
     winrate: float
     score: float
-    """Points that who is to play leads by, komi counted."""
+    """Points that the player to move leads by, komi included."""
     candidates: list[Candidate]
     ownership: Float[np.ndarray, "points"] = field(repr=False)
     """1 where Black will own a point, -1 where White will."""
@@ -50,7 +50,7 @@ class Thoughts:
         return self.candidates[0]
 
     def with_best(self, move: int, winrate: float, score: float) -> "Thoughts":
-        """Return the same with a move before all others, and what is now believed of it."""
+        """Return a copy with another best move, and the winrate and score now expected of it."""
         found = [each for each in self.candidates if each.move == move]
         visits, prior = (found[0].visits, found[0].prior) if found else (0, 0.0)
         best = Candidate(move, visits, winrate, score, prior, [move])
@@ -65,26 +65,26 @@ class Player(Protocol):
     name: str
 
     def search(self, position: Position, count: int) -> None:
-        """Think `count` simulations more about a position."""
+        """Search a position with `count` more simulations."""
 
     def thoughts(self, position: Position) -> Thoughts:
-        """Return what is known of the position that was searched last."""
+        """Return the result of the search; `position` is the one that was searched last."""
 
     def lead(self, position: Position) -> int:
-        """Return how many visits the best move has before the next; cheaper than `thoughts`."""
+        """Return how many visits the best move is ahead of the next; cheaper than `thoughts`."""
 
     def forget(self) -> None:
-        """Begin anew: another game, other rules."""
+        """Drop the tree: a new game begins, or the rules have changed."""
 
 
 def ahead(visits: Shaped[np.ndarray, "moves"]) -> int:
-    """Return by how much the largest number stands before the next, 0 being there always."""
+    """Return how far the largest number is ahead of the second, or of 0."""
     two = np.sort(np.append(visits, (0, 0)))[-2:]
     return int(two[1] - two[0])
 
 
 def follows(position: Position, before: Position | None) -> list[int] | None:
-    """Return the moves that lead from one position to another, None if it does not go on there."""
+    """Return the moves that lead from one position to another; None if it is no continuation."""
     if before is None or before.size != position.size or before.komi != position.komi:
         return None
     if before.rules != position.rules or before.stones != position.stones:
@@ -98,7 +98,7 @@ def follows(position: Position, before: Position | None) -> list[int] | None:
 
 
 class RandomPlayer:
-    """Any legal move that fills no own eye; passes when there is none."""
+    """Plays any legal move that fills no eye of its own; passes when there is none."""
 
     name = "random"
 
@@ -106,13 +106,13 @@ class RandomPlayer:
         self.rng = np.random.default_rng(seed)
 
     def forget(self) -> None:
-        """Nothing is remembered."""
+        """Do nothing: there is no tree."""
 
     def search(self, position: Position, count: int) -> None:
-        """Nothing is thought about."""
+        """Do nothing: moves are chosen at random."""
 
     def lead(self, position: Position) -> int:
-        """No move was looked at."""
+        """Return 0: no move has visits."""
         return 0
 
     def thoughts(self, position: Position) -> Thoughts:
@@ -133,13 +133,18 @@ class PlayoutPlayer:
     """Monte-Carlo tree search by playouts; see `rl/go/search/rave.py`."""
 
     def __init__(
-        self, *, seed: int = 0, memory_mb: float = 256.0, knowing: bool = True, expand_at: int = 4
+        self,
+        *,
+        seed: int = 0,
+        memory_mb: float = 256.0,
+        heuristics: bool = True,
+        expand_at: int = 4,
     ) -> None:
-        """`knowing` plays with RAVE, priors and sensible playouts; without it is plain UCT.
+        """`heuristics` adds RAVE, priors and sensible playouts; without, it is plain UCT.
         `expand_at` is the number of visits after which a node gets its edges.
         """
-        self.name = "playouts" if knowing else "uct"
-        self.memory_mb, self.knowing, self.expand_at = memory_mb, knowing, expand_at
+        self.name = "playouts" if heuristics else "uct"
+        self.memory_mb, self.heuristics, self.expand_at = memory_mb, heuristics, expand_at
         self.rng = np.random.default_rng(seed).integers(1, 2**63, 1, np.uint64)
         self.games = np.zeros(1, board.BOARD)
         self.room = np.zeros((4, POINTS), np.int32)
@@ -162,8 +167,8 @@ class PlayoutPlayer:
             position.board,
             self.games[0],
             position.komi,
-            self.knowing,
-            self.knowing,
+            self.heuristics,
+            self.heuristics,
             self.expand_at,
             self.rng,
             self.room,
@@ -172,7 +177,7 @@ class PlayoutPlayer:
         )
 
     def tree_of(self, position: Position) -> rave.Tree:
-        """Return the tree for a position: what is known of it already, or a new one."""
+        """Return the tree of a position, reused if the position follows from the last one."""
         moves = follows(position, self.root)
         if self.tree is None or self.root is None or self.root.size != position.size:
             # Half of the memory is the room to which a part of the tree is moved.
@@ -200,9 +205,7 @@ class PlayoutPlayer:
             if node == 0:
                 tree.clear()
                 return
-        rave.keep_below(
-            tree.nodes, tree.edges, tree.used, node, spare.nodes, spare.edges, spare.used
-        )
+        rave.reroot(tree.nodes, tree.edges, tree.used, node, spare.nodes, spare.edges, spare.used)
         self.tree, self.spare = spare, tree
 
     def lead(self, position: Position) -> int:
@@ -230,7 +233,7 @@ class PlayoutPlayer:
         )
 
     def candidate(self, tree: rave.Tree, edge: Any, prior: float, size: int) -> Candidate:
-        """Return what is known of an edge of the root, and the line that goes on from it."""
+        """Return the statistics of an edge of the root, and its principal variation."""
         line, child = [int(edge["point"])], int(edge["child"])
         while child and tree.nodes[child]["edges"] and len(line) < LONGEST_LINE:
             edges = tree.edges_of(child)

@@ -53,8 +53,8 @@ def main(config: Config) -> int:
         if count == 0:
             continue
         colour, move = position.moves[-1]
-        said = f"move {count}: {colour_name(colour)} {vertex(move, position.size)}"
-        print(f"\n{said}\n{draw(position, colours)}")
+        line = f"move {count}: {colour_name(colour)} {vertex(move, position.size)}"
+        print(f"\n{line}\n{draw(position, colours)}")
         if live:
             time.sleep(config.every_s)
         if count == config.moves:
@@ -67,7 +67,7 @@ def main(config: Config) -> int:
 
 
 def title(root: sgf.Node, position: Position) -> str:
-    """Return who plays whom, on what."""
+    """Return a line with the players, the board's size and komi."""
     size = position.size
     names = f"{root.one('PB', 'black')} against {root.one('PW', 'white')}"
     return f"{names}, {size} by {size}, komi {position.komi:g}"

@@ -81,7 +81,7 @@ class Body(nn.Module):
         memory: State | None,
     ) -> tuple[Float32[Tensor, "B D"], State | None]:
         """Return what the heads read of prepared observations, and the memory after them."""
-        maps = self.cnn.stages_of(prepared)[self.cnn.stages[-1]]
+        maps = self.cnn.forward_prepared(prepared)[self.cnn.stages[-1]]
         hidden = F.relu(self.hidden(flattened(maps))).float()
         if self.lstm is None:
             return hidden, None

@@ -36,7 +36,6 @@ from backbones.training.job import ANEW, Job
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot
 from backbones.transfer import TrunkConfig, full_name, load_weights, snapshot
-from rl.agent import start_from
 from rl.finish import finish
 from rl.games.make import is_atari, make_environments, short_name
 from rl.games.options import EnvOptions
@@ -45,6 +44,7 @@ from rl.games.stacks import STACK
 from rl.networks.body import MOST_UNITS, build_cnn
 from rl.sb3.environments import SB3Environments, TrunkExtractor
 from rl.scoring import SCORE_OVER_GAMES, Game, mean_score
+from rl.start import start_from
 
 # Figures are written this often, in env steps, whatever the algorithm calls an update.
 RECORD_EVERY = 1000

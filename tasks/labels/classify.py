@@ -141,10 +141,11 @@ class Classify(Task):
     def data(self, split: Split) -> Samples:
         return self.source.samples(split)
 
-    def start(self, model: Classifier) -> None:
+    def start(self, model: Classifier) -> list[str]:
         for trunk in [model.cnn, *model.others]:
             if isinstance(trunk, Airbench):
                 trunk.whiten(self.source.some("train", 5_000)["picture"])
+        return []
 
     def notes(self) -> list[str]:
         return self.source.notes()

@@ -22,6 +22,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from backbones.decoding import Decoded, State, beam_search
+from backbones.start import start_from
+from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_fraction, require_positive
 from backbones.training.device.graphs import upload
@@ -29,7 +31,6 @@ from backbones.training.errors import UserError
 from backbones.training.log import Board
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
-from backbones.transfer import load_weights
 from tasks.data.find import found_folder
 from tasks.data.formats.text import Pairs, read_pairs
 from tasks.data.languages import code_of
@@ -99,7 +100,8 @@ class Config:
     alpha: float = 1.0
     """Strength of the length's penalty in the search."""
     init: str = ""
-    """Start from all weights and the vocabulary of another run."""
+    """Start from another run: RUN (its vocabulary and all its weights), RUN:encoder, RUN:decoder
+    (that LSTM alone) or the .safetensors file of an LSTM."""
     fit: FitConfig = FIT
     run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
 
@@ -136,15 +138,17 @@ class Translate(Task):
         self.texts: dict[str, Pairs] = {}
         self.splits: dict[str, Ragged] = {}
         self.said: list[str] = []
-        self.origin = self.find_origin() if config.init and not about else None
+        self.origin = None if about else self.find_origin()
         self.about = about or self.look()
 
-    def find_origin(self) -> Run:
-        """Return the run to start from; UserError if it does not translate."""
-        run = find_run(self.config.init)
-        if run.job != JOB.name:
-            raise UserError(f"--init {run.name} is a run of {run.job}; give one of {JOB.name}")
-        return run
+    def find_origin(self) -> Run | None:
+        """Return the run whose vocabulary this one takes; None without `init`, or for a backbone
+        alone."""
+        init = self.config.init
+        if not init or ":" in init or init.endswith(".safetensors"):
+            return None
+        run = find_run(init)
+        return run if run.job == JOB.name else None
 
     def look(self) -> dict[str, Any]:
         """Return the vocabulary of the training texts, whether they are tokenised, their digest."""
@@ -234,20 +238,16 @@ class Translate(Task):
         return [[*line, END] for line in self.vocabulary.encode(lines)]
 
     def notes(self) -> list[str]:
-        where = f", and all weights, of {self.origin.name}" if self.origin else ""
+        where = f", of {self.origin.name}" if self.origin else ""
         return [*self.said, f"a vocabulary of {len(self.vocabulary):,} pieces{where}"]
 
-    def start(self, model: Translator) -> None:
-        if self.origin is None:
-            return
-        try:
-            load_weights(model, newest_checkpoint(self.origin))
-        except RuntimeError as error:
-            reason = str(error).splitlines()[1].strip()
-            raise UserError(
-                f"--init {self.config.init} does not fit: {reason}; use the same --units, --layers "
-                "and --attention"
-            ) from None
+    def start(self, model: Translator) -> list[str]:
+        return start_from(model, self.config.init, self.has_this_vocabulary)
+
+    def has_this_vocabulary(self, run: Run, found: Checkpoint) -> bool:
+        """Say whether a run has the same pieces, so that its embedding means the same."""
+        vocabulary = found.info.get("about", {}).get("vocabulary")
+        return bool(vocabulary == self.about["vocabulary"])
 
     def model(self) -> Translator:
         config = self.config

@@ -8,7 +8,15 @@ from backbones.cnn import build_trunk
 from backbones.norm import make_norm
 from backbones.tower import pool_board
 from backbones.training.errors import UserError
-from backbones.trunk import NAMES, NORMS, TrunkSpec, apply_mask, flattened, max_pool_bytes, pick
+from backbones.trunk import (
+    NAMES,
+    NORMS,
+    TrunkSpec,
+    apply_mask,
+    flattened,
+    max_pool_bytes,
+    take_rows,
+)
 
 SPECS = [TrunkSpec(name=name, width=width) for name in NAMES for width in (0.25, 1.0)]
 SPECS += [TrunkSpec(name="nature", pool=2), TrunkSpec(name="impala", pool=2, in_channels=12)]
@@ -80,7 +88,7 @@ def test_resnet_has_the_parameters_of_resnet18():
 
 def test_black_pictures_give_the_biases_and_white_ones_are_scaled_to_one():
     trunk = build_trunk(TrunkSpec(name="nature", mean=(0.0,), std=(255.0,)))
-    entered = trunk.enter(torch.full((1, 4, 84, 84), 255, dtype=torch.uint8))
+    entered = trunk.normalise(torch.full((1, 4, 84, 84), 255, dtype=torch.uint8))
     assert_close(entered, torch.ones(1, 4, 84, 84))
     assert trunk(torch.zeros(1, 4, 84, 84, dtype=torch.uint8))["s1"].abs().sum() == 0
 
@@ -89,7 +97,7 @@ def test_mean_and_deviation_a_channel_are_those_of_the_spec():
     spec = TrunkSpec(name="plain", in_channels=3, mean=(10.0, 20.0, 30.0), std=(1.0, 2.0, 3.0))
     picture = torch.tensor([11, 24, 39], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     expected = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
-    assert_close(build_trunk(spec).enter(picture), expected)
+    assert_close(build_trunk(spec).normalise(picture), expected)
 
 
 def test_pictures_of_other_channels_are_refused():
@@ -237,7 +245,7 @@ def test_pictures_prepared_once_give_the_same_maps(spec):
     prepared = trunk.prepare(picture)
     assert prepared.dtype == torch.uint8
     expected = trunk(picture[index])
-    for stage, maps in trunk.stages_of(pick(prepared, index)).items():
+    for stage, maps in trunk.forward_prepared(take_rows(prepared, index)).items():
         assert torch.equal(maps, expected[stage])
 
 

@@ -12,8 +12,9 @@ from torch import nn
 from torch.testing import assert_close
 
 from backbones.cnn import build_trunk
+from backbones.start import start_from
 from backbones.training.errors import UserError
-from backbones.transfer import TrunkConfig, full_name, init_trunk, load_backbone, save_backbone
+from backbones.transfer import TrunkConfig, full_name, load_backbone, save_backbone
 from backbones.trunk import TrunkSpec
 
 WIDTH = 0.125
@@ -28,6 +29,11 @@ LISTS = {
 
 def trunk_of(name, in_channels=3, **values):
     return build_trunk(TrunkSpec(name=name, in_channels=in_channels, width=WIDTH, **values))
+
+
+def init_trunk(trunk, source):
+    """Start a trunk, as a model's only backbone, from what `--init` names; return log lines."""
+    return start_from(nn.ModuleDict({"cnn": trunk}), source, lambda run, found: False)
 
 
 def picture(size=64, channels=3):
@@ -228,7 +234,7 @@ def test_the_normalisation_of_published_weights_goes_into_the_card(resnet18, tmp
 def test_a_trunk_built_without_a_mean_still_subtracts_that_of_loaded_weights(resnet18):
     trunk = trunk_of("resnet18").eval()
     init_trunk(trunk, str(resnet18))
-    entered = trunk.enter(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
+    entered = trunk.normalise(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
     assert_close(entered, torch.full((1, 3, 4, 4), -(MEAN.mean() / STD.mean()).item()))
 
 

@@ -134,7 +134,7 @@ def test_whitened_patches_have_covariance_1():
     coarse = nn.functional.interpolate(pictures(600, 8).float(), size=16, mode="bilinear")
     picture = (0.5 * coarse + 0.5 * coarse.mean(1, keepdim=True)).to(torch.uint8)
     trunk.whiten(picture)
-    entered = trunk.enter(trunk.prepare(picture))
+    entered = trunk.normalise(trunk.prepare(picture))
     out = nn.functional.conv2d(entered, trunk.whitening.weight)
     assert_close(out[:, :12], -out[:, 12:])
     flat = out[:, :12].transpose(0, 1).flatten(1)

@@ -6,11 +6,11 @@ from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from backbones.cnn import build_trunk
+from backbones.start import start_from
 from backbones.training.errors import UserError
 from backbones.transfer import (
     copy_weights,
     freeze,
-    init_trunk,
     load_backbone,
     parameter_groups,
     read_backbone,
@@ -23,6 +23,11 @@ CARD = {"job": "ppo", "data": "ALE/Pong-v5", "progress": 1000, "score": 12.5, "c
 
 def plain(in_channels=4, **values):
     return build_trunk(TrunkSpec(name="plain", width=0.25, in_channels=in_channels, **values))
+
+
+def init_trunk(trunk, source):
+    """Start a trunk, as a model's only backbone, from what `--init` names; return log lines."""
+    return start_from(torch.nn.ModuleDict({"cnn": trunk}), source, lambda run, found: False)
 
 
 def test_a_saved_backbone_comes_back_with_its_card(tmp_path):
@@ -107,10 +112,10 @@ def test_a_made_up_card_is_one_line_and_takes_no_memory(tmp_path, card, words):
 def test_frozen_stages_are_in_no_group_and_the_trunk_learns_at_its_own_rate():
     trunk = plain()
     model = torch.nn.ModuleDict({"cnn": trunk, "head": torch.nn.Linear(2, 2)})
-    freeze(trunk, ("s1",))
-    groups = parameter_groups(model, trunk, 0.1)
+    freeze(model, ("s1",))
+    groups = parameter_groups(model, 0.1)
     assert [group["scale"] for group in groups] == [0.1, 1.0]
     inside = {id(p) for p in groups[0]["params"]}
     assert inside == {id(p) for stage in (trunk.s2, trunk.s3) for p in stage.parameters()}
-    with pytest.raises(UserError, match="s9: plain has s1, s2, s3"):
-        freeze(trunk, ("s9",))
+    with pytest.raises(UserError, match="s9: choose from s1, s2, s3, cnn"):
+        freeze(model, ("s9",))

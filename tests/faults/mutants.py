@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import arcadia
 from backbones.training.checkpoint import remove
-from rl.go.network.network import build_network, save_network
+from rl.go.network.go_network import build_network, save_network
 from tasks.data.formats.cifar import BATCHES
 from tests.faults import mutations
 from tests.faults.odd_words import command_lines, commands, gtp_lines

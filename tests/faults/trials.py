@@ -51,8 +51,7 @@ def arcadia(
 def weights(runs: Path, name: str) -> tuple[int, dict[str, torch.Tensor]]:
     """Return the env steps and all tensors of a run's newest checkpoint, Adam's included."""
     found, _ = checkpoint.load_newest(runs / "ppo" / name / "checkpoints")
-    state = checkpoint.under("adam", found.tensors("state"))
-    parts = {"adam": state, **{part: found.tensors(part) for part in ("cnn", "heads")}}
+    parts = {"adam": checkpoint.under("adam", found.tensors("state")), **found.weights}
     return found.info["progress"], {f"{p}.{k}": v for p, ts in parts.items() for k, v in ts.items()}
 
 

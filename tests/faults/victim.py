@@ -149,7 +149,7 @@ def read_texts(words: list[str]) -> int:
 
 def read_go_network(words: list[str]) -> int:
     """A network that plays Go."""
-    from rl.go.network.network import load_network
+    from rl.go.network.go_network import load_network
 
     load_network(Path(words[0]))
     return 0

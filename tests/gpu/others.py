@@ -16,7 +16,7 @@ import torch
 from backbones.training.config import changed
 from backbones.training.device.precision import Precision, choose_device
 from rl.go.network.features import PLANES
-from rl.go.network.network import build_network
+from rl.go.network.go_network import build_network
 
 
 def machine(small: bool, out: Path) -> dict[str, Any]:

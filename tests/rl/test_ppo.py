@@ -20,11 +20,12 @@ from backbones.training.log import read_metrics
 from backbones.training.run import Run, find_run
 from backbones.transfer import TrunkConfig
 from rl import ppo
-from rl.agent import load_agent, start_from
+from rl.agent import load_agent
 from rl.evaluate import evaluate
 from rl.experience.pipeline import backward_in_halves
 from rl.games.options import EnvOptions
 from rl.networks.acting import SamplingPolicy, acting_copy
+from rl.start import start_from
 from rl.training import AgentJob, Training
 
 TINY = changed(ppo.CATCH, total_steps=4096, eval_games=0, run=RunConfig(precision="fp32"))

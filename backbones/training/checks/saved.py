@@ -172,7 +172,7 @@ def room_for(run: Run, found: Checkpoint | None) -> AbstractContextManager[objec
     if found is None:
         return nullcontext()
     # Weights may have been rounded to half of what they take in a network.
-    most = 2 * found.size_bytes("cnn", "heads") + SLACK_BYTES
+    most = 2 * found.weight_bytes + SLACK_BYTES
     return Room(
         most,
         f"{run.name}: the network of its config.json takes more than {most >> 20} MiB, its "

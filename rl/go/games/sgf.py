@@ -3,9 +3,8 @@
 Letters: N points on a side. The text itself is parsed in `sgf_tree.py`, its encoding found out in
 `sgf_charset.py`.
 
-What was played is replayed, also where the rules forbid it: a record repeats a position although
-its rules, or ours, know superko, or has a suicide. What had to be assumed of a file is told in
-`Position.notes`, a line each.
+All recorded moves are replayed, even if the rules forbid them: some records repeat a position
+under superko, or contain a suicide. Assumptions about a file are listed in `Position.notes`.
 """
 
 import re
@@ -18,7 +17,7 @@ from rl.go.games.sgf_charset import decode
 from rl.go.games.sgf_tree import BadFile, Node, parse, write
 from rl.go.rules.board import BLACK, WHITE
 from rl.go.rules.position import IllegalMove, Position, result
-from rl.go.rules.rules import NAMED_RULES, Rules, read_rules, short_form
+from rl.go.rules.ruleset import NAMED_RULES, Rules, read_rules, short_form
 
 __all__ = ["BadFile", "Node", "follow", "parse", "read", "record", "replay", "write"]
 
@@ -45,7 +44,7 @@ STONES = ("stone", "stones", "zi", "子")
 def read(path: str | Path) -> list[Node]:
     """Return the games of a file; BadFile if it is not one, UserError if it cannot be read.
 
-    How its bytes become text is told in `sgf_charset.py`.
+    `sgf_charset.py` says how its bytes become text.
     """
     path = Path(path)
     try:
@@ -93,14 +92,14 @@ def read_points(values: list[str], size: int) -> list[int] | None:
 
 def size_of(root: Node) -> int:
     """Return the board's size; BadFile if it is not a square that we play on."""
-    said = root.one("SZ", "19").strip()
-    parts = said.split(":")
+    text = root.one("SZ", "19").strip()
+    parts = text.split(":")
     if not all(part.isascii() and part.isdigit() for part in parts) or len(set(parts)) > 1:
-        raise BadFile(f"{root.place}: SZ[{said[:9]}] is not a square board")
+        raise BadFile(f"{root.place}: SZ[{text[:9]}] is not a square board")
     try:
         return Position(int(parts[0][:9])).size
     except UserError as error:
-        raise BadFile(f"{root.place}: SZ[{said[:9]}]: {error}") from None
+        raise BadFile(f"{root.place}: SZ[{text[:9]}]: {error}") from None
 
 
 def komi_of(root: Node, notes: list[str]) -> float:
@@ -108,11 +107,11 @@ def komi_of(root: Node, notes: list[str]) -> float:
 
     Fox writes hundredths; where rules count stones, half of the points (3.75 for 7.5).
     """
-    said = root.one("KM").strip()
-    found = KOMI.fullmatch(re.sub(r"\s", "", said.lower())) if said else None
+    text = root.one("KM").strip()
+    found = KOMI.fullmatch(re.sub(r"\s", "", text.lower())) if text else None
     if found is None or found[4] == "0":
-        if said:
-            raise BadFile(f"{root.place}: KM[{said[:9]}] is no komi")
+        if text:
+            raise BadFile(f"{root.place}: KM[{text[:9]}] is no komi")
         return 0.0
     sign, number, above, below, unit, half = found.groups()
     komi = float(number.replace(",", "."))
@@ -122,20 +121,20 @@ def komi_of(root: Node, notes: list[str]) -> float:
     if unit in STONES or (unit is None and komi % 0.5 == 0.25):
         komi *= 2
     if komi != plain:
-        notes.append(f"KM[{said[:20]}] is taken for {sign}{komi:g} points")
+        notes.append(f"KM[{text[:20]}] is taken for {sign}{komi:g} points")
     return -komi if sign == "-" else komi
 
 
 def rules_of(root: Node, otherwise: Rules, notes: list[str]) -> Rules:
     """Return the rules that a file names; `otherwise`, and perhaps a note, if it has none."""
-    said = root.one("RU").strip()[:LONGEST_RULES]
-    if not said:
+    text = root.one("RU").strip()[:LONGEST_RULES]
+    if not text:
         return otherwise
     try:
-        return read_rules(said, notes)
+        return read_rules(text, notes)
     except UserError:
         kept = next((name for name, each in NAMED_RULES.items() if each == otherwise), "others")
-        notes.append(f"RU[{said[:20]}] names no rules that are known here: {kept} taken")
+        notes.append(f"RU[{text[:20]}] names no rules that are known here: {kept} taken")
         return otherwise
 
 
@@ -200,7 +199,7 @@ def moves_of(node: Node, size: int) -> Iterator[tuple[int, int]]:
 
 
 class Recorded:
-    """A game as it is replayed, by its rules where they allow it and by any others where not."""
+    """A game being replayed: by its own rules, or by laxer ones where they forbid a move."""
 
     def __init__(self, position: Position) -> None:
         self.position = position
@@ -222,7 +221,7 @@ class Recorded:
             self.tolerant.play(move, colour)
 
     def allowed(self, move: int, colour: int) -> bool:
-        """May a move be played by simple ko, and with suicide of several stones?"""
+        """Return whether simple ko, with suicide of several stones, allows a move."""
         if self.tolerant is None:
             self.tolerant = self.position.copy()
             self.tolerant.rules = Rules(ko="simple", suicide=True)
@@ -264,9 +263,9 @@ def record(
     black: str = "",
     white: str = "",
     score: float | None = None,
-    said: str = "",
+    outcome: str = "",
 ) -> Node:
-    """Return a game as a tree of one line; `said` is the result in words such as B+R."""
+    """Return a game as a tree of one line; `outcome` is the result in words such as B+R."""
     size, rules = position.size, position.rules
     names = {found: name for name, found in reversed(RULES.items())}
     properties = {
@@ -283,8 +282,8 @@ def record(
             properties[name] = [
                 value.encode(errors="replace").decode()
             ]  # names of files may be no UTF-8
-    if said or score is not None:
-        properties["RE"] = [said or result(score or 0.0)]
+    if outcome or score is not None:
+        properties["RE"] = [outcome or result(score or 0.0)]
     for name, colour in (("AB", BLACK), ("AW", WHITE)):
         points = [write_point(move, size) for stone, move in position.stones if stone == colour]
         if points:

@@ -1,15 +1,15 @@
-"""Bytes of a game's file as text: by the encoding that it names, or by one that is guessed.
+"""The text in the bytes of a game's file: by the encoding that the file names, or by a guess.
 
-Only encodings that servers and editors of Go write are known, each read by the encoding of Python
-that has all its characters (WHATWG Encoding). The rule, which `decode` also tells in words:
+Known are the encodings that Go servers and editors write. Each is read by Python's encoding that
+has all its characters (WHATWG Encoding). The rules, which `decode` also reports in words:
 
-1. A byte order mark decides. Else CA's encoding is taken if all bytes are of it; but of encodings
-   of one byte a character, of which all bytes always are, only if they are no UTF-8.
-2. Else UTF-8 is taken if all bytes are of it.
-3. Else CA's encoding is taken, what is broken being shown as U+FFFD; not if CA says UTF-8 and more
-   characters of it are broken than whole.
-4. Else that of GUESSED whose characters are the most familiar ones (`familiarity`), Latin-1 being
-   read where none of them is.
+1. A byte order mark decides. Otherwise the encoding in CA is used if it decodes all bytes. A
+   single-byte encoding decodes anything, so it is used only if the bytes are not valid UTF-8.
+2. Otherwise UTF-8 is used if it decodes all bytes.
+3. Otherwise the encoding in CA is used, with U+FFFD for what is broken; but not if CA names UTF-8
+   and more of its non-ASCII characters are broken than whole.
+4. Otherwise the encoding of GUESSED whose characters are the most familiar (`familiarity`), or
+   Latin-1 if none is familiar.
 """
 
 import re
@@ -86,7 +86,7 @@ def decode(data: bytes) -> tuple[str, str]:
     named = re.search(rb"CA\s*\[\s*([\w.: -]{1,40}?)\s*\]", data[:4096])
     name = named.group(1).decode("latin-1") if named else ""
     encoding = ENCODINGS.get(re.sub(r"[^a-z0-9]", "", name.lower()), "")
-    said = (
+    reason = (
         f"it names {name}, of which its bytes are not"
         if encoding
         else (f"its encoding {name!r} is not known" if name else "it names no encoding")
@@ -103,7 +103,7 @@ def decode(data: bytes) -> tuple[str, str]:
         note = f"some of its bytes are no {name}: shown as \N{REPLACEMENT CHARACTER}"
         return data.decode(encoding, errors="replace"), note
     guess, shown = guessed(data)
-    return data.decode(guess, errors="replace"), f"read as {shown}, a guess: {said}"
+    return data.decode(guess, errors="replace"), f"read as {shown}, a guess: {reason}"
 
 
 def strictly(data: bytes, encoding: str) -> str | None:
@@ -115,7 +115,7 @@ def strictly(data: bytes, encoding: str) -> str | None:
 
 
 def mostly_broken(data: bytes) -> bool:
-    """Are, read as UTF-8, more characters broken than whole, of those that are no ASCII?"""
+    """Return whether, in UTF-8, more than half of the non-ASCII characters are broken."""
     text = data.decode("utf-8", errors="replace")
     broken = text.count("\N{REPLACEMENT CHARACTER}")
     return 2 * broken > len(text) - len(text.encode("ascii", errors="ignore"))

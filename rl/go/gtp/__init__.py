@@ -1,1 +1,1 @@
-"""The Go text protocol, spoken and heard."""
+"""The Go Text Protocol (GTP): our server and a client for other engines."""

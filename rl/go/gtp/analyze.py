@@ -1,8 +1,8 @@
 """Analysis over GTP, as Leela Zero (lz-) and KataGo (kata-) write it: what Sabaki and Lizzie show.
 
-The answer begins with `=`, goes on with a line for every interval and ends, when any line comes,
-with the empty line. Win rates are those of who is to play: of 10,000 for lz-, of 1 for kata-.
-`ownership` stands last in its line: from the top left, 1 where who is to play will own the point.
+An answer starts with `=`, has one line per interval, and ends with an empty line as soon as any
+command arrives. Winrates are those of the player to move: 0 to 10,000 for lz-, 0 to 1 for kata-.
+`ownership` is the last field of its line: from the top left, 1 where the player to move will own.
 """
 
 import time
@@ -13,7 +13,7 @@ from rl.go.gtp.protocol import COLOURS, GtpError, Session, colour_of, command, n
 from rl.go.player import Candidate, Thoughts
 from rl.go.rules.board import BLACK
 from rl.go.rules.position import vertex
-from rl.go.rules.rules import read_bool
+from rl.go.rules.ruleset import read_bool
 
 FLAGS = {
     "ownership",
@@ -69,7 +69,7 @@ def read_asked(session: Session, args: list[str]) -> Asked:
 
 
 def shown(thoughts: Thoughts, asked: Asked) -> list[Candidate]:
-    """Return the moves to speak of: those looked at, the best first."""
+    """Return the moves to report: those with visits, the best first."""
     looked_at = [each for each in thoughts.candidates if each.visits]
     count = max(min(len(looked_at), asked.most), min(asked.least, len(thoughts.candidates)), 1)
     return thoughts.candidates[:count]

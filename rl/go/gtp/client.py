@@ -14,11 +14,11 @@ LEAVING_S = 10.0  # an interpreter with torch in it takes seconds to end beside 
 
 
 class EngineFailed(UserError):
-    """The program died, answered nothing, or answered with an error."""
+    """The program died, did not answer, or answered with an error."""
 
 
 class GtpEngine:
-    """A program on the other side of two pipes."""
+    """A GTP engine in a process of its own."""
 
     def __init__(self, line: str, patience_s: float = PATIENCE_S) -> None:
         """Start a command line; EngineFailed if there is no such program."""
@@ -79,7 +79,7 @@ class GtpEngine:
         return words
 
     def close(self) -> None:
-        """Ask the program to leave, and see to it."""
+        """Ask the program to quit; kill it if it does not."""
         try:
             self.ask("quit", LEAVING_S)
             self.process.wait(LEAVING_S)

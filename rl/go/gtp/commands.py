@@ -188,7 +188,7 @@ def time_left(session: Session, args: list[str]) -> str:
     clock = session.engine.clocks.get(colour_of(args[0]))
     left_s, stones = number_of(args[1]), whole_of(args[2])
     if clock:
-        clock.tell(left_s, stones)
+        clock.set_left(left_s, stones)
     return ""
 
 
@@ -211,7 +211,7 @@ def give(session: Session, moves: list[int]) -> str:
 
 @command("fixed_handicap")
 def fixed_handicap(session: Session, args: list[str]) -> str:
-    """Put so many stones where they always stand."""
+    """Place handicap stones on the fixed points."""
     expect(args, 1)
     try:
         moves = handicap_points(session.engine.position.size, whole_of(args[0]))
@@ -222,7 +222,7 @@ def fixed_handicap(session: Session, args: list[str]) -> str:
 
 @command("place_free_handicap")
 def place_free_handicap(session: Session, args: list[str]) -> str:
-    """Put so many stones where the engine likes them."""
+    """Place handicap stones where the engine chooses."""
     expect(args, 1)
     size, stones = session.engine.position.size, whole_of(args[0])
     if not 2 <= stones < size * size:
@@ -243,7 +243,7 @@ def on_edge(move: int, size: int) -> bool:
 
 @command("set_free_handicap")
 def set_free_handicap(session: Session, args: list[str]) -> str:
-    """Put stones where the client likes them."""
+    """Place handicap stones where the client says."""
     expect(args, 2)
     size = session.engine.position.size
     moves = [move_of(word, size) for word in args]

@@ -18,7 +18,7 @@ from rl.go.gtp.protocol import (
     whole_of,
 )
 from rl.go.rules.position import Position, colour_name, vertex
-from rl.go.rules.rules import NAMED_RULES, Rules, read_rules
+from rl.go.rules.ruleset import NAMED_RULES, Rules, read_rules
 
 ANALYZE_COMMANDS = (
     "gfx/Ownership/arcadia-ownership",
@@ -102,7 +102,7 @@ def setup_player(session: Session, args: list[str]) -> str:
 
 @command("gogui-interrupt", "stop", "kgs-game_over")
 def nothing(session: Session, args: list[str]) -> str:
-    """Answered, and that is all: any line interrupts an analysis."""
+    """Do nothing: any command interrupts an analysis."""
     return ""
 
 
@@ -125,7 +125,7 @@ def ownership(session: Session, args: list[str]) -> str:
 
 @command("heatmap")
 def heatmap(session: Session, args: list[str]) -> str:
-    """How much each point draws the search before it has looked, of 1,000; the pass below."""
+    """The prior of each point, in thousandths, and that of the pass below."""
     engine = session.engine
     size = engine.position.size
     engine.judge()
@@ -177,7 +177,7 @@ def explain(session: Session, args: list[str]) -> str:
 
 @command("kgs-genmove_cleanup")
 def cleanup(session: Session, args: list[str]) -> str:
-    """A move when dead stones must be captured before passing: never passes early for manners."""
+    """A move when dead stones must be captured first: no polite passes."""
     engine = session.engine
     rules = engine.position.rules
     engine.position.rules = Rules(ko=rules.ko, suicide=rules.suicide)

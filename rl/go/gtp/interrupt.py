@@ -1,4 +1,4 @@
-"""Ctrl-C where nothing may be raised: numba's loading of compiled functions swallows exceptions."""
+"""Ctrl-C while exceptions would be lost: numba swallows them when it loads compiled functions."""
 
 import signal
 import threading

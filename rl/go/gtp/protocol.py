@@ -1,10 +1,10 @@
-"""The Go Text Protocol: a session that reads lines, keeps a game and answers every command.
+"""The Go Text Protocol: a session that reads commands, keeps a game and answers each command.
 
 Version 2, draft 2 (https://www.lysator.liu.se/~gunnar/gtp/gtp2-spec-draft2.pdf). The commands
-themselves are in `gtp_commands.py` (the standard), `gtp_analyze.py` (what Sabaki and Lizzie ask)
-and `gtp_extensions.py` (GoGui, KGS, KataGo, gomill).
+themselves are in `commands.py` (the standard), `analyze.py` (what Sabaki and Lizzie use) and
+`extensions.py` (GoGui, KGS, KataGo, gomill).
 
-What clients need that the paper does not say: ids come back even before an error; an answer ends
+What clients need beyond that document: ids come back even before an error; an answer ends
 with exactly one empty line; an analysis goes on until any line comes, then ends with that empty
 line; `quit` is answered; lines may end in CR LF and carry control characters.
 """
@@ -82,14 +82,14 @@ class Session:
             self.lines.put(None)
 
     def stop(self) -> None:
-        """End what is going on and answer no more: the user has pressed ctrl-C."""
+        """Stop the current command and answer no more: the user has pressed ctrl-C."""
         self.stopped = True
         self.lines.put(None)  # whoever waits for a line goes on
         if self.writing:  # to a client that may never read
             raise KeyboardInterrupt
 
     def interrupted(self) -> bool:
-        """Has another line come, or the end of them?"""
+        """Return whether another command, or the end of the input, has arrived."""
         return not self.lines.empty()
 
     def answer(self, line: str) -> None:
@@ -118,7 +118,7 @@ class Session:
                 self.write(f"={self.id}{space}{text}".rstrip() + "\n\n")
 
     def write(self, text: str) -> None:
-        """Write at once: clients wait for it."""
+        """Write and flush, since clients wait for it."""
         self.writing = True
         self.out.write(text)
         self.out.flush()

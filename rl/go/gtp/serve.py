@@ -32,7 +32,7 @@ class Config:
     """Serve a Go engine on standard input and output."""
 
     run: tyro.conf.Positional[str] = "playouts"
-    """playouts (tree search without a network), uct (the same, knowing nothing), random, or a
+    """playouts (tree search without a network), uct (the same without heuristics), random, or a
     network's .safetensors."""
     size: int = 9
     """Points on a side, until the client says."""
@@ -94,12 +94,12 @@ def build_player(
     if name not in PLAYERS:
         # Only who plays with a network waits for torch.
         from backbones.training.device.precision import choose_device
-        from rl.go.network.network import load_network
+        from rl.go.network.go_network import load_network
         from rl.go.search.mcts import NetworkPlayer
 
         network = load_network(Path(name)).to(choose_device(device))
         return NetworkPlayer(network, seed=seed, memory_mb=memory_mb)
-    return PlayoutPlayer(seed=seed, memory_mb=memory_mb, knowing=name == "playouts")
+    return PlayoutPlayer(seed=seed, memory_mb=memory_mb, heuristics=name == "playouts")
 
 
 def ready_engine(

@@ -1,13 +1,11 @@
-"""Asking a network about many positions at once: on a CPU as it is, on a GPU in bf16 and in batches
-of few sizes.
+"""Evaluating many positions with a network: in fp32 on a CPU; on a GPU in bf16 and fixed sizes.
 
 Letters: B positions, P of them with padding, F planes, M points on a side of the network's room,
 A = M * M + 1 moves.
 
-On a GPU the weights are rounded to bf16 and lie channels last, batches are padded to one of `SIZES`
-(so that the convolutions of each size are chosen once, and could be captured), boards are turned
-there, planes go up and answers come down through pinned memory, and nothing is waited for but the
-answers.
+On a GPU the weights are bf16 and channels last, and batches are padded to one of `SIZES`, so that
+convolutions are chosen once per size and could be captured. Boards are turned on the GPU. Planes
+and results are copied through pinned memory, and the CPU waits only for the results.
 """
 
 import copy
@@ -22,7 +20,7 @@ from torch import Tensor, nn
 
 from backbones.training.device.precision import choose_device
 from rl.go.network.features import PLANES, straight_moves, turned
-from rl.go.network.network import GoNetwork
+from rl.go.network.go_network import GoNetwork
 
 Evaluator = Callable[
     [UInt8[np.ndarray, "B F M M"]], tuple[Float32[np.ndarray, "B A"], Float32[np.ndarray, "B"]]
@@ -33,8 +31,8 @@ SIZES = (8, 32, 128, 512, 1024, 2048, 4096, 8192)  # of batches on a GPU; more a
 
 
 def network_evaluator(network: nn.Module, seed: int = 0) -> Evaluator:
-    """Return an evaluator that asks a GoNetwork where it lies, each time turned one of eight ways
-    by chance."""
+    """Return an evaluator that runs a GoNetwork on its device; each call turns the boards in one of
+    eight random ways."""
     rng = np.random.default_rng(seed)
     if next(network.parameters()).is_cuda:
         batches = FixedBatches(network)
@@ -53,7 +51,7 @@ def network_evaluator(network: nn.Module, seed: int = 0) -> Evaluator:
 
 
 def rounded_copy(network: nn.Module, dtype: torch.dtype = torch.bfloat16) -> nn.Module:
-    """Return a frozen copy to ask: weights in `dtype`, channels last."""
+    """Return a frozen copy for inference: weights in `dtype`, channels last."""
     rounded: Any = copy.deepcopy(network).requires_grad_(False).eval()
     # Buffers stay exact: 1 / 255 rounded to bf16 would be applied twice.
     for parameter in rounded.parameters():
@@ -73,7 +71,7 @@ def turned_on_device(planes: UInt8[Tensor, "B F M M"], way: int) -> UInt8[Tensor
 
 
 class FixedBatches:
-    """A rounded copy of a network on its device, asked in batches of fixed sizes."""
+    """Evaluates positions by a rounded copy of a network, in batches of fixed sizes."""
 
     def __init__(self, network: nn.Module, dtype: torch.dtype = torch.bfloat16) -> None:
         self.network = rounded_copy(network, dtype)

@@ -1,11 +1,11 @@
-"""What a network sees of a position, and the eight ways to turn a board.
+"""The network's input planes of a position, and the eight symmetries of a board.
 
 Letters: B positions, F planes, M points on a side of the network's room, N of a board (at most M),
 A = N * N + 1 moves.
 
-All is from the view of who is to play, as uint8 like any picture: 255 for yes. Komi is a plane of
-one grey, so that one network plays with any; so are what the rules allow and whether the last move
-was a pass. Boards smaller than the room stand at its top left; the last plane says where.
+Planes are from the view of the player to move, uint8 like any picture, 255 for yes. Komi, the rules
+and whether the last move was a pass are planes of one value, so one network plays with all of them.
+A board smaller than the room stands at its top left; the last plane marks where it is.
 """
 
 from typing import no_type_check

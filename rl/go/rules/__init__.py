@@ -1,1 +1,1 @@
-"""Go's board, its rules, and whose area is whose."""
+"""Go's board, its rules, and who owns each point."""

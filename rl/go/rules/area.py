@@ -1,4 +1,4 @@
-"""What belongs to whom: Tromp-Taylor areas, territory, groups that no attack can kill.
+"""Who owns each point: Tromp-Taylor area, territory, and unconditionally alive groups.
 
 Letters: P points with the frame, C chains, R regions. Points and colours as in
 `rl/go/rules/board.py`.
@@ -66,7 +66,7 @@ def owners(colour, size, owner):
 @njit(cache=True, nogil=True)
 @no_type_check
 def area_score(board):
-    """Return Black's points less White's by Tromp-Taylor, without komi; all stones are alive."""
+    """Return Black's points minus White's by Tromp-Taylor, without komi; all stones are alive."""
     owner = np.empty(POINTS, np.int32)
     owners(board.colour.copy(), board.size, owner)
     score = 0
@@ -78,10 +78,10 @@ def area_score(board):
 @njit(cache=True, nogil=True)
 @no_type_check
 def territory_score(board, dead):
-    """Return Black's territory and prisoners less White's, without komi, given dead[P].
+    """Return Black's territory and prisoners minus White's, without komi, given dead[P].
 
     Dead stones are prisoners and their points territory; points that both colours reach are
-    nobody's. As in the Japanese rules but for eyes in seki, which count here.
+    neutral. As in the Japanese rules, except that eyes in seki count here.
     """
     width = board.size + 2
     colour, owner = board.colour.copy(), np.empty(POINTS, np.int32)
@@ -100,7 +100,7 @@ def territory_score(board, dead):
 @njit(cache=True, nogil=True)
 @no_type_check
 def pass_alive(board, owner):
-    """Write into owner[P] the points that a colour keeps even if it passes for ever; else EMPTY.
+    """Write into owner[P] the colour that keeps a point even if it always passes; else EMPTY.
 
     Benson 1976, Life in the game of Go: a chain is alive if two regions, each enclosed by chains
     that are alive, are vital to it: all their empty points are its liberties. Those regions belong

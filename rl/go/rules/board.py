@@ -11,7 +11,7 @@ the number, the sum and the sum of squares of its pseudo-liberties: empty points
 every stone of the chain beside them. The chain has one liberty exactly if number * squares =
 sum * sum, so no move ever searches a chain.
 
-Three rules of ko. Positional superko (Tromp-Taylor): no move may bring back a board that was there;
+Three rules of ko. Positional superko (Tromp-Taylor): no move may recreate an earlier board;
 situational: no board with the same side to move; simple: not the board before the opponent's last
 move. A pass is always allowed. Every legal move is looked up in the history, since it is not so
 that only captures repeat a board (see the tests). Suicide of one stone is never allowed: it changes
@@ -103,7 +103,7 @@ def situation(board, key, to_play):
 @njit(cache=True, nogil=True)
 @no_type_check
 def remember(board):
-    """Write the board as it stands into the history."""
+    """Add the current board to the history."""
     key = situation(board, board.key, board.to_play)
     board.history[board.ply] = key
     board.bloom[(key >> np.uint64(6)) % np.uint64(BLOOM)] |= np.uint64(1) << (key & np.uint64(63))
@@ -112,7 +112,7 @@ def remember(board):
 @njit(cache=True, nogil=True)
 @no_type_check
 def give_turn(board, colour):
-    """Give the turn to a colour; the history knows the board as it stands with it to move."""
+    """Give the turn to a colour, and record that in the history."""
     board.to_play = colour
     remember(board)
 
@@ -120,7 +120,7 @@ def give_turn(board, colour):
 @njit(cache=True, nogil=True)
 @no_type_check
 def was_there(board, key):
-    """Say whether the rule of ko forbids a board of this key after a move of who is to play."""
+    """Return whether the ko rule forbids a board of this key after the current player's move."""
     if board.ko_rule == SIMPLE:
         return board.ply > 0 and board.history[board.ply - 1] == key
     key = situation(board, key, 3 - board.to_play)
@@ -159,7 +159,7 @@ def lives(board, point, colour):
 @njit(cache=True, nogil=True)
 @no_type_check
 def legal(board, point):
-    """Say whether who is to play may play here; a pass is always legal."""
+    """Return whether a move is legal for the player to move; a pass always is."""
     if point == PASS:
         return True
     if board.colour[point] != EMPTY:
@@ -233,9 +233,9 @@ def take_off(board, head):
 @njit(cache=True, nogil=True)
 @no_type_check
 def put(board, point, colour):
-    """Put a stone on an empty point, take off what dies of it; return how many stones died.
+    """Put a stone on an empty point, remove what it captures; return how many stones that were.
 
-    Suicide, if it is that, takes off the own chain. Neither turn nor history change.
+    A suicide removes the player's own chain. Turn and history do not change.
     """
     width = board.size + 2
     board.num_empty -= 1
@@ -279,7 +279,7 @@ def put(board, point, colour):
 @njit(cache=True, nogil=True)
 @no_type_check
 def turn(board, point):
-    """Pass the turn on after a move."""
+    """Give the turn to the other colour after a move."""
     for i in range(7, 0, -1):
         board.last[i] = board.last[i - 1]
     board.last[0] = point
@@ -319,7 +319,7 @@ def over(board):
 @njit(cache=True, nogil=True)
 @no_type_check
 def bring(to, source, count):
-    """Copy the first numbers of an array: a slice would do, and compile eight times as long."""
+    """Copy the first numbers of an array; a slice would take eight times as long to compile."""
     for i in range(count):
         to[i] = source[i]
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from backbones.training.errors import UserError
 from rl.go.rules import area, board
 from rl.go.rules.board import BLACK, EMPTY, LARGEST, SMALLEST, WHITE
-from rl.go.rules.rules import NAMED_RULES, Rules, read_rules
+from rl.go.rules.ruleset import NAMED_RULES, Rules, read_rules
 
 LETTERS = "ABCDEFGHJKLMNOPQRST"
 KO_RULES = {
@@ -62,7 +62,7 @@ def check_size(size: int) -> int:
 
 
 def check_komi(komi: float) -> float:
-    """Return a komi; UserError if it is none that could be meant (infinite, not a number)."""
+    """Return a komi; UserError if it is infinite, not a number, or too large."""
     if not abs(komi) <= LARGEST_KOMI:
         raise UserError(f"komi = {komi:g} must be between {-LARGEST_KOMI:g} and {LARGEST_KOMI:g}")
     return komi
@@ -99,7 +99,7 @@ def handicap_points(size: int, stones: int) -> list[int]:
 
 
 class Position:
-    """A game as it stands, and how it came about."""
+    """A game's current position, with its moves and setup."""
 
     def __init__(self, size: int = 9, komi: float = 7.0, rules: Rules | None = None) -> None:
         self.size, self.komi = check_size(size), komi
@@ -128,11 +128,11 @@ class Position:
 
     @property
     def over(self) -> bool:
-        """Have two passes ended the game, or is its history full?"""
+        """Whether two passes have ended the game, or its history is full."""
         return bool(board.over(self.board))
 
     def rebuild(self) -> None:
-        """Play everything again from the empty board."""
+        """Replay the game from the empty board."""
         rules = self.rules
         board.reset(self.board, self.size, KO_RULES[rules.ko], int(rules.suicide))
         for colour, move in self.stones:
@@ -143,7 +143,7 @@ class Position:
             board.play(self.board, board.move_to_point(move, self.size))
 
     def copy(self) -> "Position":
-        """Return a position that can be played on by itself."""
+        """Return an independent copy."""
         other = Position(self.size, self.komi, self.rules)
         other.stones, other.moves = list(self.stones), list(self.moves)
         other.first, other.notes = self.first, list(self.notes)
@@ -161,7 +161,7 @@ class Position:
         board.give_turn(self.board, colour)
 
     def legal(self, move: int) -> bool:
-        """May who is to play play here?"""
+        """Return whether a move is legal."""
         return bool(board.legal(self.board, board.move_to_point(move, self.size)))
 
     def legal_moves(self) -> Bool[np.ndarray, "moves"]:
@@ -171,9 +171,9 @@ class Position:
         return mask
 
     def play(self, move: int, colour: int = EMPTY, *, forced: bool = False) -> None:
-        """Play a move, of a colour if it is not simply the next; IllegalMove says why not.
+        """Play a move, of `colour` if it is not the next player's; IllegalMove says why not.
 
-        A move that is `forced` must be legal by some rules of ko and suicide, not by these.
+        A `forced` move need only be legal under some rules of ko and suicide, not under these.
         """
         before = self.to_play
         colour = colour or before
@@ -232,9 +232,9 @@ class Position:
         return blacks if self.first == WHITE and blacks == len(self.stones) else 0
 
     def score(self, dead: Iterable[int] = ()) -> float:
-        """Return Black's points less White's, komi taken off, without the stones at `dead`.
+        """Return Black's points minus White's and komi, with the stones at `dead` removed.
 
-        By area all stones are alive that are not named; passes do not matter by territory.
+        With area scoring all other stones are alive; with territory scoring passes cost nothing.
         """
         mask = np.zeros(board.POINTS, bool)
         mask[[board.move_to_point(move, self.size) for move in dead]] = True
@@ -252,13 +252,13 @@ class Position:
         return (rows + 1) * (self.size + 2) + columns + 1
 
     def alive_for_ever(self) -> np.ndarray:
-        """Return for each point whose it stays if they only pass: BLACK, WHITE or EMPTY."""
+        """Return, for each point, the colour that keeps it even if it always passes; else EMPTY."""
         owner = np.empty(board.POINTS, np.int32)
         area.pass_alive(self.board, owner)
         return owner[self.points()]
 
     def dead_stones(self, ownership: Float[np.ndarray, "points"]) -> list[int]:
-        """Return the stones that stand where the other colour is believed to own the point.
+        """Return the stones on points that the other colour is expected to own.
 
         `ownership` is 1 where Black, -1 where White will own a point. A chain is judged as one.
         """

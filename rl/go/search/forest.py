@@ -1,14 +1,14 @@
-"""Many search trees at once, compiled: descend, wait for the network, tell the path.
+"""Many search trees in parallel (numba): select a leaf, wait for the network, back its value up.
 
 Letters: G games, C nodes of a game, A = N * N + 1 moves, K leaves of a game at a time, D depth.
 
-A node has an edge for every move: prior (-1: illegal), visits, sum of values and child, 16 bytes;
-nothing else but 12 bytes, so a node of a 9 x 9 board takes 1.3 kB. Boards are not kept: the moves
-are played again from the root, which costs about as much as reading one from memory.
+A node has one edge per move, of 16 bytes: prior (-1: illegal), visits, sum of values and child.
+The node itself adds 12 bytes, so a node of a 9 x 9 board takes 1.3 kB. Boards are not stored: the
+moves are replayed from the root, which costs about as much as reading a board from memory.
 
-Values are those of who plays the edge, in [-1, 1]. A node whose game is over has its exact value
-and asks no network. While a leaf waits for the network its path counts it as a loss, so that the
-next leaf of the same game goes another way (virtual loss).
+An edge's values, in [-1, 1], are those of the player who makes the move. A node where the game is
+over has its exact value and needs no network. While a leaf waits for the network, its path counts
+as lost, so that the next leaf of the same game takes another path (virtual loss).
 """
 
 from typing import NamedTuple, no_type_check
@@ -22,11 +22,11 @@ from rl.go.rules.board import BLACK, BOARD, POINTS, copy, move_to_point, over, p
 
 DEEPEST = 512
 UNKNOWN, WAITING, KNOWN, ENDED = 0, 1, 2, 3  # states of a node
-ASKS, TOLD, COLLIDED = 0, 1, 2  # what became of a descent
+ASKS, BACKED_UP, COLLIDED = 0, 1, 2  # how a descent ended
 
 
 class Forest(NamedTuple):
-    """The trees, and the leaves that wait."""
+    """The trees of all games, and the leaves that wait for the network."""
 
     roots: np.ndarray  # [G] BOARD
     komi: np.ndarray  # [G] f4
@@ -34,7 +34,7 @@ class Forest(NamedTuple):
     visits: np.ndarray  # [G C A] i4
     total: np.ndarray  # [G C A] f4
     child: np.ndarray  # [G C A] i4
-    value: np.ndarray  # [G C] f4: of who is to play at the node
+    value: np.ndarray  # [G C] f4: of the player to move at the node
     state: np.ndarray  # [G C] i4
     seen: np.ndarray  # [G C] i4: visits of the node
     used: np.ndarray  # [G] i4: nodes in use; node 0 is none, 1 the root
@@ -44,11 +44,11 @@ class Forest(NamedTuple):
     outcome: np.ndarray  # [G K] i4
     planes: np.ndarray  # [G K F M M] u1
     legal: np.ndarray  # [G K A] bool
-    forced: np.ndarray  # [G] i4: the move to take at the root, -1 for PUCT's
+    forced: np.ndarray  # [G] i4: the move to take at the root, -1: the one that PUCT selects
 
 
 def build_forest(games: int, size: int, nodes: int, leaves: int = 1) -> Forest:
-    """Return a forest of empty boards with room for so many nodes of each game."""
+    """Return a forest of empty boards, with room for `nodes` nodes in each game."""
     moves, shape = size * size + 1, (games, nodes + 1)
     return Forest(
         roots=np.zeros(games, BOARD),
@@ -81,13 +81,13 @@ def bytes_per_node(size: int) -> int:
 def clear(forest, g):
     """Forget a game's tree."""
     forest.used[g] = 1
-    fresh(forest, g, 1)
+    clear_node(forest, g, 1)
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def fresh(forest, g, node):
-    """Make a node that nothing is known of."""
+def clear_node(forest, g, node):
+    """Reset a node to one that was never visited."""
     forest.prior[g, node] = -1
     forest.visits[g, node] = 0
     forest.total[g, node] = 0
@@ -98,12 +98,12 @@ def fresh(forest, g, node):
 @njit(cache=True, nogil=True)
 @no_type_check
 def best_move(prior, visits, total, child, full, value, count, explore, caution):
-    """Return the move that PUCT follows from a node, given its rows [A]; -1 if there is none.
+    """Return the move that PUCT selects at a node, given its rows [A]; -1 if there is none.
 
-    In a `full` forest only moves with a child are followed.
+    In a `full` forest only moves that have a child are candidates.
 
-    Moves without visits are taken to be worth the node's value less `caution` times the root of
-    the prior mass that was visited (KataGo's first-play urgency).
+    A move without visits counts as the node's value minus `caution` times the square root of the
+    prior mass already visited (KataGo's first-play urgency).
     """
     seen = 0.0
     for move in range(len(prior)):
@@ -125,7 +125,7 @@ def best_move(prior, visits, total, child, full, value, count, explore, caution)
 @njit(cache=True, nogil=True)
 @no_type_check
 def descend(forest, g, k, board, stamps, explore, caution):
-    """Walk one game's tree to a leaf, and draw it for the network or tell an exact value."""
+    """Walk a game's tree to a leaf; write its planes for the network, or back up an exact value."""
     root = forest.roots[g]
     copy(board, root, True)
     node, depth, size = 1, 0, root.size
@@ -145,10 +145,10 @@ def descend(forest, g, k, board, stamps, explore, caution):
                 caution,
             )
         if move < 0 or (full and not forest.child[g, node, move]):
-            break  # no room: what the node is worth is told once more
+            break  # no room for a child: the value of the node itself is backed up again
         if not forest.child[g, node, move]:
             forest.used[g] += 1
-            fresh(forest, g, forest.used[g])
+            clear_node(forest, g, forest.used[g])
             forest.child[g, node, move] = forest.used[g]
         forest.path_node[g, k, depth], forest.path_move[g, k, depth] = node, move
         depth += 1
@@ -164,19 +164,19 @@ def descend(forest, g, k, board, stamps, explore, caution):
         forest.value[g, node] = 1 if lead > 0 else -1 if lead < 0 else 0
         forest.state[g, node] = ENDED
     if forest.state[g, node] == ENDED or forest.state[g, node] == KNOWN:
-        forest.outcome[g, k] = TOLD
-        tell(forest, g, k, forest.value[g, node], 0.0)
+        forest.outcome[g, k] = BACKED_UP
+        backup(forest, g, k, forest.value[g, node], 0.0)
         return
     forest.outcome[g, k] = ASKS
     forest.state[g, node] = WAITING
     see(board, forest.komi[g], forest.planes[g, k], forest.legal[g, k], stamps)
-    lose(forest, g, k)
+    add_virtual_loss(forest, g, k)
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def lose(forest, g, k):
-    """Count a path as lost until the network has answered."""
+def add_virtual_loss(forest, g, k):
+    """Count a path as lost until the network has evaluated its leaf."""
     for d in range(forest.depth[g, k]):
         node, move = forest.path_node[g, k, d], forest.path_move[g, k, d]
         forest.visits[g, node, move] += 1
@@ -186,10 +186,10 @@ def lose(forest, g, k):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def tell(forest, g, k, value, waited):
-    """Tell a path its leaf's value; `waited` is 1 if the path was counted as lost before.
+def backup(forest, g, k, value, waited):
+    """Add a leaf's value to its path; `waited` is 1 if the path has a virtual loss to take back.
 
-    The leaf's value is that of who is to play there, so the edge into it gets the opposite.
+    The value is that of the player to move at the leaf, so the edge into it gets the opposite.
     """
     depth = forest.depth[g, k]
     forest.seen[g, forest.path_node[g, k, depth]] += 1
@@ -205,7 +205,7 @@ def tell(forest, g, k, value, waited):
 @njit(cache=True, nogil=True)
 @no_type_check
 def select(forest, games, boards, explore, caution):
-    """Descend once for every leaf of some games; boards[1] BOARD is room for the walk."""
+    """Descend once for every leaf of some games; boards[1] BOARD is scratch space."""
     stamps = np.zeros(POINTS, np.int32)
     for g in games:
         for k in range(forest.depth.shape[1]):
@@ -215,7 +215,7 @@ def select(forest, games, boards, explore, caution):
 @njit(cache=True, nogil=True)
 @no_type_check
 def expand(forest, games, logits, values):
-    """Give the leaves of some games what the network said: logits[G K A], values[G K]."""
+    """Expand the leaves of some games with the network's logits[G K A] and values[G K]."""
     for g in games:
         for k in range(forest.depth.shape[1]):
             if forest.outcome[g, k] != ASKS:
@@ -223,7 +223,7 @@ def expand(forest, games, logits, values):
             node = forest.path_node[g, k, forest.depth[g, k]]
             softmax(logits[g, k], forest.legal[g, k], forest.prior[g, node])
             forest.value[g, node], forest.state[g, node] = values[g, k], KNOWN
-            tell(forest, g, k, values[g, k], 1.0)
+            backup(forest, g, k, values[g, k], 1.0)
 
 
 @njit(cache=True, nogil=True)
@@ -247,16 +247,16 @@ def softmax(logits, legal, prior):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def keep_below(forest, g, move):
-    """Make the node behind a move of the root the root, in place; say if there was one.
+def reroot(forest, g, move):
+    """Make the child of a move the new root, in place; return whether there was such a child.
 
-    The old numbers grow along the queue, so every node moves to a lower number than it had.
+    Children have higher numbers than their parents, so every node moves to a lower number.
     """
     kept = forest.child[g, 1, move]
     if not kept or forest.state[g, kept] == UNKNOWN or forest.state[g, kept] == WAITING:
         clear(forest, g)
         return False
-    # Mark what is below, then close the gaps in the order of the numbers: parents have lower ones.
+    # Mark the subtree, then close the gaps in ascending order: parents come before children.
     used = forest.used[g]
     new = np.zeros(used + 1, np.int32)
     new[kept] = 1
@@ -282,7 +282,7 @@ def keep_below(forest, g, move):
 @njit(cache=True, nogil=True)
 @no_type_check
 def shift(forest, g, node, new):
-    """Move a node to its new number; new[C] has those of its children too, and 0 for none."""
+    """Move a node to its new number; new[C] maps old numbers to new ones, 0 to 0."""
     to = new[node]
     for edge in range(forest.child.shape[2]):
         forest.prior[g, to, edge] = forest.prior[g, node, edge]

@@ -2,13 +2,14 @@
 
 Letters: G games, K leaves of a game at a time, A moves, B = G * K positions, M a board's side.
 
-PUCT is Silver et al. 2018 (https://doi.org/10.1126/science.aar6404). Gumbel is Danihelka et al.
-2022 (https://openreview.net/forum?id=bERaNdoegnO): sequential halving of the m likeliest moves of
-one draw (section 4), completed Q values (equation 10, mixed as in appendix D) and the improved
-policy (equation 11), which also at two simulations is no worse than the prior. Below the root both
-go by PUCT.
+PUCT is that of Silver et al. 2018 (https://doi.org/10.1126/science.aar6404). Gumbel is that of
+Danihelka et al. 2022 (https://openreview.net/forum?id=bERaNdoegnO): sequential halving of the m
+likeliest moves of one draw (section 4), completed Q values (equation 10, mixed as in appendix D)
+and the improved policy (equation 11), which is no worse than the prior even at two simulations.
+Below the root both use PUCT.
 
-What surprises: sigma takes Q from [-1, 1] to [0, 1] first, as the scale of 1 for board games wants.
+What surprises: sigma maps Q from [-1, 1] to [0, 1] first, which the scale of 1 for board games
+expects.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from jaxtyping import Float, Int, UInt8
 from backbones.training.device.cores import available_threads
 from rl.go.network.evaluator import Evaluator, network_evaluator
 from rl.go.network.features import PLANES, see
-from rl.go.network.network import GoNetwork
+from rl.go.network.go_network import GoNetwork
 from rl.go.player import LONGEST_LINE, Candidate, Thoughts, ahead, follows
 from rl.go.rules import board
 from rl.go.rules.position import Position
@@ -38,9 +39,9 @@ class SearchConfig:
     explore: float = 1.2
     """Weight of the prior in PUCT."""
     caution: float = 0.2
-    """How much worse than its node a move that was never tried is thought to be."""
+    """How far below its node's value a move without visits starts (first-play urgency)."""
     noise: float = 0.0
-    """Share of random noise in the root's prior."""
+    """Fraction of Dirichlet noise in the root's prior."""
     noise_total: float = 10.83
     """Sum of the noise's Dirichlet parameters, spread over the legal moves."""
 
@@ -50,7 +51,7 @@ class SearchConfig:
 
 
 class Search:
-    """Trees of G games, and the threads that walk them."""
+    """The trees of G games, and the threads that search them."""
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class Search:
         seed: int = 0,
         threads: int = 0,
     ) -> None:
-        """Room for so many nodes of each game; `threads` 0 takes one a core."""
+        """Make room for `nodes` nodes in each game; `threads` 0 takes one per core."""
         self.forest = forest.build_forest(games, size, nodes, leaves)
         self.evaluate, self.config = evaluate, config or SearchConfig()
         self.rng = np.random.default_rng(seed)
@@ -84,18 +85,18 @@ class Search:
         forest.clear(self.forest, game)
 
     def play(self, game: int, move: int) -> None:
-        """Play a move in a game and keep what its tree knows of what follows.
+        """Play a move in a game and keep the subtree below it.
 
-        The new root gets noise of its own: what was an inner node has none.
+        The new root gets noise of its own, since inner nodes have none.
         """
-        forest.keep_below(self.forest, game, move)
+        forest.reroot(self.forest, game, move)
         root = self.forest.roots[game]
         board.play(root, board.move_to_point(move, int(root["size"])))
         if self.forest.state[game, 1] == forest.KNOWN:
-            self.stir(game)
+            self.add_noise(game)
 
     def simulate(self) -> None:
-        """Descend once for every leaf of every game, and ask the network about all of them."""
+        """Select `leaves` leaves in every game, evaluate them in one batch, back the values up."""
         trees, config = self.forest, self.config
         walks = zip(self.slices, self.boards, strict=True)
         tasks = [(trees, games, room, config.explore, config.caution) for games, room in walks]
@@ -108,7 +109,7 @@ class Search:
         self.each(forest.expand, [(trees, games, logits, values) for games in self.slices])
 
     def each(self, kernel: Callable[..., None], tasks: Sequence[tuple]) -> None:
-        """Run a kernel on every slice of the games, in threads of one pool."""
+        """Run a kernel on every slice of the games, each in a thread of the pool."""
         if self.pool is None:
             kernel(*tasks[0])
             return
@@ -116,15 +117,15 @@ class Search:
             done.result()
 
     def open_roots(self) -> None:
-        """Ask the network about roots that it has not seen, and stir in the noise."""
+        """Evaluate the roots that the network has not seen, and add noise to their priors."""
         unknown = self.forest.state[:, 1] == forest.UNKNOWN
         while (self.forest.state[:, 1] == forest.UNKNOWN).any():
             self.simulate()
         for game in np.flatnonzero(unknown & (self.forest.state[:, 1] == forest.KNOWN)):
-            self.stir(int(game))
+            self.add_noise(int(game))
 
-    def stir(self, game: int) -> None:
-        """Mix noise into a root's prior."""
+    def add_noise(self, game: int) -> None:
+        """Mix Dirichlet noise into a root's prior."""
         if not self.config.noise:
             return
         prior = self.forest.prior[game, 1]
@@ -142,7 +143,7 @@ class Search:
     def run_gumbel(self, simulations: int, considered: int) -> Int[np.ndarray, "G"]:
         """Search every game by sequential halving; return the move of each.
 
-        A game that has ended gives its pass. The number of a game's simulations is exact.
+        For a game that has ended it is the pass. Every game gets exactly `simulations`.
         ValueError if games are searched several leaves at a time.
         """
         if self.forest.depth.shape[1] != 1:
@@ -170,14 +171,14 @@ class Search:
         return np.where(known, np.where(most, score, -np.inf).argmax(1), prior.shape[1] - 1)
 
     def completed(self) -> Float[np.ndarray, "G A"]:
-        """Return the roots' Q values, those of moves never tried completed by the mixed value."""
+        """Return the roots' Q values; moves without visits have the mixed value."""
         trees = self.forest
         return completed_q(
             trees.prior[:, 1], trees.visits[:, 1], trees.total[:, 1], trees.value[:, 1]
         )
 
     def improved_policy(self) -> Float[np.ndarray, "G A"]:
-        """Return the policy that the search of each root speaks for: what a network learns."""
+        """Return the improved policy of each root, the target that a network learns."""
         trees = self.forest
         prior = trees.prior[:, 1]
         logits = log_prior(prior) + sigma(trees.visits[:, 1], self.completed())
@@ -199,7 +200,7 @@ def completed_q(
     total: Float[np.ndarray, "G A"],
     value: Float[np.ndarray, "G"],
 ) -> Float[np.ndarray, "G A"]:
-    """Return Q where there are visits, else the mixed value (appendix D, equation 33)."""
+    """Return Q where there are visits, otherwise the mixed value (appendix D, equation 33)."""
     tried = visits > 0
     q = np.where(tried, total / np.maximum(visits, 1), 0.0)
     mass = np.where(tried, np.maximum(prior, 0), 0.0)
@@ -215,10 +216,10 @@ def sigma(visits: Int[np.ndarray, "G A"], q: Float[np.ndarray, "G A"]) -> Float[
 
 
 def halving(considered: int, simulations: int) -> list[int]:
-    """Return for each simulation the visits that the move it takes must have had before.
+    """Return, for each simulation, how many visits the move it takes must have had before.
 
-    Sequential halving: all considered moves are tried equally often, then the better half of them
-    and so on, down to two, until the simulations are used up.
+    Sequential halving visits all considered moves equally often, then the better half of them, and
+    so on down to two, until the simulations are used up.
     """
     if considered == 1:
         return list(range(simulations))
@@ -234,7 +235,7 @@ def halving(considered: int, simulations: int) -> list[int]:
 
 
 class NetworkPlayer:
-    """A network that searches one game, several leaves at a time."""
+    """A player that searches one game with a network, several leaves at a time."""
 
     name = "network"
 
@@ -250,7 +251,7 @@ class NetworkPlayer:
         self.root = None
 
     def search_of(self, position: Position) -> Search:
-        """Return the tree of a position: what is known of it already, or a new one."""
+        """Return the tree of a position, reused if the position follows from the last one."""
         moves = follows(position, self.root)
         if self.tree is None or self.root is None or self.root.size != position.size:
             self.network.check_size(position.size)
@@ -264,7 +265,7 @@ class NetworkPlayer:
             )
             moves = None
         if moves is None or (moves and position.over):
-            # Who asks after two passes wants to play on: the next pass ends the game again.
+            # A search after two passes means that the game goes on until the next pass.
             self.tree.begin(0, position, play_on=True)
         else:
             for move in moves:
@@ -311,14 +312,14 @@ class NetworkPlayer:
         return Thoughts(count, (value + 1) / 2, score, candidates, owned)
 
     def planes(self, position: Position) -> UInt8[np.ndarray, "1 F M M"]:
-        """Return what the network sees of a position."""
+        """Return a position as the network's input planes."""
         planes = np.zeros((1, PLANES, position.size, position.size), np.uint8)
         mask, stamps = np.zeros(position.pass_move + 1, bool), np.zeros(board.POINTS, np.int32)
         see(position.board, np.float32(position.komi), planes[0], mask, stamps)
         return planes
 
     def line(self, move: int) -> list[int]:
-        """Return the moves that are expected to follow a move of the root, itself first."""
+        """Return the principal variation that begins with a move of the root."""
         assert self.tree
         trees, line = self.tree.forest, [move]
         node = int(trees.child[0, 1, move])

@@ -3,7 +3,7 @@
 Gelly et al. 2006 (https://inria.hal.science/inria-00117266), figures 3 to 6: hane, cuts, and moves
 at the edge, around the point that is to be played, from the side of X.
 
-    X, O    a stone of who is to play, of the other; the pattern also counts with colours swapped
+    X, O    a stone of the player to move, of the opponent; patterns also match with colours swapped
     .       empty          ?       anything but the edge
     x, o    not X, not O   #       the edge
 """
@@ -43,7 +43,7 @@ def turned(shape: np.ndarray) -> list[np.ndarray]:
 
 
 def table() -> np.ndarray:
-    """Return bool [65536]: does a pattern fit?
+    """Return bool [65536]: whether any pattern matches these surroundings.
 
     The eight colours, from the top left by rows, are two bits each, the first the highest.
     """

@@ -1,14 +1,14 @@
-"""Games played out by chance, light or with a little sense; one random generator a game.
+"""Random playouts, light or with simple heuristics; one random generator per game.
 
 Letters: P points with the frame, G games.
 
-Light: any move that is not suicide, a simple ko or the filling of an own eye, as in libEGO. With
-sense, after Gelly et al. 2006 (Modification of UCT with Patterns in Monte-Carlo Go,
+Light: any move but suicide, a simple ko, or filling an eye of its own, as in libEGO. With
+heuristics, after Gelly et al. 2006 (Modification of UCT with Patterns in Monte-Carlo Go,
 https://inria.hal.science/inria-00117266): answer an atari, else play one of their 3 x 3 patterns
 beside the last move, else anything that does not put itself into atari.
 
-What surprises: the moves are tried from a random place of the list of empty points on, so one after
-many refused ones is a little likelier than others.
+What surprises: moves are tried in order from a random place in the list of empty points, so a move
+that follows many rejected ones is slightly more likely.
 """
 
 from typing import no_type_check
@@ -45,7 +45,7 @@ def chance(rng, probability):
 @njit(cache=True, nogil=True)
 @no_type_check
 def is_eye(board, point, colour):
-    """Say whether an empty point is an eye of a colour that filling would only harm."""
+    """Return whether an empty point is an eye of a colour, which it should not fill."""
     width = board.size + 2
     for step in (-width, -1, 1, width):
         there = board.colour[point + step]
@@ -62,9 +62,9 @@ def is_eye(board, point, colour):
 @njit(cache=True, nogil=True)
 @no_type_check
 def self_atari(board, point, colour):
-    """Say whether a stone on an empty point would leave its chain with at most one liberty.
+    """Return whether a stone on an empty point would leave its chain with at most one liberty.
 
-    Whoever captures is taken to have liberties enough.
+    A capturing move counts as having enough liberties.
     """
     width = board.size + 2
     only = PASS
@@ -204,8 +204,8 @@ def choose(board, colour, last, sense, rng, found):
 def play_out(board, sense, rng, found, first):
     """Play a game to its end, or for three moves a point; return the number of moves.
 
-    The history is not looked at, so the board must not be played on by rule. `first[P]` takes the
-    colour that first played each point, where it has none yet.
+    The history is not updated, so do not continue the game by its rules on this board. `first[P]`
+    is set to the colour that first played each point, where it is not set yet.
     """
     most = 3 * board.size * board.size
     colour, last, passes = board.to_play, board.last[0], board.passes
@@ -228,9 +228,9 @@ def play_out(board, sense, rng, found, first):
 @njit(cache=True, nogil=True)
 @no_type_check
 def count_up(board, owner):
-    """Return Black's points less White's of a game played out; write owner[P] (Black 1, White -1).
+    """Return Black's points minus White's after a playout; write owner[P] (Black 1, White -1).
 
-    Every empty point is taken to belong to the colour that alone stands beside it.
+    An empty point belongs to a colour if all its neighbours are of that colour.
     """
     width, score = board.size + 2, 0
     for point in range(width + 1, width * (width - 1) - 1):

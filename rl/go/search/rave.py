@@ -1,14 +1,14 @@
-"""Tree search by playouts, without a network: UCT, or RAVE with a little knowledge.
+"""Tree search by playouts, without a network: plain UCT, or RAVE with a few heuristics.
 
 Letters: P points with the frame, C nodes, E edges.
 
-RAVE (Gelly and Silver 2011, https://doi.org/10.1016/j.artint.2011.03.007, section 4): beside its
-own results an edge keeps those of all playouts below its node in which the same colour played that
-point later, and trusts them while its own are few. New edges begin with made-up results that know
-a little Go (section 5): atari answers, patterns, the neighbourhood of the last move, own eyes.
+RAVE (Gelly and Silver 2011, https://doi.org/10.1016/j.artint.2011.03.007, section 4): an edge also
+counts all playouts below its node in which the same colour played that point later, and relies on
+them while it has few visits of its own. New edges have prior results from heuristics (section 5):
+atari answers, patterns, distance to the last move, own eyes.
 
-One node is 16 bytes and one edge 40; a node has an edge for each legal move. A tree that is full
-grows no more but is still searched. After a move the part below it is kept (`keep_below`).
+A node takes 16 bytes and an edge 40; a node has one edge per legal move. A full tree stops growing
+but is still searched. After a move the subtree below it is kept (`reroot`).
 """
 
 from typing import no_type_check
@@ -47,13 +47,13 @@ DEEPEST = 200
 
 
 class Tree:
-    """A search tree and its room; `nodes[1]` is the root."""
+    """A search tree and its memory; `nodes[1]` is the root."""
 
     def __init__(self, nodes: int, edges: int) -> None:
-        """Room for so many nodes and edges."""
+        """Make room for so many nodes and edges."""
         self.nodes = np.zeros(nodes + 1, NODE)
         self.edges = np.zeros(edges, EDGE)
-        # How many nodes and edges are in use, and a spare pair of arrays for `keep_below`.
+        # How many nodes and edges are in use, and a spare pair of arrays for `reroot`.
         self.used = np.array([1, 0], np.int64)
 
     @classmethod
@@ -77,8 +77,8 @@ class Tree:
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def fresh(edge, point):
-    """Make an edge that nothing is known of."""
+def clear_edge(edge, point):
+    """Reset an edge to one without visits."""
     edge.point, edge.child = point, 0
     edge.visits = edge.half_wins = edge.later_visits = edge.later_half_wins = 0
     edge.score = edge.prior_visits = edge.prior_wins = 0
@@ -86,7 +86,7 @@ def fresh(edge, point):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def expand(nodes, edges, used, node, board, knowing, found):
+def expand(nodes, edges, used, node, board, heuristics, found):
     """Give a node its edges; return False if there is no room."""
     if used[1] + board.num_empty + 1 > len(edges):
         return False
@@ -94,19 +94,19 @@ def expand(nodes, edges, used, node, board, knowing, found):
     count = 0
     for i in range(board.num_empty):
         point = np.int64(board.empty[i])
-        if (knowing and is_eye(board, point, colour)) or not legal(board, point):
+        if (heuristics and is_eye(board, point, colour)) or not legal(board, point):
             continue
         edge = edges[first + count]
-        fresh(edge, point)
-        if knowing:
-            know(board, point, colour, last, edge)
+        clear_edge(edge, point)
+        if heuristics:
+            set_priors(board, point, colour, last, edge)
         count += 1
     edge = edges[first + count]
-    fresh(edge, np.int64(PASS))
-    if knowing and count:
+    clear_edge(edge, np.int64(PASS))
+    if heuristics and count:
         edge.prior_visits, edge.prior_wins = 20, 1
     count += 1
-    if knowing and last > PASS:
+    if heuristics and last > PASS:
         for k in range(atari_answers(board, last, colour, found)):
             for i in range(count):
                 if edges[first + i].point == found[k]:
@@ -119,8 +119,8 @@ def expand(nodes, edges, used, node, board, knowing, found):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def know(board, point, colour, last, edge):
-    """Give a new edge its made-up results."""
+def set_priors(board, point, colour, last, edge):
+    """Set a new edge's prior results by heuristics."""
     width = board.size + 2
     visits, wins = 10.0, 5.0
     if self_atari(board, point, colour):
@@ -157,7 +157,7 @@ def line_of(board, point):
 @njit(cache=True, nogil=True)
 @no_type_check
 def lonely(board, point):
-    """Say whether no stone is within two points."""
+    """Return whether no stone is within two points."""
     width = board.size + 2
     x, y = point % width, point // width
     for row in range(max(y - 2, 1), min(y + 2, board.size) + 1):
@@ -170,7 +170,7 @@ def lonely(board, point):
 @njit(cache=True, nogil=True)
 @no_type_check
 def best_edge(nodes, edges, node, rave):
-    """Return the edge to follow from a node."""
+    """Return the edge that the search selects at a node."""
     first, count = nodes[node].first, nodes[node].edges
     best, best_value = first, -1e9
     log_visits = np.log(max(nodes[node].visits, 1))
@@ -195,7 +195,7 @@ def best_edge(nodes, edges, node, rave):
 @njit(cache=True, nogil=True)
 @no_type_check
 def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng, room):
-    """Descend from the root, play out, and tell every edge on the way; return Black's score.
+    """Descend from the root, play out, back the result up; return Black's score.
 
     `room` holds a path, the moves found, who first played where and who owns what: [4, P] int32.
     """
@@ -236,14 +236,14 @@ def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng,
         play_out(board, sense, rng, found, first)
         score = count_up(board, owner) - komi
     black_halves = 2 if score > 0 else 1 if score == 0 else 0
-    tell(nodes, edges, path, depth, black_halves, score, rave, first)
+    backup(nodes, edges, path, depth, black_halves, score, rave, first)
     return score
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def tell(nodes, edges, path, depth, black_halves, score, rave, first):
-    """Add a result to every node and edge of a path, and by RAVE to the edges beside it.
+def backup(nodes, edges, path, depth, black_halves, score, rave, first):
+    """Add a result to every node and edge of a path, and to the RAVE statistics of their siblings.
 
     The result is Black's: 2 half wins, 1 or none, and a score. `first[P]` says who played where in
     the playout; the path's own moves are added from its end.
@@ -275,7 +275,7 @@ def tell(nodes, edges, path, depth, black_halves, score, rave, first):
 @njit(cache=True, nogil=True)
 @no_type_check
 def search(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng, room, owned, count):
-    """Simulate `count` times from a root; add up in owned[P] who owned what at the ends."""
+    """Simulate `count` times from a root; add to owned[P] who owned each point at the end."""
     for _ in range(count):
         simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng, room)
         for point in range((root.size + 2) * (root.size + 2)):
@@ -284,7 +284,7 @@ def search(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng, r
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def keep_below(nodes, edges, used, kept, new_nodes, new_edges, new_used):
+def reroot(nodes, edges, used, kept, new_nodes, new_edges, new_used):
     """Copy the tree below a node into another tree, where it becomes the root."""
     new_nodes[1] = nodes[kept]
     new_used[0], new_used[1] = 1, 0

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from safetensors.torch import save as save_to_bytes
 
 from backbones.training import checkpoint
 from backbones.training.errors import UserError
@@ -47,6 +48,69 @@ def test_any_flipped_byte_is_noticed_and_the_one_before_is_taken(tmp_path, name)
         assert found.info["progress"] == 1, place
         assert len(passed_over) == 1
         assert str(newest) in passed_over[0]
+
+
+def save_all(folder, progress):
+    """Save weights, a state and a chunk."""
+    values = {"w": torch.full((50,), float(progress))}
+    parts = {"cnn": values, "heads": values, "state": values}
+    return checkpoint.save(folder, progress, parts, {}, chunks={"replay-1": lambda: values})
+
+
+def flip(path):
+    """Change the last byte of a file, and of no other name of it."""
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("part", ["cnn", "heads", "state", "replay-1"])
+def test_weights_are_checked_when_loaded_and_all_parts_before_a_resume(tmp_path, part):
+    save_all(tmp_path, 1)
+    path = save_all(tmp_path, 2) / f"{part}.safetensors"
+    flip(path)
+    found, passed_over = checkpoint.load_newest(tmp_path, whole=True)
+    line = f"{path} is damaged: its SHA-256 does not fit"
+    assert (found.info["progress"], passed_over) == (1, [f"{line}; taking the one before"])
+    found, passed_over = checkpoint.load_newest(tmp_path)
+    if part in checkpoint.WEIGHTS:
+        assert (found.info["progress"], len(passed_over)) == (1, 1)
+        return
+    # Whoever only plays never reads it; whoever asks for it hears of it.
+    assert (found.info["progress"], passed_over) == (2, [])
+    with pytest.raises(UserError) as error:
+        found.tensors(part)
+    assert str(error.value) == line
+
+
+def test_a_part_that_is_exchanged_after_the_check_is_noticed_when_it_is_read(tmp_path):
+    save_all(tmp_path, 1)
+    found = checkpoint.load_newest(tmp_path, whole=True)[0]
+    path = found.folder / "state.safetensors"
+    path.write_bytes(save_to_bytes({"w": torch.zeros(50)}))
+    with pytest.raises(UserError, match="is damaged"):
+        found.tensors("state")
+    # The weights are those that were checked, whatever becomes of their file.
+    (found.folder / "heads.safetensors").unlink()
+    assert found.tensors("heads")["w"].unique().tolist() == [1]
+
+
+def test_a_file_of_the_right_digest_that_holds_no_tensors_is_one_line(tmp_path):
+    path = save_all(tmp_path, 1)
+    (path / "heads.safetensors").write_bytes(b"junk" * 10)
+    info = json.loads((path / "checkpoint.json").read_text())
+    info["sha256"]["heads.safetensors"] = checkpoint.digest(b"junk" * 10)
+    info["sha256_of_this"] = checkpoint.info_digest(info)
+    (path / "checkpoint.json").write_text(json.dumps(info))
+    with pytest.raises(UserError, match=r"heads\.safetensors holds no tensors") as error:
+        checkpoint.check(path)
+    assert "\n" not in str(error.value)
+
+
+def test_the_header_of_a_part_comes_back(tmp_path):
+    values = {"x": torch.zeros(2)}
+    checkpoint.save(tmp_path, 1, {"cnn": values, "heads": values}, {}, {"cnn": {"card": "{}"}})
+    assert checkpoint.load_newest(tmp_path)[0].headers == {"cnn": {"card": "{}"}, "heads": {}}
 
 
 def test_a_missing_part_and_a_half_written_one_are_stepped_around(tmp_path):

@@ -94,6 +94,54 @@ def test_messages_between_two_processes(tmp_path):
     assert (tmp_path / "said.txt").read_text().count("fine") == 2
 
 
+RESUME = """
+import torch
+from backbones.training import checkpoint, distributed
+from backbones.training.distributed import join, leave
+from backbones.training.run import Run, shared_run
+from backbones.training.session import resume_point
+from rl.experience.pipeline import share_of
+from rl.ppo import SMOKE
+
+world = join()
+run = shared_run(world, lambda: Run.create("ppo", SMOKE, "mine", "mine", "smoke"))
+frames, ages = torch.arange(30_000.0).view(3, 10, 1000), torch.arange(10)
+if world.is_first:
+    state = {"rollout.frames": frames, "age": ages, "adam.m": torch.ones(5)}
+    parts = {"heads": {"w": torch.arange(4.0)}, "state": state}
+    chunks = {"replay-1": lambda: {"frames": frames}}
+    checkpoint.save(run.checkpoints, 3, parts, {}, chunks=chunks)
+    newest = checkpoint.save(run.checkpoints, 4, parts, {}, chunks=chunks)
+    damaged = newest / "state.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+receive, received = distributed.receive, []
+distributed.receive = lambda rank: received.append(receive(rank)) or received[-1]
+found = resume_point(run, world)
+assert found.info["progress"] == 3 and found.world is world
+assert found.tensors("heads")["w"].tolist() == [0, 1, 2, 3]
+mine = world.share(10)
+share = found.share("state", mine, share_of)
+assert torch.equal(share["rollout.frames"], frames[:, mine.start : mine.stop])
+assert share["age"].tolist() == list(mine) and share["adam.m"].tolist() == [1] * 5
+chunk = found.share("replay-1", mine, share_of)
+assert torch.equal(chunk["frames"], frames[:, mine.start : mine.stop])
+# Half of the numbers, and a little around them.
+assert sum(map(len, received)) < (0 if world.is_first else 2 * 61_000) + 1
+assert torch.equal(found.tensors("state")["rollout.frames"], frames)
+leave(world)
+print("fine")
+"""
+
+
+def test_a_resumed_process_is_sent_the_weights_and_of_the_rest_only_its_share(tmp_path):
+    (tmp_path / "resume.py").write_text(RESUME)
+    process = start([*TWO_PROCESSES, str(tmp_path / "resume.py")], tmp_path)
+    assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
+    said = (tmp_path / "said.txt").read_text()
+    assert said.count("fine") == 2
+    assert said.count("state.safetensors is damaged") == 1
+
+
 def two(script: str, folder: Path) -> list[subprocess.Popen]:
     """Start a script in two processes of one run, without torchrun, which would kill the second."""
     (folder / "script.py").write_text(script)

@@ -54,7 +54,7 @@ def test_programs_play_over_gtp(tmp_path):
     config = arena.Config(player=OURS, opponent="random", games=2, size=5)
     games = arena.play_match(config, lambda game: None)
     assert len(games) == 2
-    assert {game.said[0] for game in games} <= set("BW0")
+    assert {game.result[0] for game in games} <= set("BW0")
 
 
 def test_a_program_that_is_none_ends_the_match(capsys):
@@ -161,14 +161,14 @@ def test_a_person_plays_takes_back_and_writes_the_game(tmp_path):
     assert f"{taken}: File exists" in said and "which file?" in said
     assert said.rstrip().endswith("white wins by resignation")
     assert sgf.follow(sgf.read(path)[0]).moves[0] == (BLACK, 12)
-    assert table.said == "W+R"
+    assert table.result == "W+R"
 
 
 def test_a_game_against_the_engine_ends_and_is_counted(tmp_path):
     save = tmp_path / "end.sgf"
     said, table = sit_down(["pass"] * 40, colour="white", engine="random", save=save)
     assert table.position.over and "wins by" in said
-    assert sgf.read(save)[0].one("RE") == table.said
+    assert sgf.read(save)[0].one("RE") == table.result
 
 
 def test_a_game_that_is_interrupted_is_written(tmp_path):
@@ -232,7 +232,7 @@ def test_a_board_is_drawn_with_its_last_move():
 
 
 def test_a_network_of_another_size_sits_down_at_its_own(tmp_path, capsys):
-    from rl.go.network.network import build_network, save_network
+    from rl.go.network.go_network import build_network, save_network
 
     save_network(build_network("b2c32", 5, 5), tmp_path / "five.safetensors")
     words = ["arena", str(tmp_path / "five.safetensors"), "--opponent", "random", "--games", "1"]

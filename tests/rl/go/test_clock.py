@@ -14,7 +14,7 @@ from rl.go.gtp.serve import load_commands
 from rl.go.player import Candidate, PlayoutPlayer, RandomPlayer, Thoughts
 from rl.go.rules.board import BLACK, WHITE
 from rl.go.rules.position import Position
-from rl.go.rules.rules import NAMED_RULES
+from rl.go.rules.ruleset import NAMED_RULES
 
 
 @pytest.mark.parametrize("main_s", [1.0, 30.0, 900.0])
@@ -59,7 +59,7 @@ def test_overtime_by_hand():
     japanese = Clock(TimeSettings(overtime_s=10.0, stones=1, periods=3))
     japanese.spend(25.0)  # two periods are gone
     assert japanese.periods == 1 and japanese.left_s == 10
-    japanese.tell(7.0, 2)
+    japanese.set_left(7.0, 2)
     assert (japanese.left_s, japanese.stones, japanese.periods) == (7, 1, 2)
     fischer = Clock(TimeSettings(main_s=10.0, increment_s=5.0))
     fischer.spend(3.0)
@@ -144,7 +144,7 @@ def test_main_time_that_is_nearly_out_gives_way_to_overtime():
         assert budget_s > 2
         clock.spend(budget_s)
     clock = Clock(TimeSettings(main_s=60.0, overtime_s=30.0, stones=5))
-    clock.tell(0.0, 0)
+    clock.set_left(0.0, 0)
     assert clock.budget_s(40) > 2
 
 
@@ -161,7 +161,7 @@ def test_capped_fischer_time_by_hand():
     assert clock.budget_s(20) == pytest.approx(1.9)  # the longest, less the lag
     clock.spend(1.0)
     assert clock.left_s == 12  # 14 is above the cap
-    clock.tell(20.0, 0)
+    clock.set_left(20.0, 0)
     clock.spend(1.0)
     assert clock.left_s == 19  # what the server gave stays
     assert Clock(TimeSettings(overtime_s=30.0, stones=1, longest_s=3.0)).budget_s(20) < 3

@@ -256,7 +256,7 @@ def test_a_trunk_goes_from_one_set_to_another_and_into_an_agent(runs, capsys):
     assert last and not any(torch.equal(mine[name], theirs[name]) for name in last)
     agent = changed(ppo.SMOKE, trunk=changed(plain, freeze=()), run=SMOKE.run)
     ppo.train(agent)
-    assert "trunk starts from" in capsys.readouterr().out
+    assert "cnn starts from" in capsys.readouterr().out
     with pytest.raises(UserError, match="batch norm cannot play"):
         ppo.train(changed(ppo.SMOKE, trunk=changed(plain, norm="batch", freeze=())))
 

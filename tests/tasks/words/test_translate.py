@@ -219,7 +219,7 @@ def test_data_that_is_wanting_is_told_before_a_run_begins(toy, tmp_path, runs):
     with pytest.raises(UserError, match=r"test.digits has 100 lines and test.words 1"):
         translate.train(changed(TOY, data=str(data)))
     assert not runs.exists()
-    with pytest.raises(UserError, match=r"--init zoo/mnist is a run of classify"):
+    with pytest.raises(UserError, match=r"has cnn, and this model has encoder, decoder"):
         translate.train(changed(TOY, data=str(toy / "data"), init="zoo/mnist"))
 
 
@@ -276,14 +276,16 @@ def test_another_run_gives_its_weights_and_vocabulary(trained, toy, tmp_path, mo
     )
     run = translate.train(config)
     assert json.loads((run.folder / "eval.json").read_text())["scores"]["exact"] > 90
-    assert "and all weights, of translate/toy" in (run.folder / "log.txt").read_text()
+    log = (run.folder / "log.txt").read_text()
+    assert "pieces, of translate/toy" in log
+    assert "the heads start from translate/toy too" in log
     # Its own vocabulary and weights are what it goes on from, whatever `init` would mean by then.
     assert find_run(run.name).config["init"] == "translate/toy"
     shutil.move(trained.folder, tmp_path / "away")
     translate.resume(find_run(run.name), ResumeConfig(extend=1))
     shutil.move(tmp_path / "away", trained.folder)
     assert find_run(run.name).config["fit"]["num_epochs"] == 2
-    with pytest.raises(UserError, match=r"does not fit: .*use the same --units"):
+    with pytest.raises(UserError, match=r"encoder does not fit .* use the same units and layers"):
         translate.train(changed(config, units=32))
     with pytest.raises(UserError, match=r"its vocabulary does not know .* of the words"):
         translate.train(changed(translate.SMOKE, init="toy"))

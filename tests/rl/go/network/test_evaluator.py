@@ -7,7 +7,7 @@ import torch
 from rl.go.network import evaluator
 from rl.go.network.evaluator import FixedBatches, evaluations_per_s, padded_sizes, turned_on_device
 from rl.go.network.features import PLANES, straight_moves, turned
-from rl.go.network.network import build_network
+from rl.go.network.go_network import build_network
 
 
 def positions(count, size=5):
@@ -38,7 +38,7 @@ def test_padded_batches_in_fp32_say_what_the_network_says(monkeypatch, way):
 def test_bf16_weights_say_nearly_the_same_and_the_entrance_stays_exact():
     net, planes = network(), positions(5)
     rounded = FixedBatches(net)
-    assert rounded.network.trunk.std.dtype == torch.float32
+    assert rounded.network.cnn.std.dtype == torch.float32
     assert next(rounded.network.parameters()).dtype == torch.bfloat16
     assert next(net.parameters()).dtype == torch.float32
     exact = FixedBatches(net, torch.float32).evaluate(planes, 3)

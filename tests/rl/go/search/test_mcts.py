@@ -1,15 +1,19 @@
 """Search with a network: networks that know nothing, or everything, and what must come of it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.testing import assert_close
 
+from backbones.transfer import backbones
 from rl.go.network.evaluator import network_evaluator
 from rl.go.network.features import PLANES, turned
-from rl.go.network.network import (
+from rl.go.network.go_network import (
     PRESETS,
     GoNetwork,
     NetworkSpec,
@@ -258,7 +262,7 @@ def test_presets_judge_from_the_view_of_who_is_to_play(preset):
     assert judged.ownership.shape == (2, 9, 9) and judged.score.shape == (2,)
     assert judged.value.abs().max() < 1 and judged.ownership.abs().max() <= 1
     blocks, channels = PRESETS[preset]
-    assert network.trunk.channels["s3"] == channels and network.trunk.spec.blocks == blocks
+    assert network.cnn.channels["s3"] == channels and network.cnn.spec.blocks == blocks
 
 
 def test_a_small_board_is_judged_the_same_in_any_room():
@@ -306,7 +310,7 @@ def test_an_evaluator_turns_boards_and_turns_answers_back():
             return mcts_judgement(policy)
 
     def mcts_judgement(policy):
-        from rl.go.network.network import Judgement
+        from rl.go.network.go_network import Judgement
 
         zero = torch.zeros(len(policy))
         return Judgement(policy, zero, torch.zeros(len(policy), 5, 5), zero)
@@ -331,8 +335,6 @@ def test_networks_are_written_and_read_and_other_files_refused(tmp_path):
     for path in ("none.safetensors", "junk.safetensors"):
         with pytest.raises(ValueError, match="safetensors"):
             load_network(tmp_path / path)
-    from safetensors.torch import save_file
-
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="not a Go network"):
         load_network(tmp_path / "other.safetensors")
@@ -340,6 +342,17 @@ def test_networks_are_written_and_read_and_other_files_refused(tmp_path):
         again.check_size(13)
     with pytest.raises(ValueError, match="b2c32, b4c32"):
         build_network("b1c1")
+
+
+def test_a_file_that_calls_the_backbone_trunk_is_read_as_before(tmp_path):
+    network, path = build_network("b2c32", 5, 9), tmp_path / "n.safetensors"
+    save_network(network, path)
+    with safe_open(path, "pt") as file:
+        header, old = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}
+    save_file({re.sub(r"^cnn\.", "trunk.", k): v for k, v in old.items()}, path, header)
+    assert "cnn" in backbones(network) and any(name.startswith("cnn.") for name in old)
+    for name, weight in load_network(path).state_dict().items():
+        assert torch.equal(weight, network.state_dict()[name])
 
 
 def test_a_network_plays_a_game():
@@ -375,8 +388,6 @@ def test_trees_refuse_other_sizes_and_gumbel_several_leaves():
 
 
 def test_a_network_is_held_against_its_tensors_before_it_is_built(tmp_path):
-    from safetensors.torch import save_file
-
     path = tmp_path / "n.safetensors"
     weights = build_network("b2c32").state_dict()
     for spec, said in (

@@ -102,15 +102,18 @@ def test_the_same_seed_plays_the_same_and_another_another():
     assert searched(1) == searched(1) != searched(2)
 
 
-@pytest.mark.parametrize("knowing", [True, False])
-def test_every_simulation_is_counted_once(knowing):
-    player, position = PlayoutPlayer(seed=3, memory_mb=16.0, knowing=knowing), Position(5, 0.5)
+@pytest.mark.parametrize("heuristics", [True, False])
+def test_every_simulation_is_counted_once(heuristics):
+    player, position = (
+        PlayoutPlayer(seed=3, memory_mb=16.0, heuristics=heuristics),
+        Position(5, 0.5),
+    )
     player.search(position, 2_000)
     thoughts = player.thoughts(position)
     assert thoughts.visits == sum(c.visits for c in thoughts.candidates) == 2_000
     # Black owns an empty board of 5 by 5 by far, and its centre before all.
     assert thoughts.winrate > 0.5 and thoughts.score > 0
-    assert vertex(thoughts.best.move, 5) in ("C3" if knowing else "B3 C2 C3 C4 D3")
+    assert vertex(thoughts.best.move, 5) in ("C3" if heuristics else "B3 C2 C3 C4 D3")
     assert abs(thoughts.ownership).max() <= 1 and thoughts.ownership.mean() > 0.1
 
 

@@ -19,7 +19,7 @@ Scoring = Literal["area", "territory"]
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What may be played, and what counts."""
+    """Rules of ko, suicide and scoring."""
 
     ko: Ko = "positional"
     suicide: bool = False
@@ -76,7 +76,7 @@ KEYS = {
 
 
 def read_bool(value: object, name: str) -> bool:
-    """Return a truth that JSON or a word gives (true, yes, 1...); UserError for anything else."""
+    """Return the bool that JSON or a word means (true, yes, 1...); UserError for anything else."""
     word = str(value).strip().lower()
     if word not in TRUE | FALSE:
         raise UserError(f"{name} {word[:20]!r} is neither true nor false")
@@ -86,8 +86,8 @@ def read_bool(value: object, name: str) -> bool:
 def read_rules(text: str, notes: list[str] | None = None) -> Rules:
     """Return rules from a name or one of KataGo's forms.
 
-    UserError names what is not known. So it does what is known and not played, unless there are
-    `notes` to which that is added.
+    UserError names what is unknown. Rules that are known but not supported are errors too, unless
+    `notes` is given: then they are noted there and left out.
     """
     name = re.sub(r"[\W\d_]", "", text.lower())
     name = re.sub("(rules?|规则|規則)$", "", name)

@@ -1,14 +1,15 @@
-"""The network of a Go player: a shared trunk, heads for policy, value, ownership and score.
+"""The network of a Go player: an image trunk (`cnn`), heads for policy, value, ownership and score.
 
 Letters: B positions, F planes, M points on a side of the room, A = M * M + 1 moves.
 
-After Wu 2019 (https://arxiv.org/abs/1902.10565): all heads are convolutions and pools of the board,
-so one network plays on all sizes that fit its room; smaller boards stand at the top left and the
-rest is masked. What surprises: moves are numbered on the room here, row * M + column, and the pass
-is M * M; `rl/go/search/mcts.py` numbers them on the board.
+After Wu 2019 (https://arxiv.org/abs/1902.10565): all heads are convolutions and pools over the
+board, so one network plays on every size that fits its room; a smaller board stands at the top left
+and the rest is masked. What surprises: moves are numbered on the room here, row * M + column, and
+the pass is M * M; `rl/go/search/mcts.py` numbers them on the board.
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,25 +60,25 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a network says of positions, from the view of who is to play."""
+    """A network's output for some positions, from the view of the player to move."""
 
     policy: Float[Tensor, "B A"]
     """Logits of the moves."""
     value: Float[Tensor, "B"]
-    """-1 to 1: the chance to win less that to lose."""
+    """-1 to 1: the probability to win minus that to lose."""
     ownership: Float[Tensor, "B M M"]
-    """-1 to 1, 1 where who is to play will own the point."""
+    """-1 to 1; 1 where the player to move will own the point."""
     score: Float[Tensor, "B"]
-    """Points that who is to play will lead by, komi counted."""
+    """Points that the player to move will lead by, komi included."""
 
 
 class GoNetwork(nn.Module):
-    """Planes in, judgement out."""
+    """From planes [B, F, M, M] to a `Judgement`."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec, channels = spec, spec.channels
-        self.trunk = build_trunk(
+        self.cnn = build_trunk(
             TrunkSpec(
                 name="tower",
                 in_channels=PLANES,
@@ -100,7 +101,7 @@ class GoNetwork(nn.Module):
     def forward(self, planes: UInt8[Tensor, "B F M M"]) -> Judgement:
         """Return the judgement of positions; moves outside the board have -inf."""
         mask = (planes[:, -1:] > 0).float()
-        maps = self.trunk(planes, mask)["s3"]
+        maps = self.cnn(planes, mask)["s3"]
         pooled = pool_board(maps, mask)
         whole = self.whole(F.relu(self.pooled(pooled.to(maps.dtype)))).float()
         points = self.policy(maps).float().masked_fill(mask == 0, -torch.inf)
@@ -133,7 +134,7 @@ def build_network(preset: str, smallest: int = 9, largest: int = 9) -> GoNetwork
 
 
 def save_network(network: GoNetwork, path: Path, about: dict[str, Any] | None = None) -> None:
-    """Write weights and spec into a .safetensors file; `about` is anything JSON to keep by them."""
+    """Write weights and spec into a .safetensors file; `about` is JSON for its header."""
     card = {"spec": asdict(network.spec), **(about or {})}
     save_file(network.state_dict(), path, {"arcadia_go": json.dumps(card)})
 
@@ -144,7 +145,8 @@ def load_network(path: Path) -> GoNetwork:
         check_plain(path)
         with safe_open(path, "pt") as file:
             card = (file.metadata() or {}).get("arcadia_go", "")
-            weights = {name: file.get_tensor(name) for name in file.keys()}
+            # Files from before November 2026 call the backbone `trunk`.
+            weights = {re.sub(r"^trunk\.", "cnn.", k): file.get_tensor(k) for k in file.keys()}
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
     except SafetensorError:
