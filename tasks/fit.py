@@ -32,12 +32,11 @@ from backbones.training.errors import Stopped
 from backbones.training.log import for_people
 from backbones.training.optim import (
     Average,
-    FlatGradients,
+    Updater,
     load_optimizer_tensors,
     one_cycle,
     optimizer_tensors,
     require_finite,
-    set_rate,
     with_rates,
 )
 from backbones.training.run import Run
@@ -175,7 +174,8 @@ class Fitting:
         else:
             on_gpu = self.device.type == "cuda"
             self.optimizer = torch.optim.AdamW(groups, fused=True, capturable=on_gpu)
-        self.gradients = FlatGradients(p for group in groups for p in group["params"])
+        max_norm = fit.max_grad_norm or math.inf
+        self.updater = Updater(self.optimizer, self.world, max_norm)
         self.average = Average(self.model, fit.ema)
 
     @property
@@ -191,21 +191,22 @@ class Fitting:
 
     def update(self, batch: Batch) -> Tensor:
         """Take one optimiser step; return this process's loss, and the gradient's norm."""
-        set_rate(self.optimizer, self.config.fit.rate(self.updates, self.total))
+        self.updater.set_rate(self.config.fit.rate(self.updates, self.total))
         # Dropout's numbers are a function of seed and update too.
         seed_generators(self.config.run.seed * 1_000_003 + self.updates, self.device)
-        self.gradients.zero()
         self.model.train()
-        with self.precision.autocast():
-            losses = self.task.loss(self.model, batch)
-        loss = losses.float().sum() / self.feeder.batch_size
-        loss.backward()
-        self.world.sum_(self.gradients.flat)
-        norm = self.gradients.clip(self.config.fit.max_grad_norm or math.inf)
-        self.optimizer.step()
+
+        def work() -> Tensor:
+            with self.precision.autocast():
+                losses = self.task.loss(self.model, batch)
+            loss = losses.float().sum() / self.feeder.batch_size
+            loss.backward()
+            return loss.detach()
+
+        loss, norm = self.updater.step(work)
         self.average.update(self.model)
         self.updates += 1
-        return torch.stack([loss.detach(), norm])
+        return torch.stack([loss, norm])
 
     def checkpoint(self) -> Snapshot | None:
         """Return, in the first process, what `restore` continues from exactly."""

@@ -5,14 +5,17 @@ A schedule that depends on progress alone needs nothing else when a run is lengt
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
+from backbones.training.distributed import World
 from backbones.training.errors import UserError
+
+T = TypeVar("T")
 
 
 def anneal(progress: float, start: float) -> float:
@@ -36,7 +39,7 @@ def one_cycle(progress: float, warm_up: float) -> float:
 class Average:
     """An exponential moving average of a model's weights and statistics, to score and to keep.
 
-    It is as long as the run is old at first, so that the random beginning is soon forgotten.
+    Early on the window grows with the run, so the random initial weights fade quickly.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -120,6 +123,39 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"].fill_(value)
         else:
             group["lr"] = value
+
+
+class Updater:
+    """An optimiser and how a step of it is taken, the same in every loop and of any number of
+    processes: a learner has one, a task of several parts one a part.
+
+    Parameters outside the optimiser keep whatever gradients the work left in them.
+    """
+
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, world: World, max_grad_norm: float = math.inf
+    ) -> None:
+        """The groups of `optimizer` are those of `with_rates`."""
+        self.optimizer, self.world, self.max_grad_norm = optimizer, world, max_grad_norm
+        self.gradients = FlatGradients(p for g in optimizer.param_groups for p in g["params"])
+
+    def set_rate(self, rate: float) -> None:
+        """Set the step size of the updates that follow."""
+        set_rate(self.optimizer, rate)
+
+    def step(self, work: Callable[[], T]) -> tuple[T, Float32[Tensor, ""]]:
+        """Take one step; return what `work` returns, and the gradient's norm from before clipping.
+
+        `work` adds this process's share of the gradient: it calls `backward` as often as it likes,
+        in whichever threads, on losses divided by the size of the whole minibatch.
+        """
+        self.gradients.zero()
+        result = work()
+        # Shares of one minibatch add up to its gradient, in every process alike.
+        self.world.sum_(self.gradients.flat)
+        norm = self.gradients.clip(self.max_grad_norm)
+        self.optimizer.step()
+        return result, norm
 
 
 def require_finite(figures: Float32[Tensor, "updates figures"], first_update: int) -> None:
