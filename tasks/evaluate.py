@@ -62,9 +62,7 @@ def evaluate(task: Task, model: nn.Module, samples: Samples, world: World = ALON
     device = next(model.parameters()).device
     batch_size = eval_batch(samples, device)
     model.eval()
-    places = getattr(samples, "places", torch.zeros(len(samples)))
-    # Like sizes together, for less padding.
-    mine = places.argsort(stable=True)[world.rank :: world.size]
+    mine = samples.in_order()[world.rank :: world.size]
     parts = []
     for index in mine.split(batch_size):
         batch = moved(samples.batch(index), device)

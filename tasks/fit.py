@@ -42,7 +42,7 @@ from backbones.training.optim import (
 from backbones.training.run import Run
 from backbones.training.session import Session, Snapshot
 from tasks.data.feeder import Feeder
-from tasks.data.samples import Batch, InMemory, Samples
+from tasks.data.samples import Batch, Samples
 from tasks.evaluate import evaluate, finish
 from tasks.task import Task
 
@@ -111,7 +111,7 @@ class Fitting:
         torch.set_num_threads(config.run.threads)
         self.device = choose_device(config.run.device, world)
         samples = task.data("train")
-        self.samples = samples.near(self.device) if isinstance(samples, InMemory) else samples
+        self.samples = samples.near(self.device)
         if self.device.type == "cpu":
             pictures = samples.batch(torch.zeros(1, dtype=torch.long)).get(
                 "picture", torch.empty(1)
@@ -269,7 +269,7 @@ def fit(fitting: Fitting, run: Run, resumed: dict[str, Any] | None) -> None:
         config.run,
         world,
         total=fitting.total * feeder.batch_size,
-        unit=feeder.unit,
+        unit=feeder.samples.unit,
         done=fitting.progress,
         resumed=resumed,
     )
@@ -301,7 +301,9 @@ def fit(fitting: Fitting, run: Run, resumed: dict[str, Any] | None) -> None:
         run.log(f"stopped at {fitting.progress:,}; continue with `arcadia resume {run.name}`")
         leave(world)
         raise Stopped
-    run.log(f"trained {fitting.progress:,} {feeder.unit} in {session.trained_s / 60:.1f} min")
+    run.log(
+        f"trained {fitting.progress:,} {feeder.samples.unit} in {session.trained_s / 60:.1f} min"
+    )
     finish(run, task, fitting.average.model, world, session.board, fitting.progress)
     leave(world)
 
@@ -310,7 +312,7 @@ def speeds(updates: int, feeder: Feeder, since: float, waited: float) -> dict[st
     """Return where the time of some updates went."""
     spent = time.monotonic() - since
     return {
-        f"speed/{feeder.unit}_per_s": updates * feeder.batch_size / spent,
+        f"speed/{feeder.samples.unit}_per_s": updates * feeder.batch_size / spent,
         "speed/update_s": spent / updates,
         "speed/wait_s": waited / updates,
     }

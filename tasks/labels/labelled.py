@@ -129,7 +129,7 @@ class Labelled:
         """Return the labels of a split."""
         samples = self.samples(split)
         if isinstance(samples, InMemory):
-            return samples.columns["label"]
+            return samples.columns["label"].batch("label", samples.in_order())["label"]
         # Not all pictures of a large world at once.
         parts = torch.arange(len(samples)).split(1_000)
         return torch.cat([samples.batch(part)["label"] for part in parts])

@@ -30,11 +30,12 @@ from backbones.training.log import Board
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import load_weights
+from tasks.data.columns import Rows
 from tasks.data.find import found_folder
 from tasks.data.formats.text import Pairs, read_pairs
 from tasks.data.languages import code_of
 from tasks.data.natural import as_trained, escapes, unescaped
-from tasks.data.samples import Batch, Ragged, first_of, moved
+from tasks.data.samples import Batch, InMemory, first_of, moved
 from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN, Vocabulary, learn
 from tasks.fit import FitConfig
 from tasks.job import Job
@@ -134,7 +135,7 @@ class Translate(Task):
         super().__init__(config)
         self.offline = config.set == WORLD and not config.data
         self.texts: dict[str, Pairs] = {}
-        self.splits: dict[str, Ragged] = {}
+        self.splits: dict[str, InMemory] = {}
         self.said: list[str] = []
         self.origin = self.find_origin() if config.init and not about else None
         self.about = about or self.look()
@@ -194,12 +195,12 @@ class Translate(Task):
             return given
         return found_folder(self.config.set, self.config.data, f"use {WORLD}")
 
-    def data(self, split: Split) -> Ragged:
+    def data(self, split: Split) -> InMemory:
         if split not in self.splits:
             self.splits[split] = self.ragged(split)
         return self.splits[split]
 
-    def ragged(self, split: Split) -> Ragged:
+    def ragged(self, split: Split) -> InMemory:
         """Return a split as pieces; those to learn from without the pairs that are too long."""
         pairs = self.pairs(split)
         if split == "train" and self.about.get("texts", pairs.digest) != pairs.digest:
@@ -211,7 +212,9 @@ class Translate(Task):
         if split != "train":
             reference = [list(line.encode()) for line in pairs.target]
             columns = {"source": source, "target": target, "reference": reference}
-            return Ragged.of(columns, ("source", "target"))
+            return InMemory(
+                {name: Rows.of(rows) for name, rows in columns.items()}, ("source", "target")
+            )
         longest = self.config.longest
         kept = [
             (ours, theirs)
@@ -227,7 +230,9 @@ class Translate(Task):
                 f"{longest} pieces left out"
             )
         columns = {"source": [pair[0] for pair in kept], "target": [pair[1] for pair in kept]}
-        return Ragged.of(columns, ("source", "target"))
+        return InMemory(
+            {name: Rows.of(rows) for name, rows in columns.items()}, ("source", "target")
+        )
 
     def encode(self, lines: list[str]) -> list[list[int]]:
         """Return the pieces of lines, each with its end."""
@@ -374,7 +379,7 @@ class Translate(Task):
                     f"a line of {len(line.split()):,} words has {len(row):,} pieces, its end "
                     f"counted; at most {longest} are translated: cut it into sentences"
                 )
-        return Ragged.of({"source": pieces}, ("source",)).batch(torch.arange(len(pieces)))
+        return Rows.of(pieces).batch("source", torch.arange(len(pieces)))
 
     def doubts(self, line: str) -> str:
         """Return what a translation of a line leaves out, "" for nothing."""

@@ -22,7 +22,7 @@ from backbones.decoding import Decoded
 from backbones.training.config import ResumeConfig, RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
-from tasks.data.samples import Ragged
+from tasks.data.samples import InMemory
 from tasks.data.vocabulary import BEGIN
 from tasks.predictor import load_predictor
 from tasks.words import translate
@@ -320,7 +320,7 @@ def test_what_cannot_be_learnt_from_is_refused(runs, changes, words):
 def test_long_pairs_are_left_out_and_counted(runs):
     task, _ = made(longest=12)
     kept = task.data("train")
-    assert isinstance(kept, Ragged) and len(kept) < 200 and int(kept.sizes.max()) <= 12
+    assert isinstance(kept, InMemory) and len(kept) < 200 and int(kept.sizes.max()) <= 12
     assert f"{200 - len(kept)} of more than 12 pieces left out" in task.notes()[0]
 
 
