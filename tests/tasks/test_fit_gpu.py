@@ -7,7 +7,8 @@ from backbones.training.config import ResumeConfig, changed
 from backbones.training.distributed import ALONE
 from backbones.transfer import TrunkConfig
 from tasks.data.augment import AugmentConfig
-from tasks.fit import FitConfig, Fitting
+from tasks.fit import Fitting
+from tasks.fit_config import FitConfig
 from tasks.labels import classify
 from tasks.words import translate
 

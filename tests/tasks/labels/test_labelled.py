@@ -92,12 +92,12 @@ def test_too_few_pictures_to_validate_on_are_one_line(tmp_path, runs, capsys):
 
 def test_every_world_and_task_takes_one_table_of_seeds():
     assert len(set(SEEDS.values())) == 3
-    task = classify.Classify(changed(classify.SMOKE, set="scenes", samples=8))
+    task = classify.Classify.of(changed(classify.SMOKE, set="scenes", samples=8))
     index = torch.arange(4)
     for split, seed in SEEDS.items():
         made = task.data(split).batch(index)["picture"]
         assert torch.equal(made, torch.from_numpy(pictures(seed, index.numpy())[0]))
-    task = classify.Classify(changed(classify.SMOKE, samples=8))
+    task = classify.Classify.of(changed(classify.SMOKE, samples=8))
     made = task.data("val").batch(index)["picture"]
     assert torch.equal(made, torch.from_numpy(digits(SEEDS["val"], index.numpy())[0]))
 
