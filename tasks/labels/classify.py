@@ -86,7 +86,8 @@ class Config:
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
-    MOVED: ClassVar[dict[str, str]] = {"tta": "answer.tta"}  # where runs of before had it
+    # Where runs of earlier versions had these.
+    MOVED: ClassVar[dict[str, str]] = {"tta": "answer.tta"}
 
     def __post_init__(self) -> None:
         require_positive(self, "ensemble", "held_out")

@@ -118,10 +118,8 @@ class Config:
     fit: FitConfig = FIT
     run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
 
-    MOVED: ClassVar[dict[str, str]] = {
-        "beam": "answer.beam",
-        "alpha": "answer.alpha",
-    }  # from before
+    # Where runs of earlier versions had these.
+    MOVED: ClassVar[dict[str, str]] = {"beam": "answer.beam", "alpha": "answer.alpha"}
 
     def __post_init__(self) -> None:
         require_positive(self, "pieces", "longest", "units", "layers")

@@ -15,12 +15,14 @@ from backbones.training.config import changed
 from backbones.training.distributed import ALONE
 from backbones.training.errors import UserError
 from backbones.training.log import read_metrics
+from backbones.training.run import Run
 from tasks import predict
 from tasks.answering import AnswerFlags
 from tasks.fit import Fitting, interleaved
 from tasks.labels import classify
 from tasks.predictor import load_predictor
 from tasks.words import translate
+from tests.faults.trials import PATIENCE_S, TWO_PROCESSES, start
 from tests.tasks.test_fit import everything
 from tests.tasks.toys import GAN, LETTERS, Config, Letters
 
@@ -88,6 +90,20 @@ def test_what_processes_carry_is_put_together_and_shared_out_again():
     assert interleaved([]) == {} and interleaved([{}, {}]) == {}
 
 
+@pytest.mark.slow
+def test_two_processes_carry_and_keep_what_one_does(tmp_path):
+    for name, torchrun in (("one", ()), ("two", (*TWO_PROCESSES, "-m"))):
+        process = start([*torchrun, "tests.tasks.toys", name], tmp_path)
+        assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
+    one, two = (Run.open(tmp_path / "letters" / name) for name in ("one", "two"))
+    mine, theirs = (everything(run, ("heads", "state")) for run in (one, two))
+    assert mine.keys() == theirs.keys() and "state.carried.cell" in mine
+    for name, tensor in mine.items():
+        assert_close(theirs[name], tensor, atol=1e-5, rtol=1e-5)
+    scores = [json.loads((run.folder / "eval.json").read_text())["scores"] for run in (one, two)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4) and scores[0]["median"] > 0
+
+
 @pytest.fixture
 def gan(runs, monkeypatch):
     monkeypatch.setitem(jobs.JOBS, "gan", ("tests.tasks.toys", "digits out of noise"))
@@ -146,6 +162,8 @@ def test_flags_change_how_answers_are_made_and_others_are_refused():
     assert config.answer.tta == "shift" and AnswerFlags().applied_to(config, "a") is config
     with pytest.raises(UserError, match="--beam means nothing to a: how it answers has --tta"):
         AnswerFlags(beam=2).applied_to(config, "a")
+    with pytest.raises(UserError, match="beam = 0 must be above 0"):
+        changed(translate.SMOKE.answer, beam=0)
     with pytest.raises(UserError, match="has no flag for that"):
         AnswerFlags(alpha=0.0).applied_to(Config(), "b")
     assert AnswerFlags(alpha=0.0).applied_to(translate.SMOKE, "c").answer.alpha == 0

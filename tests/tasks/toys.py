@@ -3,18 +3,20 @@
 Letters: B samples of a batch, T places of a window, U units.
 """
 
+import sys
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones.training.config import RunConfig
+from backbones.training.config import RunConfig, changed
 from tasks.answers import Answer, Picture
 from tasks.data.samples import Generated, Streams
 from tasks.data.source import Source
 from tasks.fit_config import FitConfig
 from tasks.job import Job
+from tasks.scores.sums import Kept
 from tasks.task import Task
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.digits import digits
@@ -166,10 +168,12 @@ class Letters(Task[Tensor]):
         return self.losses(model, batch["text"])[0]
 
     def score(self, answers, batch):
-        return {"loss": answers.sum(), "places": torch.tensor(batch["text"][:, 1:].numel())}
+        places = torch.tensor(batch["text"][:, 1:].numel())
+        return {"loss": answers.sum(), "places": places, "windows": Kept(answers)}
 
     def scores(self, sums):
-        return {"loss": float(sums["loss"] / sums["places"])}
+        median = float(sums["windows"].sort().values[len(sums["windows"]) // 2])
+        return {"loss": float(sums["loss"] / sums["places"]), "median": median}
 
     def baseline(self):
         return 1.946, "a guess among seven letters"
@@ -178,3 +182,6 @@ class Letters(Task[Tensor]):
 GAN = Job("gan", Config, Gan.of)
 LETTERS = Job("letters", Config, Letters.of)
 JOB = GAN
+
+if __name__ == "__main__":
+    LETTERS.train(changed(Config(), run=changed(Config().run, name=sys.argv[1])))

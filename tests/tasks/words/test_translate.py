@@ -168,6 +168,9 @@ def test_predict_is_a_filter_that_keeps_every_line(trained, monkeypatch, capsys)
     assert capsys.readouterr().out == "three one four\n\ntwo seven\n"
     assert ask(monkeypatch, "5\n", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"input": "5", "text": "five"}
+    assert ask(monkeypatch, "5\n", "--json", "--explain", "--beam", "1") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["text"] == "five" and len(answer["explained"]["weights"][0]) >= 2
 
 
 def test_predict_says_which_line_it_cannot_answer_and_keeps_its_place(trained, monkeypatch, capsys):
