@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 import tyro
-from torch import nn
+from jaxtyping import Int64
+from torch import Tensor, nn
 
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.saved import config_of, restoring, room_for
@@ -24,7 +25,7 @@ from backbones.transfer import load_weights
 from tasks.answering import AnswerFlags
 from tasks.data.samples import Samples, moved
 from tasks.data.split_names import Split
-from tasks.scores.sums import Sums, add
+from tasks.scores.sums import Counts, Sums, add, emptied
 from tasks.task import Task
 
 EVAL_BATCH = 256
@@ -63,11 +64,14 @@ def evaluate(task: Task[Any], model: nn.Module, samples: Samples, world: World =
     batch_size = eval_batch(samples, device)
     model.eval()
     mine = samples.in_order()[world.rank :: world.size]
-    parts = []
-    for index in mine.split(batch_size):
+
+    def counts(index: Int64[Tensor, "B"]) -> Counts:
         batch = moved(samples.batch(index), device)
-        parts.append(task.score(task.predict(model, batch), batch))
-    return add(parts, world)
+        return task.score(task.predict(model, batch), batch)
+
+    if not len(mine):
+        return add([emptied(counts(torch.zeros(1, dtype=torch.long)))], world)
+    return add(map(counts, mine.split(batch_size)), world)
 
 
 def eval_batch(samples: Samples, device: torch.device) -> int:

@@ -43,6 +43,14 @@ def add(parts: Iterable[Counts], world: World) -> Sums:
     return total
 
 
+def emptied(counts: Counts) -> Counts:
+    """Return what a share without samples adds: nothing, under the same names."""
+    return {
+        name: Kept(value.rows[:0]) if isinstance(value, Kept) else torch.zeros_like(value)
+        for name, value in counts.items()
+    }
+
+
 def appended(shares: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return the rows of all shares, one behind the other; nothing of no shares."""
     names = shares[0] if shares else {}

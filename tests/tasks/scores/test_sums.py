@@ -3,7 +3,7 @@
 import torch
 
 from backbones.training.distributed import ALONE
-from tasks.scores.sums import Kept, add, appended
+from tasks.scores.sums import Kept, add, appended, emptied
 
 CHANCE = torch.tensor([0.9, 0.2, 0.6, 0.4, 0.7])
 RIGHT = torch.tensor([True, False, False, True, True])
@@ -39,3 +39,10 @@ def test_two_shares_one_of_them_empty_have_all_rows_between_them():
         ]
         assert torch.equal(appended(shares)["ranked"], counts(torch.arange(5))["ranked"].rows)
     assert appended([]) == {}
+
+
+def test_a_share_without_samples_adds_nothing_under_the_same_names():
+    nothing = emptied(counts(torch.tensor([3])))
+    whole = add([counts(torch.arange(5)), nothing], ALONE)
+    assert whole["ranked"].shape == (5, 2) and float(whole["right"]) == 3
+    assert {"ranked", "right"} == nothing.keys()
