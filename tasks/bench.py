@@ -65,7 +65,7 @@ def measure_alone(
     job: TaskJob, config: Any, updates: int, randomised: Callable[[Batch], Batch]
 ) -> float:
     """Return the same of forward, backward and optimiser on random numbers."""
-    fitting = Fitting(job.name, job.task_type(config), ALONE)
+    fitting = Fitting(job.name, job.make_task(config), ALONE)
     fitting.start()
     # As many batches as are of different shapes, or nearly; made before the clock starts.
     batches = [randomised(fitting.feeder.make(n)) for n in range(min(updates, 20))]

@@ -25,7 +25,7 @@ class Config:
 
 def main(config: Config) -> int:
     """The command `arcadia bench translate`."""
-    sizes = translate.Translate(config.job).data("train").sizes.float()
+    sizes = translate.TextPairs(config.job).samples("train").sizes.float()
     fit = config.job.fit
     an_epoch = -(-config.updates // fit.num_epochs) * fit.batch_size
     samples = 1 + int(an_epoch / float(sizes.mean()))

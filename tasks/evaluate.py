@@ -1,19 +1,19 @@
 """Scoring a model on a split: at the end of its training, and for `arcadia eval`."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import tyro
-from torch import nn
+from jaxtyping import Int64
+from torch import Tensor, nn
 
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.config import require_not_negative
 from backbones.training.device.precision import choose_device
 from backbones.training.distributed import ALONE, World
-from backbones.training.errors import UserError
 from backbones.training.files import write_atomically
 from backbones.training.find_job import job_of, require_kind
 from backbones.training.log import Board, read_metrics
@@ -21,9 +21,11 @@ from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.training.streams import printable
 from backbones.transfer import load_weights
+from tasks.answering import AnswerFlags
 from tasks.data.samples import Samples, moved
-from tasks.scores.labels import Sums, add
-from tasks.task import Split, Task
+from tasks.data.split_names import Split
+from tasks.scores.sums import Counts, Sums, add, emptied
+from tasks.task import Task
 
 EVAL_BATCH = 256
 GPU_EVAL_BATCH = 1024
@@ -42,8 +44,7 @@ class Config:
     """Which samples: test, val or train."""
     data: str = ""
     """Folder of another set of the same classes, or languages; default: the run's own."""
-    beam: int = 0
-    """Texts that a translator follows side by side; 0: as many as it was trained to."""
+    answer: AnswerFlags = field(default_factory=AnswerFlags)
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
     threads: int = 0
@@ -52,23 +53,24 @@ class Config:
     """Print one JSON object instead of lines."""
 
     def __post_init__(self) -> None:
-        require_not_negative(self, "beam", "threads")
+        require_not_negative(self, "threads")
 
 
 @torch.no_grad()
-def evaluate(task: Task, model: nn.Module, samples: Samples, world: World = ALONE) -> Sums:
+def evaluate(task: Task[Any], model: nn.Module, samples: Samples, world: World = ALONE) -> Sums:
     """Return the sums of a model's scores on samples, in fp32; each process takes every W-th."""
     device = next(model.parameters()).device
     batch_size = eval_batch(samples, device)
     model.eval()
-    places = getattr(samples, "places", torch.zeros(len(samples)))
-    # Like sizes together, for less padding.
-    mine = places.argsort(stable=True)[world.rank :: world.size]
-    parts = []
-    for index in mine.split(batch_size):
+    mine = samples.in_order()[world.rank :: world.size]
+
+    def counts(index: Int64[Tensor, "B"]) -> Counts:
         batch = moved(samples.batch(index), device)
-        parts.append(task.score(task.predict(model, batch), batch))
-    return add(parts, world)
+        return task.score(task.predict(model, batch), batch)
+
+    if not len(mine):
+        return add([emptied(counts(torch.zeros(1, dtype=torch.long)))], world)
+    return add(map(counts, mine.split(batch_size)), world)
 
 
 def eval_batch(samples: Samples, device: torch.device) -> int:
@@ -81,18 +83,24 @@ def eval_batch(samples: Samples, device: torch.device) -> int:
 
 
 def load_model(
-    run: Run, found: Checkpoint | None = None, device: torch.device | None = None, **changes: Any
-) -> tuple[Task, nn.Module]:
+    run: Run,
+    found: Checkpoint | None = None,
+    device: torch.device | None = None,
+    answer: AnswerFlags | None = None,
+    **changes: Any,
+) -> tuple[Task[Any], nn.Module]:
     """Return the task of a run, its config changed where asked, and its trained model on a device.
 
-    `found` is the checkpoint to take, where somebody has read it already.
+    `found` is the checkpoint to take, where somebody has read it already; `answer` is how answers
+    are made, if not as in training.
     """
     require_kind(run, "task")
     job: Any = job_of(run)
     found = found or newest_checkpoint(run)
     config = config_of(run, job.config_type, found, changes=changes)
+    config = (answer or AnswerFlags()).applied_to(config, run.name)
     with restoring(run):
-        task = job.task_type(config, found.info["about"])
+        task = job.make_task(config, found.info["about"])
         with room_for(run, found):
             model = task.model()
         load_weights(model, found)
@@ -107,7 +115,7 @@ def device_of(config: Any) -> torch.device:
 
 
 def finish(
-    run: Run, task: Task, model: nn.Module, world: World, board: Board | None, progress: int
+    run: Run, task: Task[Any], model: nn.Module, world: World, board: Board | None, progress: int
 ) -> None:
     """End a run: score it on the test samples, once, and write that down."""
     sums = evaluate(task, model, task.data("test"), world)
@@ -129,7 +137,7 @@ def finish(
         run.warn(f"eval.json could not be written ({error.strerror}); `arcadia eval` says it again")
 
 
-def report(run: str, task: Task, split: Split, sums: Sums) -> dict[str, Any]:
+def report(run: str, task: Task[Any], split: Split, sums: Sums) -> dict[str, Any]:
     """Return the object that `eval --json` prints."""
     scores, task.scored = task.scores(sums), split
     baseline, how = task.baseline()
@@ -158,17 +166,13 @@ def score(config: Config) -> dict[str, Any]:
     """Return the object that `arcadia eval --json` prints of a task's run."""
     run = find_run(config.run)
     changes: dict[str, Any] = {"data": config.data} if config.data else {}
-    if config.beam:
-        if "beam" not in run.config:
-            raise UserError(f"--beam is for translators; {run.name} is a run of {run.job}")
-        changes["beam"] = config.beam
-    task, model = load_model(run, device=device_of(config), **changes)
+    task, model = load_model(run, device=device_of(config), answer=config.answer, **changes)
     return report(run.name, task, config.split, evaluate(task, model, task.data(config.split)))
 
 
 def main(config: Config) -> int:
     """The command `arcadia eval` for a task's run."""
     result = score(config)
-    told = [json.dumps(result)] if config.json else [result["run"], *lines(result)]
-    print(*map(printable, told), sep="\n")
+    shown = [json.dumps(result)] if config.json else [result["run"], *lines(result)]
+    print(*map(printable, shown), sep="\n")
     return 0

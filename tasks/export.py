@@ -43,6 +43,6 @@ def main(config: Config) -> int:
         result = report(run.name, task, "test", evaluate(task, model, task.data("test")))
         result["progress"] = found.info["progress"]
         with writing(config.folder):
-            said = publish(run, found, ready, result, config.half)
-    print(f"{config.folder}: {said}")
+            size = publish(run, found, ready, result, config.half)
+    print(f"{config.folder}: {size}")
     return 0

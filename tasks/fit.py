@@ -9,20 +9,16 @@ their mean).
 
 import copy
 import json
-import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from backbones import transfer
 from backbones.start import start_from
 from backbones.training.checkpoint import Checkpoint, prefixed, under
-from backbones.training.checks.limits import require_at_most
-from backbones.training.config import require_fraction, require_positive
 from backbones.training.device.memory import model_bytes, require_memory
 from backbones.training.device.precision import (
     Precision,
@@ -33,74 +29,16 @@ from backbones.training.device.precision import (
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped
 from backbones.training.log import for_people
-from backbones.training.optim import (
-    Average,
-    Updater,
-    load_optimizer_tensors,
-    one_cycle,
-    optimizer_tensors,
-    require_finite,
-    with_rates,
-)
+from backbones.training.optim import Average, require_finite
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
 from tasks.data.feeder import Feeder
-from tasks.data.samples import Batch, InMemory, Samples
+from tasks.data.samples import Batch, Samples
 from tasks.evaluate import evaluate, finish
+from tasks.parts import Parts
 from tasks.task import Task
 
 RECORD_EVERY = 25  # updates
-MOST_BATCH, MOST_EPOCHS = 2**24, 1_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """How long and in which steps a task is learnt."""
-
-    num_epochs: int = 20
-    """Passes over the training samples."""
-    batch_size: int = 128
-    """Samples in one update; of texts, tokens."""
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    """SGD with Nesterov momentum 0.9, or AdamW."""
-    learning_rate: float = 0.1
-    """Highest step size; it rises to it on a line and falls to 0 as half a cosine."""
-    warm_up: float = 0.2
-    """Progress (0 to 1) at which the step size is highest."""
-    weight_decay: float = 5e-4
-    """Decay of weights; biases and normalisation layers have none."""
-    max_grad_norm: float = 0.0
-    """Gradients are scaled down to this norm; 0: they stay as they are."""
-    ema: float = 0.999
-    """Decay of the average of weights that is scored and kept; 0: the last weights are."""
-    eval_every: int = 1
-    """Epochs between two scores on the validation samples; 0: none."""
-
-    def __post_init__(self) -> None:
-        require_positive(self, "num_epochs", "batch_size", "learning_rate")
-        require_fraction(self, "warm_up", "ema")
-        require_at_most(self, batch_size=MOST_BATCH, num_epochs=MOST_EPOCHS)
-        if min(self.weight_decay, self.max_grad_norm, self.eval_every) < 0:
-            raise ValueError("weight_decay, max_grad_norm and eval_every must be 0 or above")
-
-    def rate(self, updates: int, total: int) -> float:
-        """Return the step size of the update that follows so many of all."""
-        # Of the middle of the update, so that none is of size 0.
-        return self.learning_rate * one_cycle((updates + 0.5) / total, self.warm_up)
-
-
-def parameter_groups(
-    model: nn.Module, lr_backbone: float, weight_decay: float
-) -> list[dict[str, Any]]:
-    """Return the optimiser's groups: a slower backbone, no decay of biases and norms."""
-    groups = []
-    for group in transfer.parameter_groups(model, lr_backbone):
-        for decays in (True, False):
-            params = [p for p in group["params"] if (p.ndim > 1) == decays]
-            if params:
-                decay = weight_decay if decays else 0.0
-                groups.append({**group, "params": params, "weight_decay": decay})
-    return groups
 
 
 class Fitting:
@@ -112,7 +50,7 @@ class Fitting:
         torch.set_num_threads(config.run.threads)
         self.device = choose_device(config.run.device, world)
         samples = task.data("train")
-        self.samples = samples.near(self.device) if isinstance(samples, InMemory) else samples
+        self.samples = samples.near(self.device)
         if self.device.type == "cpu":
             pictures = samples.batch(torch.zeros(1, dtype=torch.long)).get(
                 "picture", torch.empty(1)
@@ -133,21 +71,22 @@ class Fitting:
             blend=task.blend,
         )
         self.updates = 0
-        # Loss and norm of the updates since the last row of figures; a checkpoint keeps them.
+        # Figures and norms of the updates since they were last recorded; a checkpoint keeps them.
+        self.figures = ["loss"]
         self.gathered: list[Tensor] = []
         self.total = config.fit.num_epochs * self.feeder.updates_an_epoch
 
     def start(self) -> list[str]:
         """Start anew, from the weights of another run if asked; return lines for the log."""
-        said = self.task.notes()
+        log_lines = self.task.source.notes()
         trunk = getattr(self.config, "trunk", None)
         if trunk is not None:
             same = self.learnt_the_same
-            said += self.world.tell(lambda: start_from(self.model, trunk.init, same))
+            log_lines += self.world.tell(lambda: start_from(self.model, trunk.init, same))
             transfer.freeze(self.model, trunk.freeze)
         self.world.broadcast_(self.model.state_dict().values())
-        said += self.task.start(self.model)
-        # A copy: timing would stir the statistics of batch norm.
+        log_lines += self.task.start(self.model)
+        # On a copy, because timing changes batch norm's running statistics.
         model, batch = copy.deepcopy(self.model), self.feeder.make(0)
         self.precision = choose_precision(
             self.config.run.precision,
@@ -157,27 +96,26 @@ class Fitting:
             self.world,
         )
         self.optimise()
-        return said
+        return log_lines
 
     def learnt_the_same(self, run: Run, found: Checkpoint) -> bool:
         """Say whether a run's heads mean the same: it had this task, and knows the same of it."""
-        about = json.loads(json.dumps(self.task.about))
+        about = json.loads(json.dumps(self.task.source.about))
         return run.job == self.job and found.info.get("about") == about
 
     def optimise(self) -> None:
-        """Build what follows from the model: optimiser, flat gradients, average."""
+        """Build what follows from the model: the parts' optimisers, the average."""
         fit, trunk = self.config.fit, getattr(self.config, "trunk", None)
-        slow = trunk.lr_backbone if trunk is not None else 1.0
-        groups = parameter_groups(self.model, slow, fit.weight_decay)
-        groups = with_rates(groups, fit.learning_rate, self.device)
-        self.optimizer: torch.optim.Optimizer
-        if fit.optimizer == "sgd":
-            self.optimizer = torch.optim.SGD(groups, momentum=0.9, nesterov=True, fused=True)
-        else:
-            on_gpu = self.device.type == "cuda"
-            self.optimizer = torch.optim.AdamW(groups, fused=True, capturable=on_gpu)
-        max_norm = fit.max_grad_norm or math.inf
-        self.updater = Updater(self.optimizer, self.world, max_norm)
+        self.parts = Parts(
+            self.model,
+            self.task.parts(),
+            fit,
+            lr_backbone=trunk.lr_backbone if trunk is not None else 1.0,
+            world=self.world,
+            device=self.device,
+            precision=self.precision,
+            batch_size=self.feeder.batch_size,
+        )
         self.average = Average(self.model, fit.ema)
 
     @property
@@ -192,32 +130,35 @@ class Fitting:
         return 0 if rest else epoch
 
     def update(self, batch: Batch) -> Tensor:
-        """Take one optimiser step; return this process's loss, and the gradient's norm."""
-        self.updater.set_rate(self.config.fit.rate(self.updates, self.total))
-        # Dropout's numbers are a function of seed and update too.
+        """Learn from a batch; return this process's figures, and each part's gradient norm."""
+        # Rate, and numbers of dropout and noise, are functions of seed and update alone.
+        self.parts.set_rate(self.config.fit.rate(self.updates, self.total))
         seed_generators(self.config.run.seed * 1_000_003 + self.updates, self.device)
+        if self.updates % self.feeder.updates_an_epoch == 0:
+            self.task.carried = {}
+        # The task says what is lowered, in which steps.
         self.model.train()
-
-        def work() -> Tensor:
-            with self.precision.autocast():
-                losses = self.task.loss(self.model, batch)
-            loss = losses.float().sum() / self.feeder.batch_size
-            loss.backward()
-            return loss.detach()
-
-        loss, norm = self.updater.step(work)
+        figures = self.task.update(self.model, batch, self.parts.step)
         self.average.update(self.model)
         self.updates += 1
-        return torch.stack([loss, norm])
+        self.figures = list(figures)
+        return torch.stack([*figures.values(), *self.parts.norms.values()])
+
+    @property
+    def names(self) -> list[str]:
+        """What `update` returns, by name."""
+        norms = [f"{part}_grad_norm".lstrip("_") for part in self.parts.norms]
+        return [*self.figures, *norms]
 
     def checkpoint(self) -> Snapshot | None:
         """Return, in the first process, what `restore` continues from exactly."""
         self.share_statistics()
-        gathered = summed(self.gathered, self.world) if self.gathered else torch.empty(0, 2)
+        gathered = summed(self) if self.gathered else torch.empty(0)
+        carried = self.world.gather(self.task.carried)
         self.world.confirm(self.device)
         if not self.world.is_first:
             return None
-        state = prefixed("optimizer", optimizer_tensors(self.optimizer))
+        state = {**self.parts.tensors(), **prefixed("carried", interleaved(carried))}
         if self.config.fit.ema:
             state |= prefixed("model", self.model.state_dict())
         info = {
@@ -225,9 +166,10 @@ class Fitting:
             "updates": self.updates,
             "averaged": self.average.updates,
             "precision": self.precision.name,
-            "about": self.task.about,
-            "data": self.task.name_of_data,
+            "about": self.task.source.about,
+            "data": self.task.source.name,
             "score": None,
+            "figures": self.figures,
             "gathered": gathered.tolist(),
         }
         return transfer.snapshot(self.progress, self.average.model, state, info)
@@ -253,12 +195,17 @@ class Fitting:
         self.optimise()
         if self.config.fit.ema:
             self.model.load_state_dict(under("model", state))
-        load_optimizer_tensors(self.optimizer, under("optimizer", state))
+        self.parts.load(state)
+        self.task.carried = {
+            name: rows[self.world.rank :: self.world.size].to(self.device)
+            for name, rows in under("carried", state).items()
+        }
         self.average.updates = info["averaged"]
         self.updates = info["updates"]
         # The sums of all processes, which the first one has now; checkpoints of before have none.
-        table = torch.tensor(info.get("gathered", []), device=self.device).view(-1, 2)
-        table[:, 0] *= self.world.is_first
+        self.figures = info.get("figures", self.figures)
+        table = torch.tensor(info.get("gathered", []), device=self.device).view(-1, len(self.names))
+        table[:, : len(self.figures)] *= self.world.is_first
         self.gathered = list(table)
         return []
 
@@ -277,6 +224,17 @@ class Fitting:
         fit(self, run, resumed, on_update)
 
 
+def interleaved(shares: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return what each of W processes carries of every W-th row as all rows in order."""
+    whole = {}
+    for name in shares[0] if shares else {}:
+        rows = [share[name] for share in shares]
+        whole[name] = rows[0].new_empty(sum(map(len, rows)), *rows[0].shape[1:])
+        for rank, part in enumerate(rows):
+            whole[name][rank :: len(rows)] = part
+    return whole
+
+
 def fit(
     fitting: Fitting, run: Run, resumed: Mapping[str, Any] | None, on_update: OnUpdate | None = None
 ) -> None:
@@ -288,7 +246,7 @@ def fit(
         config.run,
         world,
         total=fitting.total * feeder.batch_size,
-        unit=feeder.unit,
+        unit=feeder.samples.unit,
         done=fitting.progress,
         resumed=resumed,
         on_update=on_update,
@@ -321,7 +279,9 @@ def fit(
         run.log(f"stopped at {fitting.progress:,}; continue with `arcadia resume {run.name}`")
         leave(world)
         raise Stopped
-    run.log(f"trained {fitting.progress:,} {feeder.unit} in {session.trained_s / 60:.1f} min")
+    run.log(
+        f"trained {fitting.progress:,} {feeder.samples.unit} in {session.trained_s / 60:.1f} min"
+    )
     finish(run, task, fitting.average.model, world, session.board, fitting.progress)
     leave(world)
 
@@ -330,28 +290,27 @@ def speeds(updates: int, feeder: Feeder, since: float, waited: float) -> dict[st
     """Return where the time of some updates went."""
     spent = time.monotonic() - since
     return {
-        f"speed/{feeder.unit}_per_s": updates * feeder.batch_size / spent,
+        f"speed/{feeder.samples.unit}_per_s": updates * feeder.batch_size / spent,
         "speed/update_s": spent / updates,
         "speed/wait_s": waited / updates,
     }
 
 
-def summed(gathered: list[Tensor], world: World) -> Tensor:
-    """Return loss and norm of some updates, [U, 2], the losses of all processes added."""
-    table = torch.stack(gathered)
-    table[:, 0] = world.sum_(table[:, 0].clone())
+def summed(fitting: Fitting) -> Tensor:
+    """Return figures and norms of the updates gathered, [U, names], the figures of all processes
+    added."""
+    table, count = torch.stack(fitting.gathered), len(fitting.figures)
+    table[:, :count] = fitting.world.sum_(table[:, :count].clone())
     return table.float().cpu()
 
 
 def losses(fitting: Fitting) -> dict[str, float]:
     """Return the means over some updates; UserError names the first that is not finite."""
-    table = summed(fitting.gathered, fitting.world)
+    table = summed(fitting)
     require_finite(table, fitting.updates - len(table) + 1)
-    means = table.mean(0).tolist()
-    names = ("train/loss", "train/grad_norm")
-    figures = dict(zip(names, means, strict=True))
+    means = zip(fitting.names, table.mean(0).tolist(), strict=True)
     rate = fitting.config.fit.rate(fitting.updates - 1, fitting.total)
-    return {**figures, "train/learning_rate": rate}
+    return {**{f"train/{name}": value for name, value in means}, "train/learning_rate": rate}
 
 
 def validate(fitting: Fitting, session: Session, samples: Samples) -> dict[str, str]:

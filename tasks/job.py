@@ -1,6 +1,6 @@
 """How a task becomes a job of the command: trained from nothing, resumed, lengthened."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ class TaskJob(Job):
 
     kind = "task"
 
-    def __init__(
-        self, name: str, presets: Mapping[str, Any], task_type: Callable[..., Task]
-    ) -> None:
+    def __init__(self, name: str, presets: Mapping[str, Any], task_type: type[Task[Any]]) -> None:
         super().__init__(name, presets)
-        self.task_type = task_type
+        # A config, and what a checkpoint kept of the data if there is one -> the task.
+        self.make_task = task_type.of
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
         if hasattr(config, "init"):
@@ -47,7 +46,7 @@ class TaskJob(Job):
         keep_freed_memory()
         with rebuilt:
             # What was learnt of the data then, so that it means the same now.
-            task = self.task_type(config, found.info["about"] if found else None)
+            task = self.make_task(config, found.info["about"] if found else None)
             if not found:
                 for split in ("val", "test") if config.fit.eval_every else ("test",):
                     task.data(split)  # UserError now, rather than when all is learnt

@@ -10,52 +10,65 @@ import select
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
-
-from torch import Tensor
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 from backbones.training.errors import UserError
 from backbones.training.files import open_input, standard_input
 from backbones.training.progress import say
+from tasks.answers import Answer
 from tasks.data.formats.text import DAMAGE, decoded_line, stream_lines, unpacked
 from tasks.predictor import Config, Predictor
 from tasks.task import Task
 
 AT_ONCE = 64
-SHADES = " ░▒▓█"
+
+
+@runtime_checkable
+class Out(Protocol):
+    """What answers are printed to."""
+
+    def write(self, text: str, /) -> object:
+        """Write a text."""
+
+    def flush(self) -> None:
+        """Pass on what was written."""
 
 
 def main(config: Config, predictor: Predictor) -> int:
     """Answer all lines; exit status 2 if any could not be."""
-    if config.attention and (config.json or config.output):
-        raise UserError("--attention draws for people; leave --json and --output away")
+    if config.explain and config.output:
+        raise UserError("--explain shows people where the model looked; leave --output away")
     for given in config.inputs:
         check_input(given)
     if not config.output:
         return answer(config, predictor, sys.stdout)
-    try:
-        with new_file(Path(config.output)) as file:
-            return answer(config, predictor, file)
-    except FileExistsError:
-        raise UserError(f"{config.output} exists; give another name, or delete it") from None
-    except OSError as error:
-        raise UserError(f"{config.output} cannot be written ({error.strerror})") from None
+    with written(config.output) as file:
+        return answer(config, predictor, file)
 
 
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[TextIO]:
-    """Open a new file for the body to write; it is there only if all of it could be written."""
-    file = path.open("x", encoding="utf-8")
+def written(output: str) -> Iterator[TextIO]:
+    """Open a new file for the body to write; it is there only if all of it could be written.
+
+    UserError if it exists, or cannot be written.
+    """
+    path = Path(output)
     try:
-        # Closing writes what the file still holds.
-        with file:
-            yield file
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        file = path.open("x", encoding="utf-8")
+        try:
+            # Closing writes what the file still holds.
+            with file:
+                yield file
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    except FileExistsError:
+        raise UserError(f"{output} exists; give another name, or delete it") from None
+    except OSError as error:
+        raise UserError(f"{output} cannot be written ({error.strerror})") from None
 
 
-def answer(config: Config, predictor: Predictor, out: Any) -> int:
+def answer(config: Config, predictor: Predictor, out: Out) -> int:
     """Write the answers of all lines in order."""
     piped = not config.inputs or "-" in config.inputs
     failed = False
@@ -63,12 +76,16 @@ def answer(config: Config, predictor: Predictor, out: Any) -> int:
         read = [understood(predictor.task, where, line) for where, line in chunk]
         failed |= not all(good for _, good in read)
         good = [text for text, good in read if good and text.strip()]
-        found = dict(zip(good, predictor.predict(good), strict=True))
+        found = dict(zip(good, predictor.answer(good), strict=True))
         for text, _ in read:
-            said = found.get(text, {"text": ""})
-            print(json.dumps({"input": text, **said}) if config.json else said["text"], file=out)
-            if config.attention and text in found:
-                print(drawn(*predictor.task.alignment(predictor.model, text)), file=out)
+            row = found.get(text, Answer("")).to_dict()
+            # What explains an answer is for people, or beside it for programs.
+            seen = predictor.explain([text]) if config.explain and text in found else []
+            if config.json:
+                row |= {"explained": seen[0].values} if seen else {}
+                print(json.dumps({"input": text, **row}), file=out)
+            else:
+                print(row["text"], *(f"{each.text}" for each in seen), sep="\n", file=out)
         out.flush()
     return 2 if failed else 0
 
@@ -95,11 +112,11 @@ def is_idle() -> bool:
         return False
 
 
-def understood(task: Task, where: str, line: bytes) -> tuple[str, bool]:
+def understood(task: Task[Any], where: str, line: bytes) -> tuple[str, bool]:
     """Return a line's text and whether it can be answered; say what is wrong with it."""
     text, good = line.decode(errors="replace"), True
     try:
-        task.read_input(decoded_line(line, where))
+        task.ask([decoded_line(line, where)])
         doubts = task.doubts(text)
     except UserError as error:
         doubts, good = str(error).removeprefix(f"{where}: "), False
@@ -164,18 +181,3 @@ def typed() -> bytes | None:
         return input("> ").encode(errors="replace")
     except EOFError:
         return None
-
-
-def drawn(source: list[str], target: list[str], weights: Tensor) -> str:
-    """Return where a writer looked, as text: a row for each piece written, the line it read above,
-    letter under letter.
-    """
-    tall, wide = (max(map(len, pieces)) for pieces in (source, target))
-    rows = [
-        " " * (wide + 1) + "".join(f"{piece.rjust(tall)[n]} " for piece in source)
-        for n in range(tall)
-    ]
-    for piece, looked in zip(target, weights.tolist(), strict=True):
-        shades = "".join(2 * SHADES[min(int(5 * weight), 4)] for weight in looked)
-        rows.append(f"{piece.rjust(wide)} {shades}")
-    return "\n".join(row.rstrip() for row in rows) + "\n"

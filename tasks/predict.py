@@ -14,9 +14,11 @@ from backbones.training.progress import say
 from backbones.training.run import find_run
 from backbones.training.streams import printable
 from tasks import lines
+from tasks.answers import SUFFIXES, Answer, Medium, write_new
 from tasks.data.decode import LARGEST_BYTES
 from tasks.evaluate import device_of
-from tasks.predictor import Config, load_predictor
+from tasks.predictor import Config, Predictor, load_predictor
+from tasks.task import Task
 
 
 def sources(inputs: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -40,22 +42,89 @@ def sources(inputs: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 def main(config: Config) -> int:
     """The command `arcadia predict`: exit status 2 if any input could not be read."""
-    predictor, failed = load_predictor(find_run(config.run), device_of(config)), False
-    if predictor.task.reads == "lines":
+    run = find_run(config.run)
+    predictor = load_predictor(run, device_of(config), config.answer)
+    if predictor.task.takes == ("line",):
         return lines.main(config, predictor)
-    if config.output or config.attention:
-        raise UserError("--output and --attention are for models of texts")
-    if not config.inputs:
+    check(config, predictor.task)
+    if config.output and predictor.task.gives == "line":
+        with lines.written(config.output) as out:
+            return answer_all(config, predictor, out)
+    return answer_all(config, predictor, sys.stdout)
+
+
+def check(config: Config, task: Task[Any]) -> None:
+    """UserError unless a task can be asked so, and its answers have a place."""
+    if task.takes and not config.inputs:
         raise UserError("predict needs something to look at: files, folders or -")
-    for name, source in sources(config.inputs):
+    if config.inputs and not task.takes:
+        raise UserError("this model answers by itself; leave the files away")
+    if task.gives == "line":
+        return
+    suffix = SUFFIXES[task.gives]
+    if not config.output:
+        raise UserError(
+            f"this model answers with a {task.gives}; say where to: --output FOLDER or NAME{suffix}"
+        )
+    if not is_folder(config.output) and not config.output.endswith(suffix):
+        raise UserError(
+            f"--output {shortened(config.output)}: give a folder, or a name in {suffix}"
+        )
+
+
+def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
+    """Write the answers to all inputs in order."""
+    task, failed = predictor.task, False
+    asked = sources(config.inputs) if task.takes else iter([("answer", ())])
+    for name, given in asked:
         try:
-            answer, doubts = predictor.predict(source)[0], predictor.task.doubts(source)
+            answers = predictor.answer(given)
+            doubts = task.doubts(given) if task.takes else ""
+            seen = predictor.explain([given]) if config.explain else []
         except UserError as error:
             say(f"arcadia: {name}: {error}", sys.stderr)
             failed = True
             continue
         if doubts:
             say(f"arcadia: {name}: {doubts}", sys.stderr)
-        line = f"{name}: {answer['text']}"
-        print(json.dumps({"input": name, **answer}) if config.json else printable(line), flush=True)
+        for number, answer in enumerate(answers):
+            row = answer.to_dict()
+            if answer.medium is not None:
+                stem = Path(name).stem + (f"-{number + 1}" if len(answers) > 1 else "")
+                row["output"] = str(written(answer.medium, config.output, stem))
+            show(config, name, row, seen, out)
     return 2 if failed else 0
+
+
+def show(
+    config: Config, name: str, row: dict[str, Any], seen: list[Answer], out: lines.Out
+) -> None:
+    """Print one answer, for people or for programs."""
+    if config.json:
+        row |= {"explained": seen[0].values} if seen else {}
+        print(json.dumps({"input": name, **row}), file=out, flush=True)
+        return
+    place = f" ({row['output']})" if "output" in row else ""
+    print(printable(f"{name}: {row['text']}{place}"), file=out, flush=True)
+    for each in seen:
+        print(each.text, file=out, flush=True)
+
+
+def is_folder(output: str) -> bool:
+    """Say whether `--output` means a folder."""
+    return output.endswith("/") or os.path.isdir(output)
+
+
+def written(medium: Medium, output: str, stem: str) -> Path:
+    """Write a picture or a sound to a new file, or into a folder; return where it lies."""
+    path = Path(output)
+    try:
+        if is_folder(output):
+            path.mkdir(parents=True, exist_ok=True)
+            path /= f"{stem}{medium.suffix}"
+        write_new(path, medium.encoded())
+    except FileExistsError:
+        raise UserError(f"{path} exists; give another --output, or delete it") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror})") from None
+    return path

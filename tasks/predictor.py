@@ -1,7 +1,7 @@
 """A trained model that answers, and what the command `arcadia predict` asks it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from torch import nn
 from backbones.training.config import require_not_negative
 from backbones.training.run import Run
 from backbones.training.session import newest_checkpoint
+from tasks.answering import AnswerFlags
+from tasks.answers import Answer
 from tasks.data.samples import Batch, moved
 from tasks.evaluate import load_model
 from tasks.task import Task
@@ -29,9 +31,11 @@ class Config:
     json: bool = False
     """Print one JSON object an answer instead of a line."""
     output: str = ""
-    """Write the answers to lines into this new file."""
-    attention: bool = False
-    """Draw where a model of texts looked for each piece of its answer."""
+    """Write answers that are lines into this new file; pictures and sounds into this folder, or
+    one of them into this new file."""
+    explain: bool = False
+    """Show where the model looked for its answer, if it can say so."""
+    answer: AnswerFlags = field(default_factory=AnswerFlags)
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
     threads: int = 0
@@ -45,7 +49,7 @@ class Config:
 class Predictor:
     """A trained model with its task: `predict` takes paths, bytes or arrays."""
 
-    task: Task
+    task: Task[Any]
     model: nn.Module
     card: dict[str, Any]
     run: Run
@@ -55,38 +59,52 @@ class Predictor:
         """The config it was trained with."""
         return self.task.config
 
+    def predict(self, inputs: Any = ()) -> list[dict[str, Any]]:
+        """Return an answer for every input, a dict of plain values each: see `answer`."""
+        return [answer.to_dict() for answer in self.answer(inputs)]
+
     @torch.inference_mode()
-    def predict(self, inputs: Any) -> list[dict[str, Any]]:
-        """Return an answer for every input, a dict of plain values each.
+    def answer(self, inputs: Any = ()) -> list[Answer]:
+        """Return an answer for every input, pictures and sounds included.
 
-        Of a model of texts inputs are lines; an empty one stays empty. UserError for an input that
-        cannot be answered, such as a line that is too long.
+        Of a model of texts inputs are lines; an empty one stays empty. A model that takes nothing
+        answers nothing but what it draws. UserError for an input that cannot be answered, such as
+        a line that is too long.
         """
-        if self.task.reads == "lines":
-            return self.answer([inputs] if isinstance(inputs, str) else list(inputs))
+        if not self.task.takes:
+            return self.say(self.task.ask([]))
         alone = isinstance(inputs, str | bytes | Path) or not isinstance(inputs, Sequence)
-        answers = []
-        for given in [inputs] if alone else inputs:
-            answers += self.say(self.task.read_input(given))
-        return answers
+        given = [inputs] if alone else list(inputs)
+        if self.task.takes == ("line",):
+            return self.answer_lines(given)
+        return [answer for one in given for answer in self.say(self.task.ask([one]))]
 
-    def say(self, batch: Batch) -> list[dict[str, Any]]:
+    @torch.inference_mode()
+    def explain(self, inputs: list[Any]) -> list[Answer]:
+        """Return, for every input, where the model looked."""
+        return self.task.explain(self.model, moved(self.task.ask(inputs), self.device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return next(self.model.parameters()).device
+
+    def say(self, batch: Batch) -> list[Answer]:
         """Return the answers to a batch of the CPU."""
-        device = next(self.model.parameters()).device
-        return self.task.say(self.task.predict(self.model, moved(batch, device)).cpu())
+        return self.task.say(self.task.predict(self.model, moved(batch, self.device)))
 
-    def answer(self, lines: list[Any]) -> list[dict[str, Any]]:
+    def answer_lines(self, lines: list[Any]) -> list[Answer]:
         """Return the answers to lines."""
         blank = [isinstance(line, str) and not line.strip() for line in lines]
         asked = [line for line, empty in zip(lines, blank, strict=True) if not empty]
-        said: list[dict[str, Any]] = []
-        if asked:
-            said = self.say(self.task.read_input(asked))
-        answers = iter(said)
-        return [{"text": ""} if empty else next(answers) for empty in blank]
+        answers = iter(self.say(self.task.ask(asked)) if asked else [])
+        return [Answer("") if empty else next(answers) for empty in blank]
 
 
-def load_predictor(run: Run, device: torch.device | None = None) -> Predictor:
-    """Return the trained model of a run, on the CPU unless another device is given."""
+def load_predictor(
+    run: Run, device: torch.device | None = None, answer: AnswerFlags | None = None
+) -> Predictor:
+    """Return the trained model of a run, on the CPU unless another device is given; `answer` says
+    how answers are made, if not as in training."""
     found = newest_checkpoint(run)
-    return Predictor(*load_model(run, found, device), found.info, run)
+    return Predictor(*load_model(run, found, device, answer), found.info, run)

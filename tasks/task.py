@@ -1,67 +1,81 @@
-"""The contract of a task: what one small file says, and `tasks/fit.py` does the rest.
+"""The contract of a task: what is learnt. The source says from what, the loop (`tasks/fit.py`) how.
 
-A task is a class made of its config and, where it is loaded rather than trained, of what its
-checkpoint tells `about` the data. Its methods stand in this order: where its samples come from, its
-model, the loss of a batch, what the model answers, how answers are scored (as sums, so that any
-sharding gives the same number), and what is shown. The rest have defaults.
+Letters: B samples of a batch.
+
+A task is one class. Its methods stand in this order: what learns, what it answers and how good that
+is, what people see. What is not abstract has a default.
 """
 
-from pathlib import Path
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from backbones.training.config import to_dict
 from backbones.training.errors import UserError
 from backbones.training.log import Board
+from tasks.answers import Answer, Kind
 from tasks.data.samples import Batch, Samples
-from tasks.scores.labels import Sums
+from tasks.data.source import Source
+from tasks.data.split_names import Split
+from tasks.scores.sums import Counts, Sums
 
-Split = Literal["train", "val", "test"]
+Answers = TypeVar("Answers")  # of a batch, in a task's own form
 
 
-class Task:
+@runtime_checkable
+class Step(Protocol):
+    """One step of an optimiser."""
+
+    def __call__(
+        self, losses: Callable[[], Float[Tensor, "B"]], part: str = ""
+    ) -> Float[Tensor, ""]:
+        """Lower the losses of every sample by one step of a part of the model; return their sum
+        over the size of the whole minibatch, of which this process may have a share only."""
+
+
+class Task(ABC, Generic[Answers]):
     """What `tasks/fit.py` asks of a task. `config.fit` is a `FitConfig`, `config.run` a RunConfig;
-    with `config.trunk` the model's `cnn` can start from another run's."""
+    with `config.trunk` the model's `cnn` can start from another run's, and `config.answer` is how
+    answers are made, which may change when training is over."""
 
     metric: str
     """Name of the score that counts, one of those in `scores`."""
-    reads: Literal["files", "lines"] = "files"
-    """What `predict` answers."""
+    source_type: Callable[..., Source]
+    """What is learnt from; made of the config and what is known about the training data."""
+    takes: tuple[Kind, ...] = ("picture",)
+    """What an answer is given to; nothing for a task that answers by itself."""
+    gives: Kind = "line"
+    """What an answer is."""
 
-    def __init__(self, config: Any, about: dict[str, Any] | None = None) -> None:
-        self.config = config
-        # What an answer needs to know of the training data, as plain values.
-        self.about = about or {}
+    def __init__(self, config: Any, source: Source) -> None:
+        self.config, self.source = config, source
+        self.carried: dict[str, Tensor] = {}
+        """Rows that `loss` hands on to the next batch of `Streams`; empty when an epoch begins."""
         self.scored: Split = "test"
         """The split that `baseline` and `protocol` speak of."""
 
+    @classmethod
+    def of(cls, config: Any, about: dict[str, Any] | None = None) -> "Task[Answers]":
+        """Return the task on its source; `about` is what its checkpoint kept, if it has one."""
+        return cls(config, cls.source_type(config, about))
+
     def data(self, split: Split) -> Samples:
         """Return the samples of a split; UserError if there are none."""
-        raise NotImplementedError
+        return self.source.samples(split)
 
+    # What learns
+
+    @abstractmethod
     def model(self) -> nn.Module:
         """Return the untrained model: `cnn` is its backbone, if it has one."""
-        raise NotImplementedError
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the loss of every sample, [B]."""
-        raise NotImplementedError
-
-    def predict(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the model's answer for every sample, [B, ...]."""
-        raise NotImplementedError
-
-    def score(self, predictions: Tensor, batch: Batch) -> Sums:
-        """Return sums over the batch, from which `scores` makes the scores."""
-        raise NotImplementedError
-
-    def scores(self, sums: Sums) -> dict[str, float]:
-        """Return scores by name."""
-        raise NotImplementedError
-
-    def baseline(self) -> tuple[float, str]:
-        """Return what no model at all scores, and how."""
-        raise NotImplementedError
+    def parts(self) -> dict[str, float]:
+        """Return the submodules that have an optimiser of their own, each with its multiple of the
+        rate; "" is the whole model. What is in none of them does not learn."""
+        return {"": 1.0}
 
     def start(self, model: Any) -> list[str]:
         """Fit what of an untrained model follows from the data alone; return lines for the log."""
@@ -78,37 +92,57 @@ class Task:
         """Augment a training batch as a whole, after `prepare`: what samples do to each other."""
         return batch
 
-    @property
-    def name_of_data(self) -> str:
-        """What card and protocol call the data: the end of the folder that was given, or the set's
-        name, if the config has them."""
-        given = "/".join(Path(getattr(self.config, "data", "")).parts[-2:])
-        return given or str(getattr(self.config, "set", type(self).__name__.lower()))
+    @abstractmethod
+    def loss(self, model: Any, batch: Batch) -> Float[Tensor, "B"]:
+        """Return the loss of every sample."""
 
-    def notes(self) -> list[str]:
-        """Return what is to be said of the data read so far, such as what was left out."""
-        return []
+    def update(self, model: Any, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Learn from a batch; return figures by name, each this process's share of a sum.
+
+        A model of several parts takes several steps.
+        """
+        return {"loss": step(lambda: self.loss(model, batch))}
+
+    # What it answers, and how good that is
+
+    @abstractmethod
+    def predict(self, model: Any, batch: Batch) -> Answers:
+        """Return the model's answers, in the form that `score` and `say` take."""
+
+    @abstractmethod
+    def score(self, answers: Answers, batch: Batch) -> Counts:
+        """Return sums over the batch, and rows to keep of it, from which `scores` makes scores."""
+
+    @abstractmethod
+    def scores(self, sums: Sums) -> dict[str, float]:
+        """Return scores by name. Rows that were kept come in no particular order."""
+
+    @abstractmethod
+    def baseline(self) -> tuple[float, str]:
+        """Return what no model at all scores, and how."""
 
     def protocol(self) -> dict[str, Any]:
-        """Return how answers are made: printed with every score."""
-        return {}
+        """Return how scores are made: printed with every score."""
+        answer = getattr(self.config, "answer", None)
+        return {**self.source.protocol(self.scored), **(to_dict(answer) if answer else {})}
 
-    def show(self, board: Board, progress: int, model: nn.Module, sums: Sums) -> None:
-        """Write what people look at, with the sums of the validation split."""
+    # What people see
 
-    def read_input(self, source: Any) -> Batch:
-        """Return a batch of one from a path, bytes or an array; UserError if it cannot be."""
+    def ask(self, inputs: list[Any]) -> Batch:
+        """Return a batch of paths, bytes, arrays or lines; UserError if one cannot be answered."""
         raise UserError("this task answers no files")
 
-    def doubts(self, line: Any) -> str:
-        """Return what is to be said of a line, or a picture's file, before its answer; "" for
-        nothing."""
+    def doubts(self, given: Any) -> str:
+        """Return what is to be said of an input before its answer; "" for nothing."""
         return ""
 
-    def alignment(self, model: Any, line: str) -> tuple[list[str], list[str], Tensor]:
-        """Return a line's pieces, its answer's, and where the model looked for each of these."""
-        raise UserError("this task looks nowhere")
+    def say(self, answers: Answers) -> list[Answer]:
+        """Return the answers for people and programs."""
+        raise UserError("this task says nothing of files")
 
-    def say(self, predictions: Tensor) -> list[dict[str, Any]]:
-        """Return answers as plain values for people; `text` is a line."""
-        raise NotImplementedError
+    def explain(self, model: Any, batch: Batch) -> list[Answer]:
+        """Return, for every sample, where the model looked."""
+        raise UserError("this model explains nothing")
+
+    def show(self, board: Board, progress: int, model: Any, sums: Mapping[str, Tensor]) -> None:
+        """Write what people look at, with the sums of the validation split."""

@@ -19,7 +19,8 @@ from torch import nn
 
 from backbones.training.config import RunConfig
 from tasks.data.samples import Generated
-from tasks.fit import FitConfig
+from tasks.data.source import Source
+from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
 from tasks.scores.labels import classification_scores, classification_sums
 from tasks.task import Task
@@ -38,16 +39,19 @@ class Config:
     run: RunConfig = field(default_factory=lambda: RunConfig(precision="fp32"))
 
 
-class Halves(Task):
-    metric = "error"
-
-    def data(self, split):
+class Rows(Source):
+    def samples(self, split):
         def make(index):
             rows = np.stack([np.random.default_rng([len(split), int(i)]).random(8) for i in index])
             label = rows[:, :4].sum(1) > rows[:, 4:].sum(1)
             return {"row": rows.astype(np.float32), "label": label.astype(np.int64)}
 
         return Generated(self.config.samples, make)
+
+
+class Halves(Task):
+    metric = "error"
+    source_type = Rows
 
     def model(self):
         return nn.Linear(8, 2)
@@ -58,8 +62,8 @@ class Halves(Task):
     def predict(self, model, batch):
         return model(batch["row"]).log_softmax(-1)
 
-    def score(self, predictions, batch):
-        return classification_sums(predictions, batch["label"])
+    def score(self, answers, batch):
+        return classification_sums(answers, batch["label"])
 
     def scores(self, sums):
         return classification_scores(sums)

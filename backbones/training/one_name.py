@@ -47,5 +47,6 @@ class Parts(MetaPathFinder):
 
 def parts_of(whole: str, parts: Sequence[str]) -> list[str]:
     """Let `whole.part` mean the top-level package `part`; return the `__path__` of `whole`."""
-    sys.meta_path.append(Parts(whole, parts))
+    # Before the others: a part's own folder is where they would find a second copy.
+    sys.meta_path.insert(0, Parts(whole, parts))
     return []

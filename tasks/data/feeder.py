@@ -2,8 +2,8 @@
 
 Letters: B samples of a batch.
 
-The order of samples is a function of (seed, epoch). So a run goes on anywhere without a saved
-generator, and any number of processes see the same samples.
+The samples say which of them stand in which batch, as a function of (seed, epoch). So a run goes
+on anywhere without a saved generator, and any number of processes see the same samples.
 
 On a GPU many batches are made at once: to order each by itself keeps a CPU as busy as the training
 does, and the two hinder each other. On a CPU, where the work itself counts, each is made alone.
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
-import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
@@ -36,9 +35,7 @@ def as_it_is(batch: Batch, epoch: int) -> Batch:
 class Feeder:
     """The batches of a run, in order; while one is learnt from, a thread makes the next.
 
-    Use as a context manager. An epoch is as many whole batches as fit; what is left over differs
-    from epoch to epoch. Samples that have `sizes` and `places` are batched by them: neighbours by
-    place together, every batch of like size in all, and an epoch is all of them.
+    Use as a context manager.
     """
 
     def __init__(
@@ -58,13 +55,10 @@ class Feeder:
         `at_once`; 0: as suits the device.
         """
         self.samples, self.prepare, self.blend, self.seed = samples, prepare, blend, seed
-        sizes = getattr(samples, "sizes", None)
-        self.sizes: np.ndarray | None = None if sizes is None else sizes.numpy()
-        self.places: np.ndarray | None = None if sizes is None else samples.places.numpy()  # type: ignore[attr-defined]
-        self.batch_size = min(batch_size, self.total)
-        if self.sizes is not None and self.sizes.max() * world.size > self.batch_size:
+        self.batch_size = samples.fitted(batch_size)
+        if samples.largest * world.size > self.batch_size:
             raise UserError(
-                f"a sample counts {self.sizes.max()} and {world.size} of them do not fit into a "
+                f"a sample counts {samples.largest} and {world.size} of them do not fit into a "
                 f"batch of {self.batch_size}; use a larger batch_size"
             )
         self.world, self.device = world, device
@@ -86,43 +80,21 @@ class Feeder:
         self.pool.shutdown(cancel_futures=True)
 
     @property
-    def unit(self) -> str:
-        """What sizes count."""
-        return "samples" if self.sizes is None else "tokens"
-
-    @property
-    def total(self) -> int:
-        """The size of an epoch: the number of samples, where they have no sizes."""
-        return len(self.samples) if self.sizes is None else int(self.sizes.sum())
-
-    @property
     def updates_an_epoch(self) -> int:
         """Batches in an epoch."""
-        return self.total // self.batch_size
+        return self.samples.total // self.batch_size
 
     def indices(self, update: int) -> Int64[Tensor, "B"]:
         """Return the numbers of this process's share of an update's samples."""
         epoch, place = divmod(update, self.updates_an_epoch)
         if self.epoch != epoch:
-            self.epoch, self.batches = epoch, self.plan(epoch)
+            self.epoch, self.batches = epoch, self.samples.plan(self.seed, epoch, self.batch_size)
         return self.batches[place][self.world.rank :: self.world.size]
-
-    def plan(self, epoch: int) -> list[Tensor]:
-        """Return the numbers of the samples in each batch of an epoch."""
-        random, count = np.random.default_rng([self.seed, epoch]), self.updates_an_epoch
-        order = random.permutation(len(self.samples))
-        if self.sizes is None or self.places is None:
-            return list(torch.from_numpy(order[: count * self.batch_size]).split(self.batch_size))
-        order = order[np.argsort(self.places[order], kind="stable")]
-        # No sample is larger than a batch, so none of the batches stays empty.
-        batch = (np.cumsum(self.sizes[order]) - 1) * count // self.total
-        parts = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
-        return [torch.from_numpy(parts[place]) for place in random.permutation(count)]
 
     def fitting_at_once(self) -> int:
         """Return how many batches should be made together on this device."""
         # Rows of several lengths would be padded to the longest of all batches.
-        if self.device.type == "cpu" or self.sizes is not None:
+        if self.device.type == "cpu" or not self.samples.alike:
             return 1
         one = self.samples.batch(torch.zeros(1, dtype=torch.int64))
         size = sum(column.nbytes for column in one.values()) * self.batch_size

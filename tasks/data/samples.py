@@ -1,16 +1,16 @@
-"""What a task learns from: samples by number.
+"""What a task learns from: samples by number, which know their order and what they are counted in.
 
-Letters: B samples of a batch, K numbers a sample.
+Letters: B samples of a batch, K numbers a sample, T places of a window.
 
 What augments a sample is a function of (seed, epoch, sample); `tasks/data/feeder.py` makes the
 batches of a run.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import chain
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,57 +18,138 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from backbones.training.device.graphs import upload
+from tasks.data.columns import Batch, Column, Rows, column
 
-Batch = dict[str, Tensor]
 # A set of up to this many bytes moves to the GPU as a whole.
 LARGEST_ON_DEVICE = 4 * 2**30
 # Generated samples of up to this many bytes are kept: digits always, scenes up to 20,000.
 LARGEST_KEPT = 2**28
-# Rows whose lengths differ by less stand in one batch.
+# Lengths are rounded down to multiples of this before sorting.
 ALIKE = 4
 
 
-@runtime_checkable
-class Samples(Protocol):
-    """A set of numbered samples."""
+class Samples(ABC):
+    """A set of numbered samples, in batches of so many of them unless a kind of set says else."""
 
-    def __len__(self) -> int: ...
+    unit = "samples"
+    """What a batch and an epoch are counted in."""
+    largest = 1
+    """What the largest sample counts."""
+    alike = True
+    """Whether all samples have one shape, so that several batches may be made at once."""
 
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    @abstractmethod
     def batch(self, index: Int64[Tensor, "B"]) -> Batch:
         """Return samples by number, each column with B rows."""
 
+    @property
+    def total(self) -> int:
+        """The size of all samples together, in `unit`."""
+        return len(self)
 
-@dataclass(frozen=True)
-class InMemory:
-    """A whole set as tensors, one a column, all with the same number of rows."""
+    def fitted(self, batch_size: int) -> int:
+        """Return the size of the batches of `plan` if so much is wanted."""
+        return min(batch_size, self.total)
 
-    columns: Mapping[str, Tensor]
+    def plan(self, seed: int, epoch: int, batch_size: int) -> list[Int64[Tensor, "_"]]:
+        """Return the numbers of the samples in each batch of an epoch: `total // batch_size` whole
+        batches; what is left over differs from epoch to epoch."""
+        order = np.random.default_rng([seed, epoch]).permutation(len(self))
+        count = self.total // batch_size
+        return list(torch.from_numpy(order[: count * batch_size]).split(batch_size))
 
-    def __post_init__(self) -> None:
-        assert len({len(column) for column in self.columns.values()}) == 1
+    def in_order(self) -> Int64[Tensor, "N"]:
+        """Return all numbers in the order in which samples are scored."""
+        return torch.arange(len(self))
+
+    def near(self, device: torch.device) -> "Samples":
+        """Return the set on a device, if it can and should lie there."""
+        return self
+
+
+class InMemory(Samples):
+    """A whole set in columns of any kinds, all with the same number of rows.
+
+    Where columns of `Rows` are `counted`, a sample's size is its longest row in these. Batches are
+    then filled by size, rows of the first of them having one length as far as that goes.
+    """
+
+    def __init__(self, columns: Mapping[str, Column | Tensor], counted: Sequence[str] = ()) -> None:
+        """A plain tensor is a `Dense` column."""
+        self.columns = {name: column(values) for name, values in columns.items()}
+        assert len({len(values) for values in self.columns.values()}) == 1
+        self.counted = tuple(counted)
+        self.alike = not any(isinstance(values, Rows) for values in self.columns.values())
+        if counted:
+            self.unit = "tokens"
+            self.largest = int(self.sizes.max()) if len(self) else 0
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
     def batch(self, index: Int64[Tensor, "B"]) -> Batch:
-        """Return samples by number."""
-        devices = {column.device for column in self.columns.values()}
-        there = {device: upload(index, device) for device in devices}
-        return {name: column[there[column.device]] for name, column in self.columns.items()}
+        batch: Batch = {}
+        for name, values in self.columns.items():
+            batch |= values.batch(name, index)
+        return batch
+
+    def lengths(self, name: str) -> Int64[Tensor, "N"]:
+        """Return the lengths of a column's rows."""
+        rows = self.columns[name]
+        assert isinstance(rows, Rows)
+        return rows.lengths
+
+    @cached_property
+    def sizes(self) -> Int64[Tensor, "N"]:
+        """What each sample counts in a batch."""
+        return torch.stack([self.lengths(name) for name in self.counted]).amax(0)
+
+    @property
+    def total(self) -> int:
+        return int(self.sizes.sum()) if self.counted else len(self)
+
+    @cached_property
+    def places(self) -> Int64[Tensor, "N"]:
+        """Sort keys that put samples of similar length next to each other.
+
+        Coarse on purpose: sorting by exact length trained slightly worse.
+        """
+        near = self.sizes // ALIKE
+        return self.lengths(self.counted[0]) * (int(near.max()) + 1) + near
+
+    def plan(self, seed: int, epoch: int, batch_size: int) -> list[Int64[Tensor, "_"]]:
+        if not self.counted:
+            return super().plan(seed, epoch, batch_size)
+        random, count = np.random.default_rng([seed, epoch]), self.total // batch_size
+        order = random.permutation(len(self))
+        order = order[np.argsort(self.places.numpy()[order], kind="stable")]
+        # No sample is larger than a batch, so none of the batches stays empty.
+        batch = (np.cumsum(self.sizes.numpy()[order]) - 1) * count // self.total
+        parts = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
+        return [torch.from_numpy(parts[place]) for place in random.permutation(count)]
+
+    def in_order(self) -> Int64[Tensor, "N"]:
+        # Like sizes together, for less padding.
+        return self.places.argsort(stable=True) if self.counted else super().in_order()
 
     def near(self, device: torch.device) -> "InMemory":
-        """Return the set on a device, if it is small enough to stay there."""
-        size = sum(column.numel() * column.element_size() for column in self.columns.values())
-        if device.type == "cpu" or size > LARGEST_ON_DEVICE:
+        size = sum(values.nbytes for values in self.columns.values())
+        if device.type == "cpu" or not size or size > LARGEST_ON_DEVICE:
             return self
-        return InMemory({name: column.to(device) for name, column in self.columns.items()})
+        columns = {name: values.near(device) for name, values in self.columns.items()}
+        return InMemory(columns, self.counted)
 
     def part(self, index: Int64[Tensor, "B"]) -> "InMemory":
         """Return a subset."""
-        return InMemory(self.batch(index))
+        columns = {name: values.part(index) for name, values in self.columns.items()}
+        return InMemory(columns, self.counted)
 
 
-class Generated:
+class Generated(Samples):
     """A set of which a sample is made when it is first asked for, and kept if there is room."""
 
     def __init__(
@@ -102,71 +183,62 @@ class Generated:
         return sum(self.count * column[0].nbytes for column in columns.values())
 
 
-@dataclass(frozen=True)
-class Ragged:
-    """A whole set of rows of several lengths, padded with 0 at their ends when they are asked for.
+class OnDisk(Samples):
+    """A set of which every sample is read when it is asked for, by several threads at once.
 
-    A column `x` comes as `x`, [B, longest], with the rows' lengths as `x_length`, [B].
+    No more of it is in memory than the batches that are being made.
     """
 
-    flat: Mapping[str, Tensor]
-    """All rows of a column, one behind the other."""
-    lengths: Mapping[str, Int64[Tensor, "N"]]
-    sizes: Int64[Tensor, "N"]
-    """What each sample counts in a batch: batches are filled by size, not by number."""
-    first: str
-    """The column whose rows in a batch should have one length, as far as that goes."""
-
-    @staticmethod
-    def of(columns: Mapping[str, Sequence[Sequence[int]]], counted: Sequence[str]) -> "Ragged":
-        """Return a set of lists; a sample's size is its longest row in the `counted` columns, the
-        first of which is that whose rows should have one length in a batch."""
-        lengths = {name: torch.tensor([len(row) for row in c]) for name, c in columns.items()}
-        flat = {
-            name: torch.from_numpy(np.fromiter(chain.from_iterable(c), np.int32))
-            for name, c in columns.items()
-        }
-        sizes = torch.stack([lengths[name] for name in counted]).amax(0)
-        return Ragged(flat, lengths, sizes, counted[0])
+    def __init__(
+        self, count: int, read: Callable[[int], Mapping[str, np.ndarray]], threads: int = 4
+    ) -> None:
+        """`read` returns the columns of one sample; its errors come out of `batch`."""
+        self.count, self.read = count, read
+        self.pool = ThreadPoolExecutor(threads, "reader")
 
     def __len__(self) -> int:
-        return len(self.sizes)
-
-    @property
-    def places(self) -> Int64[Tensor, "N"]:
-        """Numbers by which to sort, for neighbours to be alike.
-
-        Not more so than saves time: batches of one length of source and one of target each were
-        a little worse to learn from.
-        """
-        near = self.sizes // ALIKE
-        return self.lengths[self.first] * (int(near.max()) + 1) + near
-
-    @cached_property
-    def starts(self) -> dict[str, Int64[Tensor, "N"]]:
-        """Where each row begins in its column's `flat`."""
-        return {name: length.cumsum(0) - length for name, length in self.lengths.items()}
+        return self.count
 
     def batch(self, index: Int64[Tensor, "B"]) -> Batch:
-        """Return samples by number."""
-        batch = {}
-        for name, flat in self.flat.items():
-            length = self.lengths[name][index]
-            start = self.starts[name][index]
-            place = torch.arange(int(length.max()))
-            source = (start[:, None] + place).clamp(max=len(flat) - 1)
-            batch[name] = (flat[source] * (place < length[:, None])).long()
-            batch[f"{name}_length"] = length
-        return batch
+        read = list(self.pool.map(self.read, index.tolist()))
+        names = read[0] if read else {}
+        return {name: torch.from_numpy(np.stack([one[name] for one in read])) for name in names}
 
-    def part(self, index: Int64[Tensor, "B"]) -> "Ragged":
-        """Return a subset."""
-        flat, lengths = {}, {}
-        for name, whole in self.flat.items():
-            rows = whole.split(self.lengths[name].tolist())
-            flat[name] = torch.cat([rows[i] for i in index.tolist()])
-            lengths[name] = self.lengths[name][index]
-        return Ragged(flat, lengths, self.sizes[index], self.first)
+
+class Streams(Samples):
+    """One long sequence, read as several streams side by side, window after window.
+
+    A sample is a window of T places and `beyond` more, which the next window begins with. Batch
+    after batch continues row by row, so a state may go from each to the next (`Task.carried`):
+    truncated back-propagation through time (Williams and Peng 1990). A batch is counted in places.
+    Windows that are scored stand alone: nothing is carried into them.
+    """
+
+    unit = "tokens"
+
+    def __init__(self, columns: Mapping[str, Tensor], window: int, beyond: int = 1) -> None:
+        """Columns have a row a place."""
+        self.columns, self.window, self.beyond = columns, window, beyond
+        self.largest = window
+
+    def __len__(self) -> int:
+        return max(0, len(next(iter(self.columns.values()))) - self.beyond) // self.window
+
+    @property
+    def total(self) -> int:
+        return len(self) * self.window
+
+    def batch(self, index: Int64[Tensor, "B"]) -> Batch:
+        place = index[:, None] * self.window + torch.arange(self.window + self.beyond)
+        return {name: values[place] for name, values in self.columns.items()}
+
+    def fitted(self, batch_size: int) -> int:
+        return super().fitted(batch_size) // self.window * self.window
+
+    def plan(self, seed: int, epoch: int, batch_size: int) -> list[Int64[Tensor, "_"]]:
+        streams = batch_size // self.window
+        length = len(self) // streams
+        return [torch.arange(streams) * length + place for place in range(length)]
 
 
 def first_of(samples: Samples, count: int) -> Batch:

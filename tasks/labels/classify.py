@@ -8,8 +8,9 @@ ensemble is M networks trained side by side on the same batches; its answer is t
 log probabilities, and its first network's trunk is the one that others may start from.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,31 +25,37 @@ from backbones.training.config import RunConfig, changed, require_positive
 from backbones.training.errors import UserError
 from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
+from tasks.answers import Answer
 from tasks.data.augment import AugmentConfig, augment, mixed
-from tasks.data.find import folder_of
 from tasks.data.formats.folders import read_picture
 from tasks.data.ground import on_ground, trained_ground
 from tasks.data.pictures import shown_names
-from tasks.data.samples import Batch, InMemory, Samples
+from tasks.data.samples import Batch, InMemory
 from tasks.evaluate import eval_batch
-from tasks.fit import FitConfig
+from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
 from tasks.labels.classifier import Classifier
 from tasks.labels.labelled import Labelled
-from tasks.looks.projector import write_embedding
-from tasks.looks.sheet import confusion_picture, contact_sheet
+from tasks.labels.views import Views, views
+from tasks.looks.labels import label_answer, show_labels
 from tasks.scores.labels import (
-    Sums,
     classification_scores,
     classification_sums,
     presence_scores,
     presence_sums,
 )
-from tasks.task import Split, Task
-from tasks.worlds import digits, scenes
+from tasks.scores.sums import Counts, Sums
+from tasks.task import Task
 
 MOST_SIZE_PX, MOST_SAMPLES, MOST_NETWORKS = 4_096, 2**31 - 1, 100
-WORST = 36  # mistakes shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsConfig:
+    """How answers are made."""
+
+    tta: Views = "none"
+    """Views that are averaged for an answer: the mirror image, or shifts by a pixel as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +80,14 @@ class Config:
     """Chance that a feature before the head is dropped."""
     ensemble: int = 1
     """Networks trained side by side; the answer is the mean of their log probabilities."""
-    tta: Literal["none", "flip", "shift"] = "none"
-    """Views that are averaged for an answer: the mirror image, or shifts by a pixel as well."""
+    answer: ViewsConfig = field(default_factory=ViewsConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+    # Where runs of earlier versions had these.
+    MOVED: ClassVar[dict[str, str]] = {"tta": "answer.tta"}
 
     def __post_init__(self) -> None:
         require_positive(self, "ensemble", "held_out")
@@ -95,60 +104,37 @@ class Config:
             raise ValueError("label_smoothing and dropout must lie between 0 and 1")
 
 
-class Classify(Task):
+class Classify(Task[Tensor]):
     """The task; see `tasks/task.py` for what each method is for."""
 
     metric = "error"
+    source_type = Labelled
+    source: Labelled
 
-    def __init__(self, config: Config, about: dict[str, Any] | None = None) -> None:
-        """`about` is what a checkpoint keeps of the training set, so that it is not needed."""
-        super().__init__(config, about)
-        self.source = Labelled(config, self.about)
-        self.many = self.source.many
-        if not about:
-            self.about = self.source.about = self.describe_data()
-        self.classes = shown_names(self.about["classes"])
-        self.channels, self.side_px = self.about["channels"], self.about["side_px"]
+    def __init__(self, config: Config, source: Labelled) -> None:
+        super().__init__(config, source)
+        self.many, about = source.many, source.about
+        self.classes = shown_names(about["classes"])
+        self.channels, self.side_px = about["channels"], about["side_px"]
         if config.augment.crop_px >= self.side_px:
             raise UserError(
                 f"--crop-px {config.augment.crop_px}: pictures of {self.side_px} by {self.side_px} "
                 "are shifted by less than their side; give a smaller one"
             )
 
-    def describe_data(self) -> dict[str, Any]:
-        """Return the classes, and what the training pictures are like."""
-        config, source = self.config, self.source
-        if source.offline:
-            names = scenes.SHAPES if source.many else digits.CLASSES
-            channels, side = (3, 64) if source.many else (1, 28)
-            return {
-                "classes": names,
-                "channels": channels,
-                "side_px": config.size_px or side,
-                "mean": [96.0] * channels,
-                "std": [64.0] * channels,
-            }
-        pictures = source.pictures("train")
-        values = pictures.picture[:: max(1, len(pictures) // 2000)].float()
-        return {
-            "classes": pictures.classes,
-            "channels": values.shape[1],
-            "side_px": values.shape[-1],
-            "mean": values.mean((0, 2, 3)).tolist(),
-            "std": values.std((0, 2, 3)).tolist(),
-        }
-
-    def data(self, split: Split) -> Samples:
-        return self.source.samples(split)
+    def model(self) -> Classifier:
+        config, about = self.config, self.source.about
+        mean, std = tuple(about["mean"]), tuple(about["std"])
+        spec = changed(config.trunk.spec(self.channels), mean=mean, std=std)
+        trunks = [build_trunk(spec) for _ in range(config.ensemble)]
+        trunks[0].conv_output(self.side_px, self.side_px)  # UserError if they are too small for it
+        return Classifier(trunks, len(self.classes), config.dropout)
 
     def start(self, model: Classifier) -> list[str]:
         for trunk in [model.cnn, *model.others]:
             if isinstance(trunk, Airbench):
                 trunk.whiten(self.source.some("train", 5_000)["picture"])
         return []
-
-    def notes(self) -> list[str]:
-        return self.source.notes()
 
     def prepare(self, batch: Batch, epoch: int) -> Batch:
         config = self.config
@@ -163,14 +149,6 @@ class Classify(Task):
         picture, own = mixed(batch["picture"], seeds, config.augment.mixup)
         share = torch.full((len(picture),), own, device=picture.device)
         return {**batch, "own": share, "picture": picture}
-
-    def model(self) -> Classifier:
-        config = self.config
-        mean, std = tuple(self.about["mean"]), tuple(self.about["std"])
-        spec = changed(config.trunk.spec(self.channels), mean=mean, std=std)
-        trunks = [build_trunk(spec) for _ in range(config.ensemble)]
-        trunks[0].conv_output(self.side_px, self.side_px)  # UserError if they are too small for it
-        return Classifier(trunks, len(self.classes), config.dropout)
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B"]:
         total = torch.zeros(len(batch["picture"]), device=batch["picture"].device)
@@ -193,33 +171,19 @@ class Classify(Task):
             loss = loss * batch["own"] + against(label.flip(0)) * (1 - batch["own"])
         return loss
 
-    def predict(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B A"]:
+    def predict(self, model: Classifier, batch: Batch) -> Float[Tensor, "B A"]:
         """Return log probabilities; logits where a picture may have several labels."""
-        answers = [self.answer(model(view)) for view in self.views(batch["picture"])]
-        return torch.stack(answers).mean(0)
+        seen = views(batch["picture"], self.config.answer.tta)
+        return torch.stack([self.mean_of(model(view)) for view in seen]).mean(0)
 
-    def answer(self, logits: Float[Tensor, "M B A"]) -> Float[Tensor, "B A"]:
+    def mean_of(self, logits: Float[Tensor, "M B A"]) -> Float[Tensor, "B A"]:
         """Return the mean answer of an ensemble's networks."""
         return logits.mean(0) if self.many else logits.log_softmax(-1).mean(0)
 
-    def views(self, picture: Shaped[Tensor, "B C H W"]) -> list[Tensor]:
-        """Return the views of pictures that an answer is averaged over."""
-        views = [picture]
-        if self.config.tta == "shift":
-            padded = F.pad(picture.float(), (1, 1, 1, 1), "replicate")
-            height, width = picture.shape[-2:]
-            views += [
-                padded[..., y : y + height, x : x + width]
-                for y, x in ((0, 1), (2, 1), (1, 0), (1, 2))
-            ]
-        if self.config.tta == "flip":
-            views.append(picture.flip(-1))
-        return views
-
-    def score(self, predictions: Tensor, batch: Batch) -> Sums:
+    def score(self, answers: Tensor, batch: Batch) -> Counts:
         if self.many:
-            return presence_sums(predictions, batch["label"].float())
-        return classification_sums(predictions, batch["label"])
+            return presence_sums(answers, batch["label"].float())
+        return classification_sums(answers, batch["label"])
 
     def scores(self, sums: Sums) -> dict[str, float]:
         return presence_scores(sums) if self.many else classification_scores(sums)
@@ -233,57 +197,43 @@ class Classify(Task):
         return 100 * (1 - float(most) / len(label)), "always the commonest class"
 
     def protocol(self) -> dict[str, Any]:
-        """Return how answers are made: printed with every score."""
-        folder = folder_of(self.config.set, self.config.data)
-        where = folder.name if folder else "made here"
-        return {
-            "set": self.name_of_data,
-            "data": where,
-            "networks": self.config.ensemble,
-            "views": self.config.tta,
-            **self.source.stands_for(self.scored),
-        }
+        tta, ensemble = self.config.answer.tta, self.config.ensemble
+        return {**self.source.protocol(self.scored), "networks": ensemble, "views": tta}
 
-    def read_input(self, source: Any) -> Batch:
-        """Return one picture, in the size and colours that were trained on."""
-        if isinstance(source, np.ndarray | Tensor):
-            picture = torch.as_tensor(source)
-            picture = picture if picture.ndim == 3 else picture[None]
-        else:
-            picture = read_picture(source, size_px=self.side_px, channels=self.channels)
+    def ask(self, inputs: list[Any]) -> Batch:
+        """Return pictures in the size and colours that were trained on."""
+        return {"picture": torch.stack([self.on_ground(self.read(one))[0] for one in inputs])}
+
+    def read(self, given: Any) -> Shaped[Tensor, "C H W"]:
+        """Return the picture in a file, in bytes or in an array; UserError if it does not fit."""
+        if not isinstance(given, np.ndarray | Tensor):
+            return read_picture(given, size_px=self.side_px, channels=self.channels)
+        picture = torch.as_tensor(given)
+        picture = picture if picture.ndim == 3 else picture[None]
         if picture.dtype != torch.uint8 or picture.shape[0] != self.channels:
             raise UserError(
                 f"the picture is {picture.dtype} of shape {tuple(picture.shape)}; expected uint8 "
                 f"[{self.channels}, H, W]"
             )
-        return {"picture": self.on_ground(picture)[0][None]}
+        return picture
 
     def on_ground(self, picture: Shaped[Tensor, "C H W"]) -> tuple[Tensor, str]:
         """Return a picture with its strokes and ground as training had them, and what to say."""
-        wanted = 0 if self.source.offline and not self.many else trained_ground(self.about)
+        source = self.source
+        wanted = 0 if source.offline and not self.many else trained_ground(source.about)
         return (picture, "") if wanted is None else on_ground(picture, wanted)
 
-    def doubts(self, line: Any) -> str:
+    def doubts(self, given: Any) -> str:
         """Return how a picture differs from those of the training, "" for not at all."""
-        return self.on_ground(read_picture(line, size_px=self.side_px, channels=self.channels))[1]
+        return self.on_ground(self.read(given))[1]
 
-    def say(self, predictions: Tensor) -> list[dict[str, Any]]:
-        answers = []
-        for row in predictions.sigmoid() if self.many else predictions.softmax(-1):
-            best = row.argsort(descending=True)
-            chances = {self.classes[int(i)]: round(float(row[i]), 4) for i in best}
-            shown = [i for i in best if row[i] > 0.5] if self.many else best[:1]
-            text = ", ".join(f"{self.classes[int(i)]} {100 * float(row[i]):.1f} %" for i in shown)
-            answers.append({"text": text or "nothing", "chances": chances})
-        return answers
+    def say(self, answers: Tensor) -> list[Answer]:
+        chances = answers.cpu().sigmoid() if self.many else answers.cpu().softmax(-1)
+        return [label_answer(row, self.classes, several=self.many) for row in chances]
 
-    def title(self, label: int, answer: Float[Tensor, "A"]) -> str:
-        """Return a picture's class and, of a mistake, the answer; else how sure the answer was."""
-        best = int(answer.argmax())
-        chance = f"{float(answer.softmax(-1)[label]):.0%}"
-        return f"{self.classes[label]} {chance if best == label else f'not {self.classes[best]}'}"
-
-    def show(self, board: Board, progress: int, model: Any, sums: Sums) -> None:
+    def show(
+        self, board: Board, progress: int, model: Classifier, sums: Mapping[str, Tensor]
+    ) -> None:
         if self.many:
             return
         batch = self.source.some("val", 1_000)
@@ -293,14 +243,8 @@ class Classify(Task):
             for part in batch["picture"].split(eval_batch(InMemory(batch), device)):
                 answers.append(self.predict(model, {"picture": part.to(device)}).cpu())
                 features.append(model.features(part.to(device)).float().cpu())
-        answer = torch.cat(answers)
-        board.picture(progress, "val/confusion", confusion_picture(sums["confusion"], self.classes))
-        loss = -answer.gather(1, batch["label"][:, None])[:, 0]
-        worst = loss.argsort(descending=True)[:WORST]
-        titles = [self.title(int(batch["label"][i]), answer[i]) for i in worst]
-        board.picture(progress, "val/worst", contact_sheet(batch["picture"][worst], titles))
-        names = [self.classes[int(label)] for label in batch["label"]]
-        write_embedding(board.folder, torch.cat(features), names, batch["picture"])
+        seen = batch["picture"], batch["label"], torch.cat(answers), torch.cat(features)
+        show_labels(board, progress, *seen, self.classes, sums["confusion"])
 
 
 DIGITS = Config(
@@ -312,7 +256,7 @@ MNIST = changed(
     DIGITS,
     set="mnist",
     ensemble=2,
-    tta="shift",
+    answer=ViewsConfig(tta="shift"),
     fit=FitConfig(num_epochs=12, eval_every=4),
     run=RunConfig(threads=2),
 )
@@ -326,7 +270,7 @@ SMOKE = changed(
 CIFAR10 = changed(
     DIGITS,
     set="cifar10",
-    tta="flip",
+    answer=ViewsConfig(tta="flip"),
     label_smoothing=0.2,
     fit=FitConfig(
         num_epochs=9, batch_size=256, learning_rate=0.6, warm_up=0.25, ema=0.99, eval_every=3

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from backbones.training.errors import UserError
 from backbones.training.streams import plain
-from tasks.data.find import found_folder, read_set, splits_of
+from tasks.data.find import folder_of, found_folder, read_set, splits_of
 from tasks.data.pictures import Pictures
 from tasks.data.samples import Batch, Generated, InMemory, Samples
-from tasks.task import Split
+from tasks.data.source import Source
+from tasks.data.split_names import Split
 from tasks.worlds import digits, scenes
 from tasks.worlds.chance import SEEDS
 
@@ -33,16 +34,37 @@ def shuffled(count: int) -> Int64[Tensor, "N"]:
     return torch.from_numpy(np.random.default_rng(0).permutation(count))
 
 
-class Labelled:
+class Labelled(Source):
     """What `tasks/labels/classify.py` learns from; a split is read, or made, when first wanted."""
 
-    def __init__(self, config: Any, about: dict[str, Any]) -> None:
-        """`about` is what is known of the training pictures; empty until they are described."""
-        self.config, self.about = config, about
+    def __init__(self, config: Any, about: dict[str, Any] | None = None) -> None:
+        super().__init__(config, about)
         self.offline = config.set in WORLDS and not config.data
         self.many = self.offline and config.set == "scenes"  # several labels a picture
         self.read: dict[str, Pictures] = {}
         self.splits: dict[str, Samples] = {}
+        self.about = self.about or self.describe_data()
+
+    def describe_data(self) -> dict[str, Any]:
+        """Return the classes, and what the training pictures are like."""
+        if self.offline:
+            channels, side = (3, 64) if self.many else (1, 28)
+            return {
+                "classes": scenes.SHAPES if self.many else digits.CLASSES,
+                "channels": channels,
+                "side_px": self.config.size_px or side,
+                "mean": [96.0] * channels,
+                "std": [64.0] * channels,
+            }
+        pictures = self.pictures("train")
+        values = pictures.picture[:: max(1, len(pictures) // 2000)].float()
+        return {
+            "classes": pictures.classes,
+            "channels": values.shape[1],
+            "side_px": values.shape[-1],
+            "mean": values.mean((0, 2, 3)).tolist(),
+            "std": values.std((0, 2, 3)).tolist(),
+        }
 
     @property
     def folder(self) -> Path:
@@ -129,32 +151,39 @@ class Labelled:
         """Return the labels of a split."""
         samples = self.samples(split)
         if isinstance(samples, InMemory):
-            return samples.columns["label"]
+            return samples.columns["label"].batch("label", samples.in_order())["label"]
         # Not all pictures of a large world at once.
         parts = torch.arange(len(samples)).split(1_000)
         return torch.cat([samples.batch(part)["label"] for part in parts])
 
-    def stands_for(self, split: Split) -> dict[str, str]:
-        """Return, for the protocol, which files a split is of, where they have another name."""
-        source = split if self.offline else self.file_of(split)
-        if source == split:
-            return {}
-        return {"pictures": "held out of train" if source == "train" else f"of the split {source}"}
+    def protocol(self, split: Split) -> dict[str, Any]:
+        """Return set and folder, and of which files a split is where they have another name."""
+        folder = folder_of(self.config.set, self.config.data)
+        where = {"set": self.name, "data": folder.name if folder else "made here"}
+        taken = split if self.offline else self.file_of(split)
+        if taken == split:
+            return where
+        return {
+            **where,
+            "pictures": "held out of train" if taken == "train" else f"of the split {taken}",
+        }
 
     def notes(self) -> list[str]:
         """Return what is to be said of the pictures read so far, such as what was left out."""
-        said = []
+        log_lines = []
         for split, pictures in self.read.items():
             if pictures.skipped:
                 names = "; ".join(pictures.skipped[:10])
-                said.append(f"{split}: {len(pictures.skipped)} pictures left out ({names})")
+                log_lines.append(f"{split}: {len(pictures.skipped)} pictures left out ({names})")
             if pictures.passed:
                 names = ", ".join(map(plain, pictures.passed[:5]))
                 more = ", ..." if len(pictures.passed) > 5 else ""
                 number = len(pictures.passed)
-                said.append(f"{split}: {number:,} files passed over, no pictures ({names}{more})")
+                log_lines.append(
+                    f"{split}: {number:,} files passed over, no pictures ({names}{more})"
+                )
         if not self.offline and self.file_of("test") == "val":
             held = len(self.samples("val")) if self.config.fit.eval_every else 0
             instead = f"; {held:,} pictures held out of train validate" if held else ""
-            said.append(f"there is no test split: val is the test, scored at the end{instead}")
-        return said
+            log_lines.append(f"there is no test split: val is the test, scored at the end{instead}")
+        return log_lines

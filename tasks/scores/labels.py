@@ -1,29 +1,13 @@
-"""Scores as sums: what every process, and every batch, adds up, and what the totals say.
+"""Scores of labels, one a picture or several, as sums.
 
-Letters: B samples, A classes. Sums make a score independent of how a set was cut into shares; fp64,
-so that the order of adding does not show.
+Letters: B samples, A classes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
-
-from backbones.training.distributed import World
-
-Sums = dict[str, Tensor]
-
-
-def add(parts: Iterable[Mapping[str, Tensor]], world: World) -> Sums:
-    """Return the sum of all parts of all processes."""
-    total: Sums = {}
-    for part in parts:
-        for name, value in part.items():
-            total[name] = total[name] + value if name in total else value.double()
-    for value in total.values():
-        world.sum_(value)
-    return total
 
 
 def classification_sums(
@@ -57,13 +41,13 @@ def classification_scores(sums: Mapping[str, Tensor]) -> dict[str, float]:
 
 def presence_sums(logits: Float[Tensor, "B A"], present: Float[Tensor, "B A"]) -> dict[str, Tensor]:
     """Return, per label, true and false positives and negatives at a threshold of a half."""
-    said, true = logits > 0, present > 0.5
+    answered, true = logits > 0, present > 0.5
     return {
-        "hit": (said & true).sum(0),
-        "false": (said & ~true).sum(0),
-        "missed": (~said & true).sum(0),
-        "none": (~said & ~true).sum(0),
-        "all_right": (said == true).all(1).sum(),
+        "hit": (answered & true).sum(0),
+        "false": (answered & ~true).sum(0),
+        "missed": (~answered & true).sum(0),
+        "none": (~answered & ~true).sum(0),
+        "all_right": (answered == true).all(1).sum(),
     }
 
 

@@ -14,7 +14,7 @@ from sacrebleu.metrics import BLEU
 from torch import Tensor
 
 from tasks.data.languages import tokeniser_of
-from tasks.scores.labels import Sums
+from tasks.scores.sums import Sums
 
 LONGEST_NGRAM = 6
 BETA = 2
@@ -39,27 +39,27 @@ def signature(tokenised: bool, language: str = "") -> str:
 
 
 def text_sums(
-    said: Sequence[str], references: Sequence[str], tokenised: bool, language: str = ""
+    answers: Sequence[str], references: Sequence[str], tokenised: bool, language: str = ""
 ) -> Sums:
     """Return sums over texts in a language and their references, one each."""
-    counted = scorer_of(tokenised, language).corpus_score(said, [references])
+    counted = scorer_of(tokenised, language).corpus_score(answers, [references])
     characters = torch.zeros(3, LONGEST_NGRAM)
-    for ours, theirs in zip(said, references, strict=True):
+    for ours, theirs in zip(answers, references, strict=True):
         characters += character_ngrams(ours, theirs)
     return {
         "counts": torch.tensor(counted.counts),
         "totals": torch.tensor(counted.totals),
         "lengths": torch.tensor([counted.sys_len, counted.ref_len]),
         "characters": characters,
-        "exact": torch.tensor(sum(a == b for a, b in zip(said, references, strict=True))),
+        "exact": torch.tensor(sum(a == b for a, b in zip(answers, references, strict=True))),
         "texts": torch.tensor(len(references)),
     }
 
 
-def character_ngrams(said: str, reference: str) -> Tensor:
+def character_ngrams(answer: str, reference: str) -> Tensor:
     """Return how many n-grams of characters the text has, the reference has, and both have."""
     counts = torch.zeros(3, LONGEST_NGRAM)
-    ours, theirs = ("".join(text.split()) for text in (said, reference))
+    ours, theirs = ("".join(text.split()) for text in (answer, reference))
     for n in range(1, LONGEST_NGRAM + 1):
         own, other = (Counter(t[i : i + n] for i in range(len(t) - n + 1)) for t in (ours, theirs))
         if other:  # What has no reference is not held against a text.
@@ -70,11 +70,11 @@ def character_ngrams(said: str, reference: str) -> Tensor:
 
 def text_scores(sums: Mapping[str, Tensor]) -> dict[str, float]:
     """Return BLEU and chrF (0 to 100), exact matches in per cent, and the lengths' ratio."""
-    said, reference = (int(length) for length in sums["lengths"])
+    length, reference = (int(length) for length in sums["lengths"])
     score = BLEU.compute_bleu(
         sums["counts"].long().tolist(),
         sums["totals"].long().tolist(),
-        said,
+        length,
         reference,
         smooth_method="exp",
     )
@@ -82,7 +82,7 @@ def text_scores(sums: Mapping[str, Tensor]) -> dict[str, float]:
         "bleu": score.score,
         "chrf": chrf(sums["characters"]),
         "exact": 100 * float(sums["exact"] / sums["texts"]),
-        "length_ratio": said / max(1, reference),
+        "length_ratio": length / max(1, reference),
     }
 
 

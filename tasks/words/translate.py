@@ -12,42 +12,43 @@ does not depend on the lines beside it. Scores are of text, not of pieces: the r
 that were read, a word that no piece makes included.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from backbones.decoding import Decoded, State, beam_search
 from backbones.start import start_from
-from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.limits import require_at_most
-from backbones.training.config import RunConfig, changed, require_fraction, require_positive
+from backbones.training.config import (
+    RunConfig,
+    changed,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
 from backbones.training.device.graphs import upload
 from backbones.training.errors import UserError
 from backbones.training.log import Board
-from backbones.training.run import Run, find_run
-from backbones.training.session import newest_checkpoint
-from tasks.data.find import found_folder
-from tasks.data.formats.text import Pairs, read_pairs
+from tasks.answers import Answer, Kind
+from tasks.data.columns import Rows
 from tasks.data.languages import code_of
-from tasks.data.natural import as_trained, escapes, unescaped
-from tasks.data.samples import Batch, Ragged, first_of, moved
-from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN, Vocabulary, learn
-from tasks.fit import FitConfig
+from tasks.data.natural import escapes, unescaped
+from tasks.data.samples import Batch, first_of, moved
+from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN
+from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
+from tasks.looks.alignment import alignment_text
 from tasks.looks.sheet import alignment_picture
-from tasks.scores.labels import Sums
+from tasks.scores.sums import Counts, Sums
 from tasks.scores.text import signature, text_scores, text_sums
-from tasks.task import Split, Task
+from tasks.task import Task
+from tasks.words.pairs import WORLD, TextPairs
 from tasks.words.translator import Translator
-from tasks.worlds import phrases
 
-WORLD = "phrases"
-MOST_UNKNOWN = 0.05  # of the words of a text that another run's vocabulary may not know
 MOST_PIECES, MOST_LONGEST, MOST_UNITS, MOST_LAYERS, MOST_BEAM = 2**20, 2**16, 2**14, 64, 1_000
 SHOWN = 8  # translations in TensorBoard
 
@@ -63,6 +64,21 @@ FIT = FitConfig(
     ema=0.995,
     eval_every=2,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How translations are searched for."""
+
+    beam: int = 5
+    """Texts that are followed side by side when a translation is searched for."""
+    alpha: float = 1.0
+    """Strength of the length's penalty in the search."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "beam")
+        require_not_negative(self, "alpha")
+        require_at_most(self, beam=MOST_BEAM)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,18 +111,18 @@ class Config:
     """Chance that a number between layers is dropped."""
     label_smoothing: float = 0.1
     """Share of a piece's weight that is spread over all pieces."""
-    beam: int = 5
-    """Texts that are followed side by side when a translation is searched for."""
-    alpha: float = 1.0
-    """Strength of the length's penalty in the search."""
+    answer: SearchConfig = field(default_factory=SearchConfig)
     init: str = ""
     """Start from another run: RUN (its vocabulary and all its weights), RUN:encoder, RUN:decoder
     (that LSTM alone) or the .safetensors file of an LSTM."""
     fit: FitConfig = FIT
     run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
 
+    # Where runs of earlier versions had these.
+    MOVED: ClassVar[dict[str, str]] = {"beam": "answer.beam", "alpha": "answer.alpha"}
+
     def __post_init__(self) -> None:
-        require_positive(self, "pieces", "longest", "units", "layers", "beam")
+        require_positive(self, "pieces", "longest", "units", "layers")
         require_fraction(self, "label_smoothing", "dropout")
         require_at_most(
             self,
@@ -114,140 +130,26 @@ class Config:
             longest=MOST_LONGEST,
             units=MOST_UNITS,
             layers=MOST_LAYERS,
-            beam=MOST_BEAM,
             samples=2**31 - 1,
         )
-        if self.samples < 0 or self.alpha < 0:
-            raise ValueError("samples and alpha must be 0 or above")
+        require_not_negative(self, "samples")
         if self.units % 2:
             raise ValueError(f"units = {self.units} must be even: half of them read each way")
         if code_of(self.source) == code_of(self.target):
             raise ValueError(f"source and target are both {self.source}; give two languages")
 
 
-class Translate(Task):
+class Translate(Task[list[str]]):
     """The task; see `tasks/task.py` for what each method is for."""
 
     metric = "bleu"
-    reads: Literal["files", "lines"] = "lines"
+    source_type = TextPairs
+    takes: tuple[Kind, ...] = ("line",)
+    source: TextPairs
 
-    def __init__(self, config: Config, about: dict[str, Any] | None = None) -> None:
-        """`about` is what a checkpoint keeps of the training texts: the vocabulary."""
-        super().__init__(config)
-        self.offline = config.set == WORLD and not config.data
-        self.texts: dict[str, Pairs] = {}
-        self.splits: dict[str, Ragged] = {}
-        self.said: list[str] = []
-        self.origin = None if about else self.find_origin()
-        self.about = about or self.look()
-
-    def find_origin(self) -> Run | None:
-        """Return the run whose vocabulary this one takes; None without `init`, or for a backbone
-        alone."""
-        init = self.config.init
-        if not init or ":" in init or init.endswith(".safetensors"):
-            return None
-        run = find_run(init)
-        return run if run.job == JOB.name else None
-
-    def look(self) -> dict[str, Any]:
-        """Return the vocabulary of the training texts, whether they are tokenised, their digest."""
-        pairs = self.pairs("train")
-        if self.origin is None:
-            text = learn([*pairs.source, *pairs.target], self.config.pieces)
-        else:
-            text = newest_checkpoint(self.origin).info["about"]["vocabulary"]
-            self.check_known(Vocabulary(text), [*pairs.source[:1000], *pairs.target[:1000]])
-        return {"vocabulary": text, "tokenised": pairs.tokenised, "texts": pairs.digest}
-
-    def check_known(self, vocabulary: Vocabulary, lines: list[str]) -> None:
-        """UserError if another run's vocabulary does not know these texts."""
-        unknown = [word for line in lines for word in vocabulary.unknown(line)]
-        share = len(unknown) / sum(len(line.split()) for line in lines)
-        if share > MOST_UNKNOWN:
-            raise UserError(
-                f"--init {self.config.init}: its vocabulary does not know {share:.0%} of the words "
-                f"({', '.join(unknown[:3])}); it has learnt other languages: train without --init"
-            )
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The pieces that both languages share."""
-        return Vocabulary(self.about["vocabulary"])
-
-    def pairs(self, split: Split) -> Pairs:
-        """Return a split's texts, read once; UserError if there are none."""
-        if split not in self.texts:
-            config = self.config
-            if self.offline:
-                pairs = phrases.pairs(split, config.source, config.target, config.samples)
-            else:
-                pairs = read_pairs(self.folder, split, config.source, config.target)
-                few = config.samples if split == "train" else 0
-                pairs = pairs.first(few) if few else pairs
-            if pairs.split_off:
-                self.said.append(f"{split}: {len(pairs):,} pairs split off the training texts")
-            self.texts[split] = pairs
-        return self.texts[split]
-
-    @property
-    def folder(self) -> Path:
-        """Where the set lies, a folder or one file; UserError if it is nowhere."""
-        given = Path(self.config.data).expanduser()
-        if self.config.data and given.is_file():
-            return given
-        return found_folder(self.config.set, self.config.data, f"use {WORLD}")
-
-    def data(self, split: Split) -> Ragged:
-        if split not in self.splits:
-            self.splits[split] = self.ragged(split)
-        return self.splits[split]
-
-    def ragged(self, split: Split) -> Ragged:
-        """Return a split as pieces; those to learn from without the pairs that are too long."""
-        pairs = self.pairs(split)
-        if split == "train" and self.about.get("texts", pairs.digest) != pairs.digest:
-            raise UserError(
-                f"the training texts of {self.name_of_data} are not those that this run began "
-                "with; give it those again, or train anew with --init"
-            )
-        source, target = (self.encode(side) for side in (pairs.source, pairs.target))
-        if split != "train":
-            reference = [list(line.encode()) for line in pairs.target]
-            columns = {"source": source, "target": target, "reference": reference}
-            return Ragged.of(columns, ("source", "target"))
-        longest = self.config.longest
-        kept = [
-            (ours, theirs)
-            for ours, theirs in zip(source, target, strict=True)
-            if max(len(ours), len(theirs)) <= longest
-        ]
-        if not kept:
-            raise UserError(f"all pairs have more than longest = {longest} pieces")
-        too_long = len(source) - len(kept)
-        if pairs.left_out or too_long:
-            self.said.append(
-                f"train: {pairs.left_out:,} pairs with an empty side and {too_long:,} of more than "
-                f"{longest} pieces left out"
-            )
-        columns = {"source": [pair[0] for pair in kept], "target": [pair[1] for pair in kept]}
-        return Ragged.of(columns, ("source", "target"))
-
-    def encode(self, lines: list[str]) -> list[list[int]]:
-        """Return the pieces of lines, each with its end."""
-        return [[*line, END] for line in self.vocabulary.encode(lines)]
-
-    def notes(self) -> list[str]:
-        where = f", of {self.origin.name}" if self.origin else ""
-        return [*self.said, f"a vocabulary of {len(self.vocabulary):,} pieces{where}"]
-
-    def start(self, model: Translator) -> list[str]:
-        return start_from(model, self.config.init, self.has_this_vocabulary)
-
-    def has_this_vocabulary(self, run: Run, found: Checkpoint) -> bool:
-        """Say whether a run has the same pieces, so that its embedding means the same."""
-        vocabulary = found.info.get("about", {}).get("vocabulary")
-        return bool(vocabulary == self.about["vocabulary"])
+    def __init__(self, config: Config, source: TextPairs) -> None:
+        super().__init__(config, source)
+        self.vocabulary, self.tokenised = source.vocabulary, source.about["tokenised"]
 
     def model(self) -> Translator:
         config = self.config
@@ -259,19 +161,20 @@ class Translate(Task):
             dropout=config.dropout,
         )
 
-    def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B"]:
+    def start(self, model: Translator) -> list[str]:
+        return start_from(model, self.config.init, self.source.has_same_vocabulary)
+
+    def loss(self, model: Translator, batch: Batch) -> Float[Tensor, "B"]:
         target = batch["target"]
         begin = torch.full_like(target[:, :1], BEGIN)
         tokens = torch.cat([begin, target], 1)[:, :-1]
         smoothing = self.config.label_smoothing
         source = batch["source"], batch["source_length"]
-        return model(*source, tokens, target, smoothing).sum(1)  # type: ignore[no-any-return]
+        return model(*source, tokens, target, smoothing).sum(1)
 
-    def predict(self, model: Any, batch: Batch) -> Int64[Tensor, "B T"]:
-        """Return the pieces of the best translations, padded."""
+    def predict(self, model: Translator, batch: Batch) -> list[str]:
         found = self.search(model, batch["source"], batch["source_length"])
-        rows = [torch.tensor([*each.tokens, END]) for each in found]
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
+        return self.vocabulary.decode([each.tokens for each in found])
 
     def search(
         self, model: Translator, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"]
@@ -292,109 +195,86 @@ class Translate(Task):
             (*state, memory, inside),
             begin=BEGIN,
             end=END,
-            width=self.config.beam,
+            width=self.config.answer.beam,
             longest=longest,
-            alpha=self.config.alpha,
+            alpha=self.config.answer.alpha,
         )
 
-    def score(self, predictions: Tensor, batch: Batch) -> Sums:
+    def score(self, answers: list[str], batch: Batch) -> Counts:
         bytes_of = zip(batch["reference"].tolist(), batch["reference_length"].tolist(), strict=True)
         references = [bytes(row[:length]).decode() for row, length in bytes_of]
-        tokenised, language = self.about["tokenised"], self.config.target
-        return text_sums(self.decode(predictions), references, tokenised, language)
-
-    def decode(self, pieces: Int64[Tensor, "B T"]) -> list[str]:
-        """Return the texts of padded pieces."""
-        return self.vocabulary.decode(
-            [[piece for piece in row if piece not in (PAD, BEGIN, END)] for row in pieces.tolist()]
-        )
+        return text_sums(answers, references, self.tokenised, self.config.target)
 
     def scores(self, sums: Sums) -> dict[str, float]:
         return text_scores(sums)
 
     def baseline(self) -> tuple[float, str]:
-        pairs = self.pairs(self.scored)
+        pairs = self.source.pairs(self.scored)
         sums = text_sums(pairs.source, pairs.target, pairs.tokenised, self.config.target)
         return text_scores(sums)["bleu"], "the source as it is"
 
     def protocol(self) -> dict[str, Any]:
-        """Return how answers are made: printed with every score."""
-        config = self.config
-        return {
-            "set": self.name_of_data,
-            f"{self.scored}_texts": self.pairs(self.scored).digest,
-            "direction": f"{config.source}-{config.target}",
-            "beam": config.beam,
-            "alpha": config.alpha,
-            "bleu": signature(self.about["tokenised"], config.target),
-        }
+        return {**super().protocol(), "bleu": signature(self.tokenised, self.config.target)}
 
-    def show(self, board: Board, progress: int, model: Any, sums: Sums) -> None:
-        batch = first_of(self.data("val"), SHOWN)
-        device = next(model.parameters()).device
-        batch = moved(batch, device)
-        with torch.no_grad():
-            answers = self.predict(model, batch)
-        texts = [self.decode(part) for part in (batch["source"], batch["target"], answers)]
-        rows = [f"| {' | '.join(row)} |" for row in zip(*texts, strict=True)]
-        head = ["| source | reference | translation |", "|---|---|---|"]
-        board.text(progress, "val/translations", "\n".join(head + rows))
-        if model.attention is not None:
-            found = self.alignment(model, self.vocabulary.decode([batch["source"][0].tolist()])[0])
-            board.picture(progress, "val/alignment", alignment_picture(*found))
-
-    @torch.no_grad()
-    def alignment(self, model: Translator, line: str) -> tuple[list[str], list[str], Tensor]:
-        """Return the pieces of a line, those of its translation, and where the writer looked for
-        each of these, [T S]; UserError for a model without attention.
-        """
-        if model.attention is None:
-            raise UserError("this model has no attention; train one with --attention")
-        batch = moved(self.read_input(line), next(model.parameters()).device)
-        source, length = batch["source"], batch["source_length"]
-        tokens = self.search(model, source, length)[0].tokens
-        begin = torch.tensor([[BEGIN, *tokens]], device=source.device)
-        _, _, weights = model.write(begin, *model.read(source, length))
-        assert weights is not None
-        shown = self.vocabulary.shown
-        return shown(source[0].tolist()), shown([*tokens, END]), weights[0].cpu()
-
-    def read_input(self, source: Any) -> Batch:
-        """Return a batch of one line, or of a list of lines; UserError for one that is too long, or
-        is no text."""
-        lines = [source] if isinstance(source, str) else list(source)
+    def ask(self, inputs: list[Any]) -> Batch:
+        """Return a batch of lines; UserError for one that is too long, or is no text."""
         try:
-            pieces = self.encode([self.as_trained(line) for line in lines])
+            pieces = self.source.encode([self.source.as_trained(line) for line in inputs])
         except (TypeError, UnicodeEncodeError):  # the second for half of a surrogate pair
             raise UserError("a translator takes a line of text, or a list of them") from None
         longest = self.config.longest
-        for line, row in zip(lines, pieces, strict=True):
+        for line, row in zip(inputs, pieces, strict=True):
             if len(row) > longest:
                 raise UserError(
                     f"a line of {len(line.split()):,} words has {len(row):,} pieces, its end "
                     f"counted; at most {longest} are translated: cut it into sentences"
                 )
-        return Ragged.of({"source": pieces}, ("source",)).batch(torch.arange(len(pieces)))
+        return Rows.of(pieces).batch("source", torch.arange(len(pieces)))
 
-    def doubts(self, line: str) -> str:
+    def doubts(self, given: Any) -> str:
         """Return what a translation of a line leaves out, "" for nothing."""
-        unknown = self.vocabulary.unknown(self.as_trained(line))
+        unknown = self.vocabulary.unknown(self.source.as_trained(given))
         if not unknown:
             return ""
         return f"{', '.join(unknown[:5])}: with letters that training never had, read as a blank"
 
-    def as_trained(self, line: Any) -> str:
-        """Return a line in the case and with the marks of the training texts; TypeError for what
-        is no text."""
-        if not isinstance(line, str):
-            raise TypeError
-        letters, language = self.vocabulary.letters, code_of(self.config.source)
-        return as_trained(line, letters, self.about["tokenised"], language)
+    def say(self, answers: list[str]) -> list[Answer]:
+        escaped = self.tokenised and escapes(self.vocabulary.letters)
+        return [Answer(unescaped(text) if escaped else text) for text in answers]
 
-    def say(self, predictions: Tensor) -> list[dict[str, Any]]:
-        escaped = self.about["tokenised"] and escapes(self.vocabulary.letters)
-        texts = self.decode(predictions)
-        return [{"text": unescaped(text) if escaped else text} for text in texts]
+    @torch.no_grad()
+    def explain(self, model: Translator, batch: Batch) -> list[Answer]:
+        """Return where the writer looked for each piece that it wrote."""
+        if model.attention is None:
+            raise UserError("this model has no attention; train one with --attention")
+        answers, shown = [], self.vocabulary.shown
+        for row, length in zip(batch["source"], batch["source_length"], strict=True):
+            source, lengths = row[None, : int(length)], length[None]
+            tokens = self.search(model, source, lengths)[0].tokens
+            begin = torch.tensor([[BEGIN, *tokens]], device=source.device)
+            _, _, weights = model.write(begin, *model.read(source, lengths))
+            assert weights is not None
+            pieces = {"source": shown(source[0].tolist()), "target": shown([*tokens, END])}
+            text = alignment_text(**pieces, weights=weights[0].cpu())
+            answers.append(Answer(text, {**pieces, "weights": weights[0].tolist()}))
+        return answers
+
+    def show(
+        self, board: Board, progress: int, model: Translator, sums: Mapping[str, Tensor]
+    ) -> None:
+        batch = moved(first_of(self.data("val"), SHOWN), next(model.parameters()).device)
+        with torch.no_grad():
+            answers = self.predict(model, batch)
+        sides = [self.vocabulary.decode(batch[name].tolist()) for name in ("source", "target")]
+        rows = [f"| {' | '.join(row)} |" for row in zip(*sides, answers, strict=True)]
+        head = ["| source | reference | translation |", "|---|---|---|"]
+        board.text(progress, "val/translations", "\n".join(head + rows))
+        if model.attention is not None:
+            first = {name: batch[name][:1] for name in ("source", "source_length")}
+            seen = self.explain(model, first)[0].values
+            weights = torch.tensor(seen["weights"])
+            picture = alignment_picture(seen["source"], seen["target"], weights)
+            board.picture(progress, "val/alignment", picture)
 
 
 MULTI30K = Config(
@@ -410,7 +290,7 @@ SMOKE = Config(
     pieces=300,
     units=32,
     layers=1,
-    beam=2,
+    answer=SearchConfig(beam=2),
     fit=changed(FIT, num_epochs=1, batch_size=1_000),
     run=RunConfig(threads=1),
 )

@@ -189,8 +189,8 @@ def number_fr(n: int) -> str:
     base, name = (1000, "mille") if n >= 1000 else (100, "cent")
     many, rest = divmod(n, base)
     plural = "s" if name == "cent" and many > 1 and not rest else ""
-    said = (f"{ONES_FR[many]} " if many > 1 else "") + name + plural
-    return f"{said} {number_fr(rest)}" if rest else said
+    text = (f"{ONES_FR[many]} " if many > 1 else "") + name + plural
+    return f"{text} {number_fr(rest)}" if rest else text
 
 
 def number(rng: np.random.Generator) -> Phrase:
@@ -226,8 +226,8 @@ def price(rng: np.random.Generator) -> Phrase:
     """A price."""
     currency = CURRENCIES[rng.integers(len(CURRENCIES))]
     whole, cents = divmod(5 * int(rng.integers(1, 20_000)), 100)
-    said = f"{whole},{cents:02d} {currency}"
-    return f"{currency}{whole}.{cents:02d}", said, said
+    text = f"{whole},{cents:02d} {currency}"
+    return f"{currency}{whole}.{cents:02d}", text, text
 
 
 def noun_phrase(noun: Noun, article: str, adjective: tuple | None, case: str) -> Phrase:
@@ -260,11 +260,11 @@ def sentence(rng: np.random.Generator) -> Phrase:
     articles = ["the" if chance < 0.5 else "a" for chance in rng.random(2)]
     subject = noun_phrase(SUBJECTS[rng.integers(len(SUBJECTS))], articles[0], None, "nominative")
     object_ = noun_phrase(OBJECTS[rng.integers(len(OBJECTS))], articles[1], adjective, "accusative")
-    said = [f"{subject[n]} {verb[n]} {object_[n]} {adverb[n]}." for n in range(len(LANGUAGES))]
+    texts = [f"{subject[n]} {verb[n]} {object_[n]} {adverb[n]}." for n in range(len(LANGUAGES))]
     # German says when and where before what, if that is new: "sieht heute ein Haus".
     if articles[1] == "a":
-        said[1] = f"{subject[1]} {verb[1]} {adverb[1]} {object_[1]}."
-    en, de, fr = (text[0].upper() + text[1:] for text in said)
+        texts[1] = f"{subject[1]} {verb[1]} {adverb[1]} {object_[1]}."
+    en, de, fr = (text[0].upper() + text[1:] for text in texts)
     return en, de, fr
 
 
@@ -276,9 +276,9 @@ def phrase(seed: int, index: int, split: Split) -> Phrase:
     rng = sample_rng(seed, PHRASES, index)
     make = KINDS[rng.integers(len(KINDS))]
     while True:
-        said = make(rng)
-        if zlib.crc32(said[0].encode()) % 10 in PLACES[split]:
-            return said
+        texts = make(rng)
+        if zlib.crc32(texts[0].encode()) % 10 in PLACES[split]:
+            return texts
 
 
 def pairs(split: Split, source: str, target: str, count: int = 0) -> Pairs:

@@ -113,7 +113,7 @@ def captions(
     order = np.argsort(boxes[:, 0] + boxes[:, 2], kind="stable").tolist()
     colours = Counter((plain_name(objects[i]), objects[i].shape) for i in order)
     shapes = Counter(objects[i].shape for i in order)
-    said = [
+    facts = [
         listed([counted(name, shape, n) for (name, shape), n in colours.items()]),
         "there "
         + ("is " if len(objects) == 1 or shapes[objects[order[0]].shape] == 1 else "are ")
@@ -125,10 +125,10 @@ def captions(
             i, word, j = found[rng.integers(len(found))]
             first, second = name(objects[i]), name(objects[j])
             other = f"another {second}" if first == second else with_article(second)
-            said.append(f"{with_article(first)} is {word} {other}")
+            facts.append(f"{with_article(first)} is {word} {other}")
     if not beside:
-        said.append(listed([with_article(full_name(objects[i])) for i in order]))
-    return tuple(sentence(words) for words in said)
+        facts.append(listed([with_article(full_name(objects[i])) for i in order]))
+    return tuple(sentence(words) for words in facts)
 
 
 def counting(rng: np.random.Generator, objects: tuple[Thing, ...]) -> list[Question]:
@@ -194,8 +194,8 @@ def standing(
         return []
     i, word, j = found[rng.integers(len(found))]
     answer = "yes" if rng.random() < 0.5 else "no"
-    said = word if answer == "yes" else OPPOSITE[word]
-    return [Question(f"Is the {names[i]} {said} the {names[j]}?", answer)]
+    asked = word if answer == "yes" else OPPOSITE[word]
+    return [Question(f"Is the {names[i]} {asked} the {names[j]}?", answer)]
 
 
 def questions(

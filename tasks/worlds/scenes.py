@@ -147,9 +147,9 @@ def scene(seed: int, index: int, size_px: int = DESIGN_PX) -> Scene:
     masks, whole = np.stack(layout.visible) > 0, np.stack(layout.whole) > 0
     boxes = np.array([box_of(mask) for mask in masks], np.float32)
     words = sample_rng(seed, SCENE_WORDS, index)
-    said = captions(words, objects, boxes, whole)
+    lines = captions(words, objects, boxes, whole)
     asked = questions(words, objects, boxes, size_px)
-    return Scene(picture, objects, boxes, masks, whole, said, asked)
+    return Scene(picture, objects, boxes, masks, whole, lines, asked)
 
 
 def pictures(

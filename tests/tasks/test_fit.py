@@ -17,7 +17,7 @@ from backbones.training.optim import Average, one_cycle
 from backbones.training.run import Run, find_run
 from backbones.transfer import TrunkConfig
 from tasks.data.augment import AugmentConfig
-from tasks.fit import FitConfig
+from tasks.fit_config import FitConfig
 from tasks.labels import classify
 from tests.faults.trials import PATIENCE_S, TWO_PROCESSES, arcadia
 
@@ -136,7 +136,7 @@ def test_a_loss_that_is_not_finite_names_its_update(runs):
 
 
 def test_biases_and_norms_do_not_decay():
-    from tasks.fit import parameter_groups
+    from tasks.parts import parameter_groups
 
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     groups = parameter_groups(model, 1.0, 0.1)

@@ -7,7 +7,8 @@ from backbones.training.config import ResumeConfig, changed
 from backbones.training.distributed import ALONE
 from backbones.transfer import TrunkConfig
 from tasks.data.augment import AugmentConfig
-from tasks.fit import FitConfig, Fitting
+from tasks.fit import Fitting
+from tasks.fit_config import FitConfig
 from tasks.labels import classify
 from tasks.words import translate
 
@@ -32,7 +33,7 @@ TEXTS = changed(translate.SMOKE, layers=2, fit=changed(translate.SMOKE.fit, num_
 
 @pytest.mark.parametrize(("job", "config"), [(classify.JOB, PICTURES), (translate.JOB, TEXTS)])
 def test_an_update_waits_for_nothing(job, config):
-    fitting = Fitting(job.name, job.task_type(config), ALONE)
+    fitting = Fitting(job.name, job.make_task(config), ALONE)
     fitting.start()
     assert fitting.device.type == "cuda"
     with fitting.feeder as feeder:

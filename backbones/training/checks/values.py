@@ -26,6 +26,7 @@ def from_dict(kind: type[T], values: Any, place: str = "") -> T:
     """
     if not isinstance(values, dict):
         raise UserError(f"{place.rstrip('.') or 'the config'} = {shown(values)} must be a table")
+    values = upgraded(kind, values)
     hints = typing.get_type_hints(kind)
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
@@ -41,6 +42,19 @@ def from_dict(kind: type[T], values: Any, place: str = "") -> T:
         raise UserError(
             f"{place.rstrip('.') or 'the config'} is not whole ({str(error).splitlines()[0]})"
         ) from None
+
+
+def upgraded(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Return values with the fields that earlier versions had elsewhere in their present groups.
+
+    `kind.MOVED` says from where to where: `{"beam": "answer.beam"}`.
+    """
+    moved: dict[str, str] = getattr(kind, "MOVED", {})
+    kept = {name: value for name, value in values.items() if name not in moved}
+    for name in values.keys() & moved.keys():
+        group, field = moved[name].split(".")
+        kept[group] = {**kept.get(group, {}), field: values[name]}
+    return kept
 
 
 def checked(hint: Any, value: Any, name: str) -> Any:

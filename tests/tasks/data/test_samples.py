@@ -6,8 +6,9 @@ import torch
 
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
+from tasks.data.columns import Rows
 from tasks.data.feeder import Feeder
-from tasks.data.samples import Generated, InMemory, Ragged, moved, uniforms
+from tasks.data.samples import Generated, InMemory, moved, uniforms
 
 CPU = torch.device("cpu")
 
@@ -146,7 +147,7 @@ def test_generated_samples_are_made_once_and_are_the_same_ever_after(monkeypatch
 def ragged(count=300, longest=40, seed=0):
     lengths = np.random.default_rng(seed).integers(1, longest + 1, count)
     rows = [[n + 1] * int(length) for n, length in enumerate(lengths)]
-    return Ragged.of({"row": rows, "extra": [[7]] * count}, ("row",)), rows
+    return InMemory({"row": Rows.of(rows), "extra": Rows.of([[7]] * count)}, ("row",)), rows
 
 
 def test_rows_of_several_lengths_come_padded_with_their_lengths():
@@ -166,14 +167,14 @@ def test_batches_by_size_hold_every_sample_once_and_are_of_like_size():
     with Feeder(
         samples, lambda batch, epoch: batch, seed=1, batch_size=400, world=ALONE, device=CPU
     ) as feed:
-        assert feed.updates_an_epoch == feed.total // 400 and feed.unit == "tokens"
-        epochs = [feed.plan(epoch) for epoch in range(2)]
+        assert feed.updates_an_epoch == samples.total // 400 and samples.unit == "tokens"
+        epochs = [samples.plan(1, epoch, 400) for epoch in range(2)]
     for plan in epochs:
         assert len(plan) == feed.updates_an_epoch
         assert sorted(n for batch in plan for n in batch.tolist()) == list(range(300))
         for batch in plan:
             sizes = samples.sizes[batch]
-            assert abs(int(sizes.sum()) - feed.total / len(plan)) <= 40
+            assert abs(int(sizes.sum()) - samples.total / len(plan)) <= 40
             assert int(sizes.max() - sizes.min()) <= 10
     assert [b.tolist() for b in epochs[0]] != [b.tolist() for b in epochs[1]]
 
@@ -181,11 +182,8 @@ def test_batches_by_size_hold_every_sample_once_and_are_of_like_size():
 def test_the_first_rows_of_a_batch_have_one_length_as_far_as_that_goes():
     rng = np.random.default_rng(0)
     first, second = ([[1] * int(n) for n in rng.integers(5, 9, 4_000)] for _ in range(2))
-    samples = Ragged.of({"a": first, "b": second}, ("a", "b"))
-    with Feeder(
-        samples, lambda batch, epoch: batch, seed=1, batch_size=400, world=ALONE, device=CPU
-    ) as feed:
-        lengths = [samples.lengths["a"][batch].unique() for batch in feed.plan(0)]
+    samples = InMemory({"a": Rows.of(first), "b": Rows.of(second)}, ("a", "b"))
+    lengths = [samples.lengths("a")[batch].unique() for batch in samples.plan(1, 0, 400)]
     assert sum(len(found) > 1 for found in lengths) <= 3 and len(lengths) > 50
 
 
@@ -202,7 +200,7 @@ def test_processes_share_each_batch_by_size_and_none_goes_without():
         )
         for rank in range(2)
     ]
-    whole = shares[0].plan(0)
+    whole = samples.plan(1, 0, 80)
     for update, batch in enumerate(whole):
         parts = [feed.indices(update).tolist() for feed in shares]
         assert all(parts) and sorted(parts[0] + parts[1]) == sorted(batch.tolist())

@@ -18,8 +18,9 @@ from backbones.training.errors import UserError
 from backbones.training.run import find_run
 from tasks.data.augment import AugmentConfig
 from tasks.evaluate import load_model
-from tasks.fit import FitConfig
+from tasks.fit_config import FitConfig
 from tasks.labels import classify
+from tasks.labels.views import views
 from tasks.predictor import load_predictor
 from tasks.worlds.digits import digits
 
@@ -168,24 +169,23 @@ def test_agents_and_models_are_told_apart(trained, capsys):
 
 def test_an_ensemble_answers_with_the_mean_of_its_log_probabilities():
     config = changed(classify.SMOKE, ensemble=3)
-    task = classify.Classify(config)
+    task = classify.Classify.of(config)
     logits = torch.randn(3, 5, 10)
-    assert_close(task.answer(logits), logits.log_softmax(-1).mean(0))
+    assert_close(task.mean_of(logits), logits.log_softmax(-1).mean(0))
     model = task.model()
     assert model(torch.zeros(2, 1, 28, 28, dtype=torch.uint8)).shape == (3, 2, 10)
 
 
 def test_views_are_averaged():
     for kind, count in (("none", 1), ("flip", 2), ("shift", 5)):
-        task = classify.Classify(changed(classify.SMOKE, tta=kind))
         picture = torch.arange(9.0).view(1, 1, 3, 3)
-        views = task.views(picture)
-        assert len(views) == count and all(view.shape == picture.shape for view in views)
-        assert torch.equal(views[0], picture)
+        seen = views(picture, kind)
+        assert len(seen) == count and all(view.shape == picture.shape for view in seen)
+        assert torch.equal(seen[0], picture)
 
 
 def test_mixed_labels_are_weighed_like_the_pictures():
-    task = classify.Classify(changed(classify.SMOKE, label_smoothing=0.0))
+    task = classify.Classify.of(changed(classify.SMOKE, label_smoothing=0.0))
     logits = torch.tensor([[2.0, 0, 0], [0, 1.0, 0]])
     label, own = torch.tensor([0, 2]), torch.tensor([0.75, 0.75])
     log_probs = logits.log_softmax(-1)
@@ -197,7 +197,7 @@ def test_mixed_labels_are_weighed_like_the_pictures():
 
 def test_labels_of_scenes_are_mixed_and_smoothed_too():
     config = changed(classify.SMOKE, set="scenes", label_smoothing=0.2)
-    task = classify.Classify(config)
+    task = classify.Classify.of(config)
     logits = torch.randn(2, 6)
     label = torch.tensor([[True] * 6, [False, True] * 3])
     own = torch.tensor([0.75, 0.75])

@@ -40,20 +40,20 @@ def labelled(folder, **changes):
 
 def test_a_part_of_sorted_pictures_has_all_their_classes(tmp_path):
     source = labelled(class_folders(tmp_path, {"a": 20, "b": 20, "c": 20}), samples=24)
-    learnt = source.samples("train").columns["label"]
+    learnt = source.labels("train")
     assert len(learnt) == 24 and learnt.bincount().min() >= 4
     for split in ("train", "val"):
         assert source.some(split, 15)["label"].bincount(minlength=3).min() >= 2
     again = labelled(tmp_path, samples=24)
-    assert torch.equal(again.samples("train").columns["label"], learnt)
+    assert torch.equal(again.labels("train"), learnt)
 
 
 def test_pictures_held_out_stay_those_of_before(tmp_path):
     source = labelled(class_folders(tmp_path, {"a": 20, "b": 20}, ("train", "test")))
     order = torch.from_numpy(np.random.default_rng(0).permutation(40))
     label = source.pictures("train").label
-    assert torch.equal(source.samples("train").columns["label"], label[order[:32]])
-    assert torch.equal(source.samples("val").columns["label"], label[order[32:]])
+    assert torch.equal(source.labels("train"), label[order[:32]])
+    assert torch.equal(source.labels("val"), label[order[32:]])
 
 
 def test_a_split_alone_is_scored_against_its_own_commonest_class(tmp_path, runs, capsys):
@@ -92,12 +92,12 @@ def test_too_few_pictures_to_validate_on_are_one_line(tmp_path, runs, capsys):
 
 def test_every_world_and_task_takes_one_table_of_seeds():
     assert len(set(SEEDS.values())) == 3
-    task = classify.Classify(changed(classify.SMOKE, set="scenes", samples=8))
+    task = classify.Classify.of(changed(classify.SMOKE, set="scenes", samples=8))
     index = torch.arange(4)
     for split, seed in SEEDS.items():
         made = task.data(split).batch(index)["picture"]
         assert torch.equal(made, torch.from_numpy(pictures(seed, index.numpy())[0]))
-    task = classify.Classify(changed(classify.SMOKE, samples=8))
+    task = classify.Classify.of(changed(classify.SMOKE, samples=8))
     made = task.data("val").batch(index)["picture"]
     assert torch.equal(made, torch.from_numpy(digits(SEEDS["val"], index.numpy())[0]))
 

@@ -5,12 +5,12 @@ import torch
 
 from backbones.training.distributed import ALONE
 from tasks.scores.labels import (
-    add,
     classification_scores,
     classification_sums,
     presence_scores,
     presence_sums,
 )
+from tasks.scores.sums import add
 
 torchmetrics = pytest.importorskip("torchmetrics", reason="torchmetrics is the oracle here")
 

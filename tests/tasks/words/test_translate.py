@@ -22,7 +22,7 @@ from backbones.decoding import Decoded
 from backbones.training.config import ResumeConfig, RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
-from tasks.data.samples import Ragged
+from tasks.data.samples import InMemory
 from tasks.data.vocabulary import BEGIN
 from tasks.predictor import load_predictor
 from tasks.words import translate
@@ -80,7 +80,7 @@ def trained(toy, monkeypatch):
 def made(attention=True, **changes):
     """A task on few phrases and an untrained model in eval mode."""
     config = changed(translate.SMOKE, samples=200, attention=attention, **changes)
-    task = translate.Translate(config)
+    task = translate.Translate.of(config)
     torch.manual_seed(1)
     return task, task.model().eval()
 
@@ -117,7 +117,7 @@ def test_stepped_writing_equals_fused(attention):
 @pytest.mark.parametrize("size", [1, 3, 32])
 @pytest.mark.parametrize("attention", [True, False])
 def test_a_line_alone_is_translated_as_in_a_batch(attention, size):
-    task, model = made(attention, beam=4)
+    task, model = made(attention, answer=translate.SearchConfig(beam=4))
     samples = task.data("val")
     whole = samples.batch(torch.arange(32))
     together = task.search(model, whole["source"], whole["source_length"])
@@ -168,6 +168,9 @@ def test_predict_is_a_filter_that_keeps_every_line(trained, monkeypatch, capsys)
     assert capsys.readouterr().out == "three one four\n\ntwo seven\n"
     assert ask(monkeypatch, "5\n", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"input": "5", "text": "five"}
+    assert ask(monkeypatch, "5\n", "--json", "--explain", "--beam", "1") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["text"] == "five" and len(answer["explained"]["weights"][0]) >= 2
 
 
 def test_predict_says_which_line_it_cannot_answer_and_keeps_its_place(trained, monkeypatch, capsys):
@@ -258,13 +261,14 @@ def test_predict_reads_files_and_writes_new_ones_only(trained, tmp_path, capsys)
 
 
 def test_the_alignment_is_drawn_where_it_looked(trained, monkeypatch, capsys):
-    assert ask(monkeypatch, "4 2\n", "--attention") == 0
+    assert ask(monkeypatch, "4 2\n", "--explain") == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "four two" and any("█" in line or "▓" in line for line in said)
     predictor = load_predictor(trained)
-    source, target, weights = predictor.task.alignment(predictor.model, "4 2 9")
-    assert weights.shape == (len(target), len(source))
-    assert_close(weights.sum(1), torch.ones(len(target)))
+    (seen,) = predictor.explain(["4 2 9"])
+    weights = torch.tensor(seen.values["weights"])
+    assert weights.shape == (len(seen.values["target"]), len(seen.values["source"]))
+    assert_close(weights.sum(1), torch.ones(len(weights)))
 
 
 def test_another_run_gives_its_weights_and_vocabulary(trained, toy, tmp_path, monkeypatch):
@@ -296,7 +300,6 @@ def test_another_run_gives_its_weights_and_vocabulary(trained, toy, tmp_path, mo
     [
         (dict(units=33), "units = 33 must be even"),
         (dict(target="en"), "source and target are both en"),
-        (dict(beam=0), "beam"),
         (dict(dropout=1.5), "dropout"),
     ],
 )
@@ -322,8 +325,8 @@ def test_what_cannot_be_learnt_from_is_refused(runs, changes, words):
 def test_long_pairs_are_left_out_and_counted(runs):
     task, _ = made(longest=12)
     kept = task.data("train")
-    assert isinstance(kept, Ragged) and len(kept) < 200 and int(kept.sizes.max()) <= 12
-    assert f"{200 - len(kept)} of more than 12 pieces left out" in task.notes()[0]
+    assert isinstance(kept, InMemory) and len(kept) < 200 and int(kept.sizes.max()) <= 12
+    assert f"{200 - len(kept)} of more than 12 pieces left out" in task.source.notes()[0]
 
 
 def test_people_see_translations_and_where_the_writer_looked(trained):
@@ -354,9 +357,9 @@ def test_an_exported_model_is_half_the_size_and_as_good(trained, tmp_path, capsy
     assert arcadia.main(["eval", "toy", "--beam", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["protocol"]["beam"] == 1
     assert arcadia.main(["eval", "zoo/mnist", "--beam", "1"]) == 2
-    assert "--beam is for translators" in capsys.readouterr().err
+    assert "--beam means nothing to zoo/mnist: how it answers has --tta" in capsys.readouterr().err
     assert arcadia.main(["eval", "toy", "--beam", "0", "--split", "val", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["protocol"]["beam"] == TOY.beam
+    assert json.loads(capsys.readouterr().out)["protocol"]["beam"] == TOY.answer.beam
 
 
 def test_an_exported_model_does_not_train_and_its_options_are_shown(capsys):
@@ -400,10 +403,10 @@ def test_texts_come_from_a_zip_or_a_file_by_its_path(tmp_path):
     found = []
     for data in ("deu.txt", "german-english.zip"):
         config = changed(translate.SMOKE, set="", data=str(tmp_path / data), target="deu")
-        found.append(translate.Translate(config).pairs("test").digest)
+        found.append(translate.Translate.of(config).source.pairs("test").digest)
     (tmp_path / "german-english.zip").unlink()
     config = changed(translate.SMOKE, set="", data=str(tmp_path))
-    found.append(translate.Translate(config).pairs("test").digest)
+    found.append(translate.Translate.of(config).source.pairs("test").digest)
     assert len(set(found)) == 1
     with pytest.raises(ValueError, match="give two languages"):
         changed(translate.SMOKE, source="eng", target="English")
