@@ -99,18 +99,9 @@ def measure_stock(
     algorithm: Any, policy: str, policy_kwargs: dict[str, Any], env: str, rollouts: int
 ) -> dict[str, float]:
     """Time an algorithm of stable-baselines3 on its own Atari wrappers."""
-    import torch
     from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.env_util import make_atari_env
-    from stable_baselines3.common.vec_env import VecFrameStack
 
-    from backbones.training.device.cores import available_threads
-    from rl.games.atari import atari_ids
-
-    atari_ids()  # Registers the games.
-    torch.set_num_threads(available_threads())
-
-    class Clock(BaseCallback):
+    class Timer(BaseCallback):
         """Notes the times at which rollouts begin."""
 
         def _on_training_start(self) -> None:
@@ -122,12 +113,10 @@ def measure_stock(
         def _on_step(self) -> bool:
             return True
 
-    kwargs = {"frameskip": 1, "repeat_action_probability": 0.0}
-    envs = VecFrameStack(make_atari_env(env, NUM_ENVS, seed=1, env_kwargs=kwargs), 4)
     size = NUM_ENVS * NUM_STEPS
     model = algorithm(
         policy,
-        envs,
+        stock_environments(env),
         n_steps=NUM_STEPS,
         batch_size=256,
         n_epochs=4,
@@ -138,11 +127,26 @@ def measure_stock(
         device="cpu",
         policy_kwargs=policy_kwargs,
     )
-    clock = Clock()
+    timer = Timer()
     # The first rollout is not timed.
-    model.learn((rollouts + 1) * size, callback=clock)
-    marks = [*clock.marks[1:], (time.perf_counter(), time.process_time())]
+    model.learn((rollouts + 1) * size, callback=timer)
+    marks = [*timer.marks[1:], (time.perf_counter(), time.process_time())]
     return figures(rollouts * size, marks[-1][0] - marks[0][0], marks[-1][1] - marks[0][1])
+
+
+def stock_environments(env: str) -> Any:
+    """Return the peer's own Atari wrappers around a game; give torch all cores, as it expects."""
+    import torch
+    from stable_baselines3.common.env_util import make_atari_env
+    from stable_baselines3.common.vec_env import VecFrameStack
+
+    from backbones.training.device.cores import available_threads
+    from rl.games.atari import atari_ids
+
+    torch.set_num_threads(available_threads())
+    atari_ids()  # Registers the games.
+    kwargs = {"frameskip": 1, "repeat_action_probability": 0.0}
+    return VecFrameStack(make_atari_env(env, NUM_ENVS, seed=1, env_kwargs=kwargs), 4)
 
 
 def in_turn(

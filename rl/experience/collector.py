@@ -73,8 +73,7 @@ class Collector:
         self.policy: Policy | None = None
         self.noted: dict[str, Tensor] = {}
         self.games: list[Game] = []
-        self.cuts: list[tuple[int, int]] = []
-        self.cut_frames: list[np.ndarray] = []
+        self.cuts = Cuts(envs.frame_shape)
         self.act: Callable[[], None] = self.choose
 
     def reset(self) -> None:
@@ -115,7 +114,7 @@ class Collector:
             terminated=terminated,
             done=done,
             noted=self.notes(terminated, done),
-            **self.cuts_as_tensors(),
+            **({} if "value" in self.noted else self.cuts.tensors(self.device)),
             hidden=hidden,
             cell=cell,
             games=self.games,
@@ -139,7 +138,7 @@ class Collector:
         self.reward = np.zeros((steps, count), np.float32)
         self.terminated, self.done = np.zeros((2, steps, count), bool)
         self.age_here = self.age[0].cpu().numpy()
-        self.games, self.cuts, self.cut_frames = [], [], []
+        self.games, self.cuts = [], Cuts(self.envs.frame_shape)
 
     def choose(self) -> None:
         """Choose actions for the observations of step t, note all of it; t is then the next."""
@@ -168,8 +167,8 @@ class Collector:
         if len(cut) and "value" in self.noted:
             self.cut_value[t] = self.value_of_final(t, step.final_frame)
         elif len(cut):
-            self.cuts += [(t, self.envs.numbers[n]) for n in cut]
-            self.cut_frames.append(step.final_frame[cut])
+            self.cuts.places += [(t, self.envs.numbers[n]) for n in cut]
+            self.cuts.frames.append(step.final_frame[cut])
 
     def ask_after_last(self) -> None:
         """Ask the policy about the observations after the last step; the next rollout asks again,
@@ -203,17 +202,6 @@ class Collector:
             noted["next_value"] = torch.where(done & ~terminated, self.cut_value[:-1], following)
         return noted
 
-    def cuts_as_tensors(self) -> dict[str, Tensor]:
-        """Return the games that were cut off and their last frames; nothing where values do."""
-        if "value" in self.noted:
-            return {}
-        frames = np.concatenate([np.zeros((0, *self.envs.frame_shape), np.uint8), *self.cut_frames])
-        places = torch.tensor(self.cuts, dtype=torch.int64).reshape(-1, 2)
-        return {
-            "cuts": upload(places, self.device),
-            "cut_frames": upload(torch.from_numpy(frames), self.device),
-        }
-
     def state_dict(self) -> dict[str, Tensor]:
         """Return everything that the next rollout depends on besides the policy."""
         games = {name: torch.from_numpy(v) for name, v in self.envs.state_dict().items()}
@@ -237,3 +225,17 @@ class Collector:
         if self.memory is not None:
             self.remember((state["hidden"], state["cell"]))
         return bool((frame == state["recent"][-1]).all())
+
+
+class Cuts:
+    """The games of a rollout that their time limit cut off, and the last frame of each."""
+
+    def __init__(self, frame_shape: tuple[int, int, int]) -> None:
+        self.places: list[tuple[int, int]] = []  # step, environment
+        self.frames = [np.zeros((0, *frame_shape), np.uint8)]
+
+    def tensors(self, device: torch.device) -> dict[str, Tensor]:
+        """Return both as the fields of a rollout."""
+        places = torch.tensor(self.places, dtype=torch.int64).reshape(-1, 2)
+        frames = torch.from_numpy(np.concatenate(self.frames))
+        return {"cuts": upload(places, device), "cut_frames": upload(frames, device)}

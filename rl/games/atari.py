@@ -76,19 +76,8 @@ class AtariEnvironments:
         self.end_games_every = 0
         self.seed, self.seed_every = seed, seed_every
         self.max_steps = -(-max_frames // FRAME_SKIP)
-        self.envs = AtariVectorEnv(
-            atari_ids()[env],
-            num_envs,
-            num_threads=min(threads or available_threads(), num_envs),
-            stack_num=1,
-            frameskip=FRAME_SKIP,
-            noop_max=noop_max,
-            use_fire_reset=True,
-            max_num_frames_per_episode=max_frames,
-            repeat_action_probability=sticky,
-            episodic_life=False,
-            life_loss_info=True,
-            reward_clipping=False,
+        self.envs = emulators(
+            env, num_envs, threads, sticky=sticky, noop_max=noop_max, max_frames=max_frames
         )
         self.frame_shape = (1, SIZE_PX, SIZE_PX)
         self.action_names = tuple(a.name for a in self.envs.ale.get_action_set())
@@ -123,7 +112,7 @@ class AtariEnvironments:
 
     def step(self, action: Int[np.ndarray, "N"]) -> Step:
         frame, reward, terminated, truncated, info = self.envs.step(action)
-        # Our own clock: where a life is lost just as time is up, ale-py reports the life only.
+        # Our own time limit: where a life is lost just as time is up, ale-py reports the life only.
         over = (terminated & (info["lives"] == 0)) | (self.history.lengths() + 1 >= self.max_steps)
         self.history.record(action, over)
         final_frame = frame
@@ -153,3 +142,23 @@ class AtariEnvironments:
 
     def close(self) -> None:
         self.envs.close()
+
+
+def emulators(
+    env: str, num_envs: int, threads: int, *, sticky: float, noop_max: int, max_frames: int
+) -> AtariVectorEnv:
+    """Return ale-py's vector environment of single frames, without what we do ourselves."""
+    return AtariVectorEnv(
+        atari_ids()[env],
+        num_envs,
+        num_threads=min(threads or available_threads(), num_envs),
+        stack_num=1,
+        frameskip=FRAME_SKIP,
+        noop_max=noop_max,
+        use_fire_reset=True,
+        max_num_frames_per_episode=max_frames,
+        repeat_action_probability=sticky,
+        episodic_life=False,
+        life_loss_info=True,
+        reward_clipping=False,
+    )

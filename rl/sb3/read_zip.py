@@ -155,27 +155,13 @@ def network_of(
     `shapes`: channels of an observation, its height and width in pixels, and the actions of `env`.
     """
     channels, size_px, actions = shapes
-    stock = STOCK in tensors
-    refuse_foreign(path, tensors, data, stock=stock, card=bool(card))
+    refuse_foreign(path, tensors, data, stock=STOCK in tensors, card=bool(card))
     heads = tensors["action_net.weight"]
     if heads.shape[0] != actions:
         raise UserError(f"{path} has {heads.shape[0]} actions, {env} has {actions}")
-    nature = TrunkSpec(name="nature", in_channels=channels)
-    spec = nature if stock else TrunkSpec.from_dict(card["spec"])
-    theirs = tensors[STOCK].shape[1] if stock else spec.in_channels
-    if theirs != channels:
-        raise UserError(
-            f"{path} sees {theirs} channels, our observations of {env} have {channels}: "
-            f"{STACK} frames of {channels // STACK}"
-        )
-    # Deeper than it has tensors it cannot be.
-    if spec.blocks > len(tensors):
-        raise UserError(f"{path} says that its trunk has {spec.blocks} blocks, and has fewer")
-    memory, hidden = None, heads.shape[1]
-    if "lstm_actor.weight_ih_l0" in tensors:
-        units, hidden = hidden, tensors["lstm_actor.weight_ih_l0"].shape[1]
-        layers = sum(name.startswith("lstm_actor.weight_ih") for name in tensors)
-        memory = LSTMSpec(inputs=hidden, units=units, layers=layers)
+    spec = trunk_of(path, tensors, card, env, channels)
+    memory = memory_of(tensors)
+    hidden = memory.inputs if memory else heads.shape[1]
 
     def build() -> ActorCritic:
         lstm = LSTM(memory) if memory else None
@@ -191,6 +177,37 @@ def network_of(
         network.state_dict() | {ours: tensors[theirs] for ours, theirs in names.items()}
     )
     return network
+
+
+def trunk_of(
+    path: Path, tensors: dict[str, Tensor], card: dict[str, Any], env: str, channels: int
+) -> TrunkSpec:
+    """Return what the trunk of SB3's policy is made of; UserError if it does not fit `env`."""
+    stock = STOCK in tensors
+    nature = TrunkSpec(name="nature", in_channels=channels)
+    spec = nature if stock else TrunkSpec.from_dict(card["spec"])
+    theirs = tensors[STOCK].shape[1] if stock else spec.in_channels
+    if theirs != channels:
+        raise UserError(
+            f"{path} sees {theirs} channels, our observations of {env} have {channels}: "
+            f"{STACK} frames of {channels // STACK}"
+        )
+    # Deeper than it has tensors it cannot be.
+    if spec.blocks > len(tensors):
+        raise UserError(f"{path} says that its trunk has {spec.blocks} blocks, and has fewer")
+    return spec
+
+
+def memory_of(tensors: dict[str, Tensor]) -> LSTMSpec | None:
+    """Return what the LSTM of SB3's policy is made of; None without one."""
+    if "lstm_actor.weight_ih_l0" not in tensors:
+        return None
+    units, inputs = (
+        tensors["action_net.weight"].shape[1],
+        tensors["lstm_actor.weight_ih_l0"].shape[1],
+    )
+    layers = sum(name.startswith("lstm_actor.weight_ih") for name in tensors)
+    return LSTMSpec(inputs=inputs, units=units, layers=layers)
 
 
 def refuse_foreign(

@@ -59,22 +59,13 @@ def export_sb3(agent: Agent, path: Path) -> str:
 def untrained_model(network: ActorCritic, config: Any, *, a2c: bool) -> Any:
     """Return a model of SB3 or sb3-contrib whose policy has our network's shape."""
     space = (network.cnn.spec.in_channels, network.size_px, network.policy.out_features)
-    kwargs: dict[str, Any] = {
-        "features_extractor_kwargs": {"features_dim": network.hidden.out_features}
-    }
-    if not is_stock(network):
-        kwargs["features_extractor_kwargs"]["spec"] = network.cnn.spec.to_dict()
-        # Without net_arch SB3 puts two layers of its own behind any extractor but NatureCNN.
-        kwargs |= {"features_extractor_class": TrunkExtractor, "normalize_images": False}
-        kwargs["net_arch"] = []
+    kwargs = policy_kwargs(network)
     algorithm: Any = PPO
     policy = "CnnPolicy"
     if network.lstm:
         from sb3_contrib import RecurrentPPO
 
-        algorithm, policy, spec = RecurrentPPO, "CnnLstmPolicy", network.lstm.spec
-        kwargs |= {"lstm_hidden_size": spec.units, "n_lstm_layers": spec.layers, "net_arch": []}
-        kwargs |= {"shared_lstm": True, "enable_critic_lstm": False}
+        algorithm, policy = RecurrentPPO, "CnnLstmPolicy"
     of_ppo = {}
     if a2c:
         algorithm = A2C
@@ -99,6 +90,22 @@ def untrained_model(network: ActorCritic, config: Any, *, a2c: bool) -> Any:
         device="cpu",
         **of_ppo,
     )
+
+
+def policy_kwargs(network: ActorCritic) -> dict[str, Any]:
+    """Return the arguments with which SB3 builds a policy of our network's shape."""
+    extractor: dict[str, Any] = {"features_dim": network.hidden.out_features}
+    kwargs: dict[str, Any] = {"features_extractor_kwargs": extractor}
+    if not is_stock(network):
+        extractor["spec"] = network.cnn.spec.to_dict()
+        # Without net_arch SB3 puts two layers of its own behind any extractor but NatureCNN.
+        kwargs |= {"features_extractor_class": TrunkExtractor, "normalize_images": False}
+        kwargs["net_arch"] = []
+    if network.lstm:
+        spec = network.lstm.spec
+        kwargs |= {"lstm_hidden_size": spec.units, "n_lstm_layers": spec.layers, "net_arch": []}
+        kwargs |= {"shared_lstm": True, "enable_critic_lstm": False}
+    return kwargs
 
 
 class SpacesOnly(gymnasium.Env):
