@@ -36,7 +36,7 @@ def one_cycle(progress: float, warm_up: float) -> float:
 class Average:
     """An exponential moving average of a model's weights and statistics, to score and to keep.
 
-    It is as long as the run is old at first, so that the random beginning is soon forgotten.
+    Early on the window grows with the run, so the random initial weights fade quickly.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
