@@ -1,4 +1,4 @@
-"""Memory: how much is free, what a model would take, and the message when that of a GPU is full."""
+"""Memory: what is free, what a model would take, and the message when a GPU's is full."""
 
 import ctypes
 import math
