@@ -6,7 +6,7 @@ three groups of two 3x3 convolutions with max pooling, BatchNorm and GELU (secti
 
 What surprises: the whitening filters never train; until `whiten` fits them to pictures they pass
 the pixels and their negatives on. The scale of the BatchNorms stays 1, only their shifts train. The
-paper's momentum of 0.6 is the share of the old statistics, which is 0.4 in torch's convention. The
+paper's momentum of 0.6 is the fraction of the old statistics, so 0.4 in torch's convention. The
 max pooling of 3x3 and the linear layer with outputs divided by 9 belong to the head.
 """
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Each query sees a mean of the places, weighted by how well they match it."""
+    """Dot-product attention: each query gets a weighted mean of the places."""
 
     def __init__(self, query: int, memory: int) -> None:
         """`query` and `memory` are the sizes D and E."""

@@ -1,11 +1,11 @@
-"""From a model that scores the next token to whole texts: beam search, of which greedy is width 1.
+"""Beam search with a model that scores the next token; a width of 1 is greedy decoding.
 
 Letters: N sequences, K beams of each, V tokens, T steps, R rows (a beam of a sequence each).
 
 Beams are ranked by their log probability divided by ((5 + length) / 6) ** alpha (Wu et al. 2016,
-https://arxiv.org/abs/1609.08144, equation 14). A beam that has ended stays in the race and can only
-be followed by more ends, at no cost; a sequence is finished when all its beams have ended. What
-comes out for a sequence does not depend on its neighbours: its longest length is its own.
+https://arxiv.org/abs/1609.08144, equation 14). A beam that has ended stays among the candidates and
+is only extended by more end tokens, at no cost; a sequence is finished when all its beams have
+ended. Its result does not depend on the others in the batch: its longest length is its own.
 """
 
 from collections.abc import Callable
@@ -32,13 +32,13 @@ class Decoded:
 
 
 def penalty(length: Tensor, alpha: float) -> Tensor:
-    """Return what a log probability of so many tokens is divided by."""
+    """Return the divisor of a log probability of so many tokens."""
     return ((5 + length) / 6) ** alpha
 
 
 @dataclass
 class Beams:
-    """The beams of sequences that are still searched."""
+    """The beams of the sequences that are not finished."""
 
     sequence: Int64[Tensor, "N"]
     tokens: Int64[Tensor, "N K T"]

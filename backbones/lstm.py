@@ -1,16 +1,16 @@
-"""The LSTM: fused over time or step by step, with resets at the ends of games; equal results.
+"""The LSTM: all steps in one call or step by step, with resets at the ends of games; equal results.
 
 Letters: T steps, N sequences, I inputs, D outputs (units), L layers, S segments. An LSTM that reads
 both ways has 2 L where L stands, and O = 2 D outputs: forward, then backward.
 
 Hochreiter and Schmidhuber 1997, with a forget gate (Gers et al. 2000) as torch has it. One call
-over time is faster than stepping. A reset before step t means that the state is zero there, so a
-sequence with resets is several shorter ones: they are cut apart, run as one packed batch, and put
-back in place. Stepped or fused, the weights are the same and so are the outputs, to rounding.
+over time is faster than stepping. A reset before step t sets the state to zero there, so a sequence
+with resets is several shorter ones: they are cut apart, run as one packed batch, and put back in
+place. Both ways use the same weights and give the same outputs, up to rounding.
 
 What surprises: on a GPU the LSTM computes in fp32 whatever autocast says, since cuDNN's under
-autocast is fp16, without loss scaling. Lengths and resets are best given on the CPU: packing needs
-them there, and asking a GPU for them waits for it.
+autocast is fp16, without loss scaling. Give lengths and resets on the CPU: packing needs them
+there, and copying them from a GPU would wait for it.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class LSTMSpec:
 
     @property
     def outputs(self) -> int:
-        """Numbers that come out of a step."""
+        """Size of the output of a step."""
         return self.units * (2 if self.bidirectional else 1)
 
 
@@ -85,7 +85,7 @@ class LSTM(nn.Module):
     ) -> tuple[Float[Tensor, "T N D"], State]:
         """Return outputs and the state after the last step.
 
-        Where `reset` is set, the state is zero before that step, whatever went before.
+        Where `reset` is set, the state is zero before that step.
         """
         if reset is not None and len(inputs) == 1:
             # Without asking whether any is set, which would wait for a GPU.
@@ -102,7 +102,7 @@ class LSTM(nn.Module):
         self.lstm.flatten_parameters()
 
     def run(self, inputs: Any, state: State | None = None) -> tuple[Any, State]:
-        """Return what torch's LSTM makes of a tensor or of packed sequences."""
+        """Run torch's LSTM on a tensor or on packed sequences."""
         data = inputs if isinstance(inputs, Tensor) else inputs.data
         kind = data.device.type
         if kind not in FP32_DEVICES or not torch.is_autocast_enabled(kind):
@@ -135,8 +135,8 @@ class LSTM(nn.Module):
     ) -> tuple[Float[Tensor, "T N O"], State]:
         """Read whole sequences of several lengths, at least 1 each, from a state of zeros.
 
-        What stands behind a sequence's end changes nothing; its outputs there are 0, and the state
-        is that after its own last step (reading backward, after its first).
+        Steps after a sequence's end have no effect; its outputs there are 0, and the state is that
+        after its own last step (reading backward, after its first).
 
         Sequences of one length need no packing: on a CPU torch then has one call for all steps, and
         forward and backward take 113 ms instead of 195 (159 sequences of 19, 2 x 192 units, bf16).
@@ -182,7 +182,7 @@ class LSTM(nn.Module):
 
 
 class SequenceDropout(nn.Module):
-    """Drop the same numbers at every step of a sequence.
+    """Dropout with the same mask at every step of a sequence.
 
     Gal and Ghahramani 2016 (https://arxiv.org/abs/1512.05287), who found it better for LSTMs than a
     new choice at each step; and T times fewer random numbers, which were a tenth of a translator's

@@ -4,9 +4,9 @@ Letters: B pictures, C channels, H rows, W columns. The kinds are `none`, `group
 https://arxiv.org/abs/1803.08494) and `batch` (Ioffe and Szegedy 2015,
 https://arxiv.org/abs/1502.03167). `NORMS` in `backbones/trunk.py` says which trunk has which.
 
-What surprises: a convolution before a normalisation has no bias, for the layer would take it away
-again. Statistics of a batch differ between processes and mix frames of different policies, so
-nothing that goes into reinforcement learning should have them.
+What surprises: a convolution before a normalisation has no bias, because the layer would subtract
+it again. Batch statistics differ between processes and mix frames of different policies, so do not
+use them in reinforcement learning.
 """
 
 import math

@@ -1,11 +1,11 @@
-"""The output of a language model and its loss in one: scores of all words that are never all there.
+"""A language model's output layer and loss in one, without ever storing the scores of all words.
 
-Letters: R rows (places where a word is to be told), D numbers of a row, V words.
+Letters: R rows (places whose word is predicted), D numbers of a row, V words.
 
 Scores in fp32 of R x V would be the largest tensors of a training step, and every step of a softmax
-would walk over them: a fifth of a translator's update on two CPU cores. Here a few rows at a time
-are scored, while they fit the cache; kept for the backward pass is only the gradient, in the number
-format of the matrices.
+would read and write them: a fifth of a translator's update on two CPU cores. Here a few rows at a
+time are scored, so that they fit the cache, and only the gradient is kept for the backward pass, in
+the number format of the matrices.
 """
 
 from typing import Any

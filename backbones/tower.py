@@ -3,7 +3,7 @@
 Letters as in `backbones/trunk.py`; K blocks. Silver et al. 2018,
 https://doi.org/10.1126/science.aar6404, without normalisation; every other block adds to each
 channel a linear function of the board's mean and maximum of all channels (Wu 2019, section 3.2,
-https://arxiv.org/abs/1902.10565), by which far corners hear of each other.
+https://arxiv.org/abs/1902.10565), which carries information across the whole board.
 
 What surprises: there is no normalisation, so each block's last convolution begins K times smaller,
 and the sum of K blocks is no larger than one (after Fixup, https://arxiv.org/abs/1901.09321).

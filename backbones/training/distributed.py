@@ -5,7 +5,7 @@ Letters: W processes; `rank` counts them from 0, which is the first.
 A run is a function of its config, not of how many processes share its work: the global minibatch is
 the union of the processes' shares, gradients and statistics are sums over all of them (one flat
 all-reduce each), and what is random belongs to an environment's or sample's index. Only the first
-process reads and writes the run's folder and speaks; the others need no common disk. gloo carries
+process reads and writes the run's folder and prints; the others need no common disk. gloo carries
 tensors on the CPU, NCCL those on GPUs. Without torchrun there is one process and nothing to do.
 """
 
@@ -54,11 +54,11 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process reads, writes and speaks."""
+        """Whether this process reads, writes and prints."""
         return self.rank == 0
 
     def share(self, count: int) -> range:
-        """Return which of `count` things, in order, are this process's: equal shares, or nearly."""
+        """Return this process's share of `count` things in order; shares differ by at most 1."""
         return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def sum_(self, tensor: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class World:
         return json.loads(self.tell_bytes(text))  # type: ignore[no-any-return]
 
     def tell_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the first process's tensors; what the others give is not looked at."""
+        """Return the first process's tensors; those of the others are ignored."""
         if self.size == 1:
             return dict(tensors)
         return load(self.tell_bytes(save(on_cpu(tensors)) if self.is_first else b""))
@@ -182,7 +182,7 @@ def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def as_tensor(data: bytes, size: int) -> Tensor:
-    """Return bytes as a uint8 tensor of some size, zeros behind them."""
+    """Return bytes as a uint8 tensor of some size, padded with zeros."""
     tensor = torch.zeros(size, dtype=torch.uint8)
     if data:
         tensor[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
@@ -191,7 +191,7 @@ def as_tensor(data: bytes, size: int) -> Tensor:
 
 @contextmanager
 def peers() -> Iterator[None]:
-    """Around a message: a connection that breaks becomes PeerLost."""
+    """Context for messages: a broken connection becomes PeerLost."""
     try:
         yield
     except RuntimeError as error:
@@ -258,7 +258,7 @@ def own_part(store: dist.Store, rank: int, size: int) -> dist.Store:
 
 
 def leave(world: World) -> None:
-    """End the connection, once every process has come here."""
+    """Close the connection once every process has called this."""
     if world.size > 1:
         # Not dist.barrier, which may choose a GPU that nobody uses.
         world.sum_(torch.zeros(1))

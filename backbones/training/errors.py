@@ -1,10 +1,10 @@
-"""What a user can get wrong, and what can end a run from outside."""
+"""Errors that a user can mend, and events that end a run from outside."""
 
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """A mistake that its message can mend: the command prints the line and exits with 2.
+    """A user's mistake; the command prints its message, without a traceback, and exits with 2.
 
     The message says what was given, what was expected and what to do.
     """
@@ -15,7 +15,7 @@ class MistakeOfAll(UserError):
 
 
 class NewerFormat(UserError):
-    """A file was written by a newer version. It is not damaged, so nothing may step around it."""
+    """A file was written by a newer version. It is not damaged, so no older one is used instead."""
 
 
 class Stopped(KeyboardInterrupt):

@@ -1,7 +1,7 @@
-"""Files that are whole or not there: what a power cut must not halve and a full disk not damage.
+"""Files that a power cut cannot leave half written and a full disk cannot damage.
 
-And files that somebody else made: only plain ones are opened, since a pipe, a socket or a device
-can block for ever or never end, and what is read or unpacked is bounded before memory is taken.
+And files from somebody else: only plain ones are opened, since a pipe, a socket or a device can
+block for ever or never end, and sizes are bounded before memory is allocated.
 """
 
 import contextlib
@@ -173,10 +173,10 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 class Appender:
-    """Appends to a file, each piece whole or not at all.
+    """Appends to a file, each piece completely or not at all.
 
-    What the disk refuses (full, read-only, gone) waits in memory and is written, in order, as soon
-    as it can be: a run goes on, and its log has no hole afterwards.
+    While the disk is full, read-only or gone, pieces wait in memory; they are written in order as
+    soon as possible. So a run continues, and nothing is missing in its log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -185,7 +185,7 @@ class Appender:
         self.trouble: OSError | None = None
 
     def write(self, data: bytes) -> None:
-        """Append a piece, and what waits before it; `trouble` says why if it could not be done."""
+        """Append what waits, then a piece; `trouble` is the error if that is not possible."""
         self.waiting.append(data)
         try:
             self.append(b"".join(self.waiting))

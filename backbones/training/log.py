@@ -1,4 +1,4 @@
-"""What a run writes for people: TensorBoard events, and the same scalars in metrics.jsonl.
+"""A run's metrics: TensorBoard events, and the same scalars in metrics.jsonl.
 
 Tags are `group/name`. Steps are the job's unit of progress (env steps, samples), never mere calls.
 Animated pictures are GIFs encoded here and stored as image summaries, which TensorBoard plays: its
@@ -35,9 +35,9 @@ LARGEST_METRICS = 2**30  # three million lines
 
 @contextmanager
 def for_people(what: str, warn: Callable[[str], None]) -> Iterator[None]:
-    """Around what is drawn for people: whatever goes wrong there is a warning, and work goes on.
+    """Context for drawing pictures and videos: any error in it becomes a warning.
 
-    A game, a font or a disk that fails must not end a training, nor take its score.
+    A game, a font or a disk that fails must not end a training or lose its score.
     """
     try:
         yield
@@ -50,7 +50,7 @@ class Board:
     """Writes the scalars, pictures and histograms of one run."""
 
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
-        """Open a run's folder; what was logged after progress `resumed_at` is taken back."""
+        """Open a run's folder; whatever was logged after progress `resumed_at` is removed."""
         self.folder = folder
         metrics = folder / "metrics.jsonl"
         if resumed_at is not None and metrics.exists():
@@ -66,11 +66,11 @@ class Board:
 
     @property
     def trouble(self) -> OSError | None:
-        """Why the last line could not be written; it waits in memory."""
+        """The error that keeps lines waiting in memory, if any."""
         return self.metrics.trouble or self.events.trouble
 
     def flush(self) -> None:
-        """Try once more to write what waits."""
+        """Try again to write the lines that wait in memory."""
         self.metrics.write(b"")
         self.events.write(b"")
 
@@ -81,7 +81,7 @@ class Board:
         self.events.write(record.getvalue())
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Write scalars at one step; those that are not finite go to neither place."""
+        """Write scalars at one step; values that are not finite are left out."""
         finite = {k: float(v) for k, v in values.items() if math.isfinite(v)}
         line = {"step": step, "time": round(time.time(), 3), **finite}
         self.metrics.write(f"{json.dumps(line)}\n".encode())
@@ -141,7 +141,7 @@ class Board:
 
 
 def event_file_name(folder: Path) -> str:
-    """Return a name that sorts behind every event file of the folder, whatever the clock says.
+    """Return a name that sorts after every event file in the folder, even if the clock went back.
 
     TensorBoard reads the files of a run in the order of their names and never goes back.
     """
@@ -151,7 +151,7 @@ def event_file_name(folder: Path) -> str:
 
 
 def is_before(line: str, step: int) -> bool:
-    """Say whether a line of metrics.jsonl is whole and not from after `step`."""
+    """Return whether a line of metrics.jsonl is complete and not from after `step`."""
     try:
         return int(json.loads(line)["step"]) <= step
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):

@@ -19,9 +19,9 @@ RATE_OVER_S = 30.0
 def say(line: str, stream: Any = None) -> None:
     """Print a line, on standard output unless told otherwise.
 
-    A run does not end because nobody can be told: where the reader of a pipe or the terminal has
-    left, or the disk behind a redirected output is full, it goes on in silence. The command
-    says at its end that lines are missing.
+    A run does not end because its output cannot be written: if the reader of a pipe or the
+    terminal is gone, or the disk of a redirected output is full, it continues silently. At its
+    end the command reports that lines are missing.
     """
     stream = stream or sys.stdout
     try:
@@ -72,7 +72,7 @@ class ProgressReport:
         return (done - before) / (now - then) if now > then else 0.0
 
     def update(self, done: int, figures: Mapping[str, str]) -> None:
-        """Say that `done` of the total are done, with a few figures beside."""
+        """Show that `done` of the total are done, with a few figures."""
         now = time.monotonic()
         self.done = done
         self.marks.append((now, done))

@@ -1,4 +1,4 @@
-"""What `arcadia export` writes: whole, in place of nothing but what may go, or not at all.
+"""Writing what `arcadia export` makes: completely or not at all, over nothing but earlier exports.
 
 A file or folder is written beside its place under a hidden name (`.name.writing`) and renamed at
 the end. An exported run is a run without the state of its training: small, and loaded like any

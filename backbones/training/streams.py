@@ -1,4 +1,4 @@
-"""Standard input, output and error of a command: closed, full, or with nobody at the other end."""
+"""A command's standard streams when they are closed, full, or have no reader."""
 
 import io
 import os
@@ -17,10 +17,10 @@ LOST: list[OSError] = []
 
 
 def open_streams() -> None:
-    """Put something in the place of standard streams that are closed.
+    """Open replacements for standard streams that are closed.
 
-    Reading then gives nothing, and printing fails as it does on a full disk. Without this the next
-    file that is opened, a checkpoint say, would be the standard output of libraries.
+    Reading then returns nothing, and printing fails as on a full disk. Otherwise the next file that
+    is opened, such as a checkpoint, would become the standard output of libraries.
     """
     LOST.clear()
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -33,7 +33,7 @@ def open_streams() -> None:
 
 
 def silence(stream: Any) -> None:
-    """Let a stream that takes no writing lead nowhere, so that what it still holds is dropped."""
+    """Redirect a stream that cannot be written to /dev/null, so that its buffer is dropped."""
     with suppress(io.UnsupportedOperation):  # A stream of Python's alone.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -41,7 +41,7 @@ def silence(stream: Any) -> None:
 
 
 def takes_writing(stream: Any) -> bool:
-    """Try by a line break whether a stream takes writing."""
+    """Return whether a stream can be written, by writing a line break."""
     try:
         stream.flush()
         os.write(stream.fileno(), b"\n")

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from backbones.airbench import Group
 from backbones.cnn import build_trunk
 from backbones.training.errors import UserError
-from backbones.transfer import TrunkConfig, freeze
+from backbones.transfer import TrunkConfig
 from backbones.trunk import TrunkSpec
 
 # Without the classifier: torchvision's and timm's own counts. Of VGG with norm, 4,224 scales and
@@ -91,7 +91,7 @@ def statistics(trunk, stage):
 def test_a_frozen_stage_keeps_its_statistics_through_training(name):
     trunk = trunk_of(name, width=0.1, norm="batch")
     model = nn.ModuleDict({"cnn": trunk, "head": nn.Linear(2, 2)})
-    freeze(trunk, ("s1",))
+    trunk.freeze(("s1",))
     before = {stage: statistics(trunk, stage) for stage in trunk.stages}
     model.eval()
     model.train()
@@ -104,8 +104,8 @@ def test_a_frozen_stage_keeps_its_statistics_through_training(name):
 
 def test_frozen_at_once_or_one_after_another_is_the_same():
     trunk = trunk_of("resnet18", width=0.1)
-    freeze(trunk, ("s1",))
-    freeze(trunk, ("s2", "s1"))
+    trunk.freeze(("s1",))
+    trunk.freeze(("s2", "s1"))
     assert trunk.frozen == ("s1", "s2")
     norms = [m for m in trunk.modules() if isinstance(m, nn.BatchNorm2d)]
     # The stem's and four of the first stage; five of the second; the rest train.

@@ -1,5 +1,4 @@
-"""What the values of flags may be: numbers that are finite, names that a disk takes, sizes that
-somebody could mean.
+"""Bounds of the values of flags: finite numbers, valid file names, sensible sizes.
 
 `FLAGS` is how every verb reads its flags, so no number that is infinite, not a number or beyond 64
 bits gets past the command line. A config's own `__post_init__` states the bounds of its fields, by

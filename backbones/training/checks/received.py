@@ -1,8 +1,7 @@
-"""Reading files that somebody may have sent: plain ones, of a stated size, where they belong.
+"""Reading files from somebody else: plain files only, of bounded size, inside the run's folder.
 
-A run's folder, a .zip and a file of weights are downloaded like any other. A pipe would wait for
-ever, a device has no end, and a link can lead anywhere: all three are refused before anything is
-read.
+A run's folder, a .zip and a file of weights may be downloads. A pipe would wait for ever, a device
+has no end, and a link can lead anywhere: all three are refused before anything is read.
 """
 
 import hashlib

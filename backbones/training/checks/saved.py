@@ -1,4 +1,4 @@
-"""What a run's folder says, held against itself before anything is built from it.
+"""Checking what a run's folder says before anything is built from it.
 
 A folder may be damaged, edited, or sent by somebody. Its config is checked as flags are, its game's
 module is imported only if a person named it (`trust.py`), it is compared with what the checkpoint
@@ -146,7 +146,7 @@ def rebuilding(run: Run, found: Checkpoint | None) -> Iterator[None]:
 
 
 class Room(TorchFunctionMode):
-    """Within it, tensors may be made only up to so many bytes in all: asked before each is made."""
+    """Context in which all new tensors together may take only so many bytes; checked beforehand."""
 
     def __init__(self, most_bytes: int, why: str) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""What keeps a GPU busy: copies that nobody waits for, a stream of one's own, recorded graphs.
+"""Keeping a GPU busy: asynchronous copies, a side stream, and CUDA graphs.
 
-On a CPU all of this is a plain call, so the loops that use it are written once.
+On a CPU all of these are plain calls, so the loops that use them are the same.
 
 A CUDA graph is a recording of launches at fixed addresses: it replays them without Python, and what
 it reads and writes must stay where it was. PyTorch's rules for it:

@@ -1,5 +1,4 @@
-"""The memory of this machine: what is free, what a model would take, what becomes of freed memory,
-and what to say when that of a GPU is full."""
+"""Memory: what is free, what a model would take, and the message when a GPU's is full."""
 
 import ctypes
 import math
@@ -15,7 +14,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt(3)
 
 
 def keep_freed_memory() -> bool:
-    """Keep freed memory for what comes next instead of giving it back; say if that could be done.
+    """Keep freed memory in the process instead of returning it; return whether that worked.
 
     glibc takes every block of 32 MiB and more from the system anew, and each page of it costs a
     fault: a translator's update on two CPU cores had 50,000 of them and took 0.41 s; with the

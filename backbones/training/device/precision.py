@@ -1,10 +1,9 @@
 """Where a model computes and in which number format: the one place that decides.
 
-`auto` takes the GPU when there is one. On a GPU that has it `auto` precision is bf16 autocast.
-On a CPU it is
-fp32 unless the chip multiplies bf16 in hardware (AVX512-BF16 or AMX); then a short timing of the
-very model decides, since small networks do not always gain. Losses, softmax and densities stay in
-fp32.
+`auto` takes the GPU if there is one. There `auto` precision is bf16 autocast if the GPU has bf16.
+On a CPU it is fp32, unless the chip multiplies bf16 in hardware (AVX512-BF16 or AMX): then a short
+timing of this model decides, since small networks do not always gain. Losses, softmax and densities
+stay in fp32.
 """
 
 import time

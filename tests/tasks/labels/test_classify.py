@@ -235,6 +235,16 @@ def test_mistakes_are_one_line_and_leave_no_run(runs, words, reason, capsys):
     assert not runs.exists() or not list(runs.rglob("config.json"))
 
 
+def test_a_run_of_the_same_set_gives_its_heads_too(runs):
+    trained = classify.train(changed(SMOKE, samples=64))
+    fit = changed(SMOKE.fit, num_epochs=1, learning_rate=1e-9, ema=0.0)
+    trunk = changed(SMOKE.trunk, init=trained.name)
+    run = classify.train(changed(SMOKE, samples=64, trunk=trunk, fit=fit))
+    assert "the heads start from classify/" in (run.folder / "log.txt").read_text()
+    mine, theirs = load_model(run)[1], load_model(trained)[1]
+    assert_close(mine.heads[0].weight, theirs.heads[0].weight, atol=1e-6, rtol=0)
+
+
 def test_a_trunk_goes_from_one_set_to_another_and_into_an_agent(runs, capsys):
     from rl import ppo
 
