@@ -235,16 +235,15 @@ def interleaved(shares: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return whole
 
 
-def fit(
-    fitting: Fitting, run: Run, resumed: Mapping[str, Any] | None, on_update: OnUpdate | None = None
-) -> None:
-    """Learn batch after batch; save, score, show. `Stopped` if ctrl-C stopped it."""
-    config, world, feeder, task = fitting.config, fitting.world, fitting.feeder, fitting.task
-    samples = {"val": task.data("val")} if config.fit.eval_every else {}
+def begun(
+    fitting: Fitting, run: Run, resumed: Mapping[str, Any] | None, on_update: OnUpdate | None
+) -> Session:
+    """Return the session that a run is learnt in; its log says what there is to do, and where."""
+    config, feeder = fitting.config, fitting.feeder
     session = Session(
         run,
         config.run,
-        world,
+        fitting.world,
         total=fitting.total * feeder.batch_size,
         unit=feeder.samples.unit,
         done=fitting.progress,
@@ -255,6 +254,16 @@ def fit(
     run.log(f"device {fitting.device}, {fitting.precision}")
     if config.run.graphs:
         run.log("no CUDA graphs (--graphs): a task's updates are not recorded, only PPO's are")
+    return session
+
+
+def fit(
+    fitting: Fitting, run: Run, resumed: Mapping[str, Any] | None, on_update: OnUpdate | None = None
+) -> None:
+    """Learn batch after batch; save, score, show. `Stopped` if ctrl-C stopped it."""
+    config, world, feeder, task = fitting.config, fitting.world, fitting.feeder, fitting.task
+    samples = {"val": task.data("val")} if config.fit.eval_every else {}
+    session = begun(fitting, run, resumed, on_update)
     shown: dict[str, str] = {}
     waited, since, first = 0.0, time.monotonic(), fitting.updates
     with feeder, session:

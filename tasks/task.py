@@ -97,7 +97,8 @@ class Task(ABC, Generic[Answers]):
         """Return the loss of every sample."""
 
     def update(self, model: Any, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Learn from a batch; return figures by name, each this process's share of a sum.
+        """Learn from a batch; return figures by name, each this process's share of a sum, under
+        the same names every time.
 
         A model of several parts takes several steps.
         """

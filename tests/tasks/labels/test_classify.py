@@ -89,6 +89,10 @@ def test_predict_takes_files_folders_and_standard_input(trained, tmp_path, capsy
     assert answer["input"] == "standard input"
     assert sum(answer["chances"].values()) == pytest.approx(1, abs=1e-3)
     assert answer["text"] in lines[0]
+    words = ["predict", "smoke", str(folder), "--output", str(tmp_path / "out"), "--tta", "flip"]
+    assert arcadia.main(words) == 0 and capsys.readouterr().out == ""
+    assert len((tmp_path / "out").read_text().splitlines()) == 2
+    assert arcadia.main(words) == 2 and "out exists" in capsys.readouterr().err
 
 
 def test_predict_names_what_it_cannot_read_and_goes_on(trained, tmp_path, capsys):
