@@ -216,12 +216,17 @@ def bench_command(args: Sequence[str]) -> int:
     return run_module(pick(name, BENCHES, "bench"), args[1:], f"arcadia bench {name}")
 
 
-def run_module(module_name: str, args: Sequence[str], prog: str) -> int:
-    """Parse the flags of a module's Config and call its main."""
+def run_module(module_name: str, args: Sequence[str], prog: str, run: "Run | None" = None) -> int:
+    """Parse the flags of a module's Config, or of its `config_for` a run, and call its main."""
     from backbones.training.config import parse
 
     module = import_module(module_name)
-    return int(module.main(parse(module.Config, args, prog=prog)))
+    return int(module.main(parse(settings_of(module, run), args, prog=prog)))
+
+
+def settings_of(module: Any, run: "Run | None") -> Any:
+    """Return the config of a verb's module, with what the run that it works on adds."""
+    return module.config_for(run) if run and hasattr(module, "config_for") else module.Config
 
 
 OWN: dict[str, Callable[[Sequence[str]], int]] = {
@@ -239,15 +244,15 @@ def dispatch(verb: str, args: Sequence[str]) -> int:
     args = without_modules(args)
     if verb in OWN:
         return OWN[verb](args)
-    first = next(iter(modules.values()))
-    if len(modules) == 1:
-        return run_module(first, args, f"arcadia {verb}")
-    if not set(args) - {"-h", "--help"} and args:
+    if "" in modules:
+        return run_module(modules[""], args, f"arcadia {verb}")
+    if args and not set(args) - {"-h", "--help"}:
         return help_of_kinds(verb)
-    kind = kind_named(args)
-    rest = args[1:] if args[:1] == ["go"] else args
-    prog = f"arcadia {verb} go" if args[:1] == ["go"] else f"arcadia {verb} RUN"
-    return run_module(modules.get(kind, first), rest, prog)
+    kind, run = named(args)
+    module = modules.get(kind) or next(iter(modules.values()))
+    if args[:1] == ["go"]:
+        return run_module(module, args[1:], f"arcadia {verb} go")
+    return run_module(module, args, f"arcadia {verb} RUN", run)
 
 
 def without_modules(args: Sequence[str]) -> list[str]:
@@ -276,13 +281,13 @@ def help_of_kinds(verb: str) -> int:
     return 0
 
 
-def kind_named(args: Sequence[str]) -> str:
-    """Return the kind of what arguments name: go, agent or task; "" where no word names a run."""
+def named(args: Sequence[str]) -> "tuple[str, Run | None]":
+    """Return the kind of what arguments name (go, agent, task; "" for nothing), and the run."""
     if args[:1] == ["go"] or any(arg.lower().endswith(".sgf") for arg in args):
-        return "go"
+        return "go", None
     # A .zip is an agent of stable-baselines3, whatever the last run is.
     if any(arg.lower().endswith(".zip") for arg in args):
-        return "agent"
+        return "agent", None
     from backbones.training.find_job import kind_of
     from backbones.training.run import find_run
 
@@ -291,8 +296,8 @@ def kind_named(args: Sequence[str]) -> str:
             run = find_run(word)
         except UserError:
             continue
-        return kind_of(run)
-    return ""
+        return kind_of(run), run
+    return "", None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -342,8 +347,10 @@ def evaluate(run: str = "last", **flags: Any) -> dict[str, Any]:
     """
     from backbones.training.config import with_values
 
-    module = import_module(VERBS["eval"].modules[kind_named([run]) or "agent"])
-    return module.score(with_values(module.Config(run=run), flags))  # type: ignore[no-any-return]
+    kind, found = named([run])
+    module = import_module(VERBS["eval"].modules[kind or "agent"])
+    settings = with_values(settings_of(module, found)(run=run), flags)
+    return module.score(settings)  # type: ignore[no-any-return]
 
 
 def load(
@@ -355,7 +362,7 @@ def load(
     score while training rather than the newest; `env` repeats the game of a run that was not
     trained here, if it is a module. Raises UserError, a ValueError, if there is no such run.
     """
-    if kind_named([run]) == "task":
+    if named([run])[0] == "task":
         from backbones.training.device.precision import choose_device
         from backbones.training.run import find_run
         from tasks.predictor import load_predictor

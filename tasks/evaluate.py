@@ -1,7 +1,7 @@
 """Scoring a model on a split: at the end of its training, and for `arcadia eval`."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.saved import config_of, restoring, room_for
-from backbones.training.config import require_not_negative
+from backbones.training.config import changed, require_not_negative
 from backbones.training.device.precision import choose_device
 from backbones.training.distributed import ALONE, World
 from backbones.training.files import write_atomically
@@ -21,7 +21,7 @@ from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from backbones.training.streams import printable
 from backbones.transfer import load_weights
-from tasks.answering import AnswerFlags
+from tasks.answering import with_answer_flags
 from tasks.data.samples import Samples, moved
 from tasks.data.split_names import Split
 from tasks.scores.sums import Counts, Sums, add, emptied
@@ -44,7 +44,6 @@ class Config:
     """Which samples: test, val or train."""
     data: str = ""
     """Folder of another set of the same classes, or languages; default: the run's own."""
-    answer: AnswerFlags = field(default_factory=AnswerFlags)
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
     threads: int = 0
@@ -86,19 +85,19 @@ def load_model(
     run: Run,
     found: Checkpoint | None = None,
     device: torch.device | None = None,
-    answer: AnswerFlags | None = None,
+    answer: object = None,
     **changes: Any,
 ) -> tuple[Task[Any], nn.Module]:
     """Return the task of a run, its config changed where asked, and its trained model on a device.
 
-    `found` is the checkpoint to take, where somebody has read it already; `answer` is how answers
-    are made, if not as in training.
+    `found` is the checkpoint to take, where somebody has read it already; `answer` is the group of
+    the config that says how answers are made, if not as in training.
     """
     require_kind(run, "task")
     job: Any = job_of(run)
     found = found or newest_checkpoint(run)
     config = config_of(run, job.config_type, found, changes=changes)
-    config = (answer or AnswerFlags()).applied_to(config, run.name)
+    config = config if answer is None else changed(config, answer=answer)
     with restoring(run):
         task = job.make_task(config, found.info["about"])
         with room_for(run, found):
@@ -162,11 +161,17 @@ def lines(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def config_for(run: Run) -> type[Config]:
+    """Return the settings of `arcadia eval` for a run: with how its task answers."""
+    return with_answer_flags(Config, run)
+
+
 def score(config: Config) -> dict[str, Any]:
     """Return the object that `arcadia eval --json` prints of a task's run."""
     run = find_run(config.run)
     changes: dict[str, Any] = {"data": config.data} if config.data else {}
-    task, model = load_model(run, device=device_of(config), answer=config.answer, **changes)
+    answer = getattr(config, "answer", None)
+    task, model = load_model(run, device=device_of(config), answer=answer, **changes)
     return report(run.name, task, config.split, evaluate(task, model, task.data(config.split)))
 
 

@@ -11,9 +11,10 @@ from backbones.training.checks.limits import shortened
 from backbones.training.errors import UserError
 from backbones.training.files import read_at_most, standard_input
 from backbones.training.progress import say
-from backbones.training.run import find_run
+from backbones.training.run import Run, find_run
 from backbones.training.streams import printable
 from tasks import lines
+from tasks.answering import with_answer_flags
 from tasks.answers import SUFFIXES, Answer, Medium, write_new
 from tasks.data.decode import LARGEST_BYTES
 from tasks.evaluate import device_of
@@ -40,10 +41,15 @@ def sources(inputs: Sequence[str]) -> Iterator[tuple[str, Any]]:
             )
 
 
+def config_for(run: Run) -> type[Config]:
+    """Return the settings of `arcadia predict` for a run: with how its task answers."""
+    return with_answer_flags(Config, run)
+
+
 def main(config: Config) -> int:
     """The command `arcadia predict`: exit status 2 if any input could not be read."""
     run = find_run(config.run)
-    predictor = load_predictor(run, device_of(config), config.answer)
+    predictor = load_predictor(run, device_of(config), getattr(config, "answer", None))
     if predictor.task.takes == ("line",):
         return lines.main(config, predictor)
     check(config, predictor.task)

@@ -1,7 +1,7 @@
 """A trained model that answers, and what the command `arcadia predict` asks it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from torch import nn
 from backbones.training.config import require_not_negative
 from backbones.training.run import Run
 from backbones.training.session import newest_checkpoint
-from tasks.answering import AnswerFlags
 from tasks.answers import Answer
 from tasks.data.samples import Batch, moved
 from tasks.evaluate import load_model
@@ -35,7 +34,6 @@ class Config:
     one of them into this new file."""
     explain: bool = False
     """Show where the model looked for its answer, if it can say so."""
-    answer: AnswerFlags = field(default_factory=AnswerFlags)
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
     threads: int = 0
@@ -102,9 +100,9 @@ class Predictor:
 
 
 def load_predictor(
-    run: Run, device: torch.device | None = None, answer: AnswerFlags | None = None
+    run: Run, device: torch.device | None = None, answer: object = None
 ) -> Predictor:
-    """Return the trained model of a run, on the CPU unless another device is given; `answer` says
-    how answers are made, if not as in training."""
+    """Return the trained model of a run, on the CPU unless another device is given; `answer` is
+    the group of the config that says how answers are made, if not as in training."""
     found = newest_checkpoint(run)
     return Predictor(*load_model(run, found, device, answer), found.info, run)

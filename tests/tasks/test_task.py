@@ -9,14 +9,15 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
+import arcadia
 from backbones.training.checks.values import from_dict
-from backbones.training.config import changed
+from backbones.training.config import changed, parse
 from backbones.training.distributed import ALONE
 from backbones.training.errors import UserError
 from backbones.training.log import read_metrics
-from backbones.training.run import Run
+from backbones.training.run import Run, find_run
 from tasks import predict
-from tasks.answering import AnswerFlags
+from tasks.answering import with_answer_flags
 from tasks.fit import Fitting, interleaved
 from tasks.labels import classify
 from tasks.predictor import load_predictor
@@ -155,13 +156,18 @@ def test_runs_of_before_have_their_answers_flags_where_they_belong():
         from_dict(translate.Config, {"beam": "x"})
 
 
-def test_flags_change_how_answers_are_made_and_others_are_refused():
-    config = AnswerFlags(tta="shift").applied_to(classify.SMOKE, "a")
-    assert config.answer.tta == "shift" and AnswerFlags().applied_to(config, "a") is config
-    with pytest.raises(UserError, match="--beam means nothing to a: how it answers has --tta"):
-        AnswerFlags(beam=2).applied_to(config, "a")
-    with pytest.raises(UserError, match="beam = 0 must be above 0"):
-        changed(translate.SMOKE.answer, beam=0)
-    with pytest.raises(UserError, match="has no flag for that"):
-        AnswerFlags(alpha=0.0).applied_to(Config(), "b")
-    assert AnswerFlags(alpha=0.0).applied_to(translate.SMOKE, "c").answer.alpha == 0
+def test_the_flags_of_a_command_are_those_of_the_run_s_task(gan, capsys):
+    texts = find_run("zoo/translate-en-de")
+    flags = with_answer_flags(predict.Config, texts)
+    assert flags(run="x").answer.beam == texts.config["beam"]
+    asked = parse(flags, ["zoo/translate-en-de", "--beam", "2"], prog="arcadia predict")
+    assert asked.answer.beam == 2 and asked.answer.alpha == flags(run="x").answer.alpha
+    assert with_answer_flags(predict.Config, gan) is predict.Config
+    for words in (["eval", "zoo/mnist", "--beam", "2"], ["predict", "zoo/mnist", "--beam", "2"]):
+        assert arcadia.main(words) == 2
+        assert "--beam" in capsys.readouterr().err
+    assert arcadia.main(["predict", "zoo/translate-en-de", "--beam", "0"]) == 2
+    assert "beam = 0 must be above 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        arcadia.main(["eval", "zoo/mnist", "--help"])
+    assert "--tta" in capsys.readouterr().out
