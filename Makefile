@@ -1,6 +1,9 @@
 # Every target makes .venv itself: `make train` and `make test` work on a fresh clone.
 PYTHON ?= python3
 BIN = .venv/bin
+# A process for each core, with one thread each; a file's tests stay together, for what they share.
+WORKERS ?= -n auto --maxprocesses 8 --dist loadfile
+test test-all: export OMP_NUM_THREADS ?= 1
 
 .PHONY: train test test-all check bench clean
 
@@ -8,10 +11,10 @@ train: .venv/installed
 	$(BIN)/arcadia train ppo --preset fast --env ALE/Pong-v5 --sticky 0 --total-steps 1100000
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" $(WORKERS)
 
 test-all: .venv/installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(WORKERS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

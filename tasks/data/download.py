@@ -38,7 +38,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
-class Source:
+class PublicSet:
     """A set: where its files are, and the checksum of each. `unpack` are files inside a tar."""
 
     about: str
@@ -48,7 +48,7 @@ class Source:
 
 
 SETS = {
-    "mnist": Source(
+    "mnist": PublicSet(
         "handwritten digits, 28x28 grey, 60,000 + 10,000, 12 MB",
         (
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -65,7 +65,7 @@ SETS = {
                 "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         },
     ),
-    "fashion-mnist": Source(
+    "fashion-mnist": PublicSet(
         "clothes, 28x28 grey, 60,000 + 10,000, 31 MB",
         ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
         {
@@ -75,7 +75,7 @@ SETS = {
             "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
         },
     ),
-    "cifar10": Source(
+    "cifar10": PublicSet(
         "ten kinds of objects, 32x32 colour, 50,000 + 10,000, 170 MB",
         ("https://www.cs.toronto.edu/~kriz/",),
         {"cifar-10-binary.tar.gz": "md5:c32a1d4ab5d03f1284b67883e8d87530"},
@@ -237,7 +237,7 @@ def unpack(archive: Path, names: tuple[str, ...]) -> None:
         raise UserError(f"{archive} lacks {', '.join(sorted(missing))}; remove it and fetch again")
 
 
-def fetch_set(source: Source, folder: Path) -> None:
+def fetch_set(source: PublicSet, folder: Path) -> None:
     """Fetch all files of a set into its folder; UserError if one cannot be had."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import pytest
 import tasks.data.download as download
 from backbones.training.config import parse
 from backbones.training.errors import UserError
-from tasks.data.download import SETS, Config, Source, fetch_set, main
+from tasks.data.download import SETS, Config, PublicSet, fetch_set, main
 
 CONTENT = bytes(i * 7 % 251 for i in range(400_000))
 SUM = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -74,8 +74,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
-def source(server: Server, known: str = SUM) -> Source:
-    return Source("a set", (server.base,), {"a.bin": known})
+def source(server: Server, known: str = SUM) -> PublicSet:
+    return PublicSet("a set", (server.base,), {"a.bin": known})
 
 
 def only_the_file(folder: Path) -> bool:
@@ -162,13 +162,13 @@ def test_a_server_without_the_file_is_said(server: Server, tmp_path: Path):
 
 def test_a_second_server_is_asked_where_the_first_fails(server: Server, tmp_path: Path, capsys):
     bases = (server.base + "gone/", "http://127.0.0.1:9/", server.base)
-    fetch_set(Source("a set", bases, {"a.bin": SUM}), tmp_path)
+    fetch_set(PublicSet("a set", bases, {"a.bin": SUM}), tmp_path)
     assert only_the_file(tmp_path) and capsys.readouterr().out.count("gives nothing") == 2
 
 
 def test_nobody_at_the_other_end_is_said(tmp_path: Path):
     with pytest.raises(UserError, match=r"could not be fetched .*refused"):
-        fetch_set(Source("a set", ("http://127.0.0.1:9/",), {"a.bin": SUM}), tmp_path)
+        fetch_set(PublicSet("a set", ("http://127.0.0.1:9/",), {"a.bin": SUM}), tmp_path)
 
 
 def test_a_target_that_is_a_file_is_said(server: Server, tmp_path: Path):
@@ -193,13 +193,13 @@ def test_known_files_are_taken_out_of_an_archive_and_no_others(server: Server, t
     data = out.getvalue()
     server.files["c.tar.gz"], known = data, "sha256:" + hashlib.sha256(data).hexdigest()
     fetch_set(
-        Source("a set", (server.base,), {"c.tar.gz": known}, ("test_batch.bin",)), tmp_path / "set"
+        PublicSet("a set", (server.base,), {"c.tar.gz": known}, ("test_batch.bin",)), tmp_path / "set"
     )
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert files == {"set/c.tar.gz", "set/cifar-10-batches-bin/test_batch.bin"}
     with pytest.raises(UserError, match=r"lacks data_batch_1\.bin"):
         missing = ("data_batch_1.bin",)
-        fetch_set(Source("a set", (server.base,), {"c.tar.gz": known}, missing), tmp_path / "set")
+        fetch_set(PublicSet("a set", (server.base,), {"c.tar.gz": known}, missing), tmp_path / "set")
 
 
 def test_the_command_fetches_into_the_data_folder(server: Server, tmp_path, monkeypatch, capsys):
