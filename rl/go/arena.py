@@ -160,7 +160,7 @@ class GtpSide:
 
 
 @dataclass
-class Game:
+class ArenaGame:
     """A game that was played."""
 
     number: int
@@ -190,7 +190,7 @@ def opened(config: Config, pair: int) -> Position:
     return position
 
 
-def play_game(config: Config, number: int) -> Game:
+def play_game(config: Config, number: int) -> ArenaGame:
     """Play one game; an illegal move or no answer ends the whole match."""
     names, position = (config.player, config.opponent), opened(config, number // 2)
     sides: list[Side] = []
@@ -207,7 +207,7 @@ def play_game(config: Config, number: int) -> Game:
         for side in sides:
             side.close()
     black = {"B": 1.0, "W": 0.0}.get(outcome[0], 0.5)
-    return Game(
+    return ArenaGame(
         number, first_is_black, position, outcome, black if first_is_black else 1 - black, longest_s
     )
 
@@ -261,7 +261,7 @@ def elo(share: float) -> float:
     return -400 * math.log10(1 / share - 1)
 
 
-def summary(config: Config, games: list[Game]) -> dict[str, Any]:
+def summary(config: Config, games: list[ArenaGame]) -> dict[str, Any]:
     """Return the result of a match as JSON has it."""
     count, points = len(games), sum(game.points for game in games)
     low, high = interval(points, count)
@@ -284,7 +284,7 @@ def summary(config: Config, games: list[Game]) -> dict[str, Any]:
     }
 
 
-def keep(config: Config, game: Game) -> None:
+def keep(config: Config, game: ArenaGame) -> None:
     """Write a game's SGF into the folder, if one was given; OSError if it is not writable."""
     if config.out is None:
         return
@@ -294,7 +294,7 @@ def keep(config: Config, game: Game) -> None:
     write_atomically(config.out / f"{game.number:04}.sgf", sgf.write(root))
 
 
-def play_match(config: Config, done: Callable[[Game], None]) -> list[Game]:
+def play_match(config: Config, done: Callable[[ArenaGame], None]) -> list[ArenaGame]:
     """Play all games, `threads` at a time; `done` is called with each when it ends."""
     games = []
     with ThreadPoolExecutor(config.threads) as pool:
@@ -317,7 +317,7 @@ def main(config: Config) -> int:
 
     lost: list[int] = []
 
-    def done(game: Game) -> None:
+    def done(game: ArenaGame) -> None:
         try:
             keep(config, game)
         except OSError as error:

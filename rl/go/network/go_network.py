@@ -59,7 +59,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GoJudgement:
     """A network's output for some positions, from the view of the player to move."""
 
     policy: Float[Tensor, "B A"]
@@ -73,7 +73,7 @@ class Judgement:
 
 
 class GoNetwork(nn.Module):
-    """From planes [B, F, M, M] to a `Judgement`."""
+    """From planes [B, F, M, M] to a `GoJudgement`."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class GoNetwork(nn.Module):
             nn.init.orthogonal_(head.weight, 0.1)
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
-    def forward(self, planes: UInt8[Tensor, "B F M M"]) -> Judgement:
+    def forward(self, planes: UInt8[Tensor, "B F M M"]) -> GoJudgement:
         """Return the judgement of positions; moves outside the board have -inf."""
         mask = (planes[:, -1:] > 0).float()
         maps = self.cnn(planes, mask)["s3"]
@@ -109,7 +109,7 @@ class GoNetwork(nn.Module):
         ownership = torch.tanh(self.ownership(maps).float()) * mask
         # Scores of a board's size come out of numbers of size 1.
         score = whole[:, 2] * mask.sum((1, 2, 3)).sqrt()
-        return Judgement(policy, torch.tanh(whole[:, 1]), ownership[:, 0], score)
+        return GoJudgement(policy, torch.tanh(whole[:, 1]), ownership[:, 0], score)
 
     def check_size(self, size: int) -> None:
         """UserError if the network does not know boards of this size."""

@@ -192,14 +192,14 @@ def test_known_files_are_taken_out_of_an_archive_and_no_others(server: Server, t
             archive.addfile(member, io.BytesIO(b"abc"))
     data = out.getvalue()
     server.files["c.tar.gz"], known = data, "sha256:" + hashlib.sha256(data).hexdigest()
-    fetch_set(
-        PublicSet("a set", (server.base,), {"c.tar.gz": known}, ("test_batch.bin",)), tmp_path / "set"
-    )
+    files = {"c.tar.gz": known}
+    there = PublicSet("a set", (server.base,), files, ("test_batch.bin",))
+    fetch_set(there, tmp_path / "set")
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert files == {"set/c.tar.gz", "set/cifar-10-batches-bin/test_batch.bin"}
     with pytest.raises(UserError, match=r"lacks data_batch_1\.bin"):
-        missing = ("data_batch_1.bin",)
-        fetch_set(PublicSet("a set", (server.base,), {"c.tar.gz": known}, missing), tmp_path / "set")
+        missing = PublicSet("a set", (server.base,), {"c.tar.gz": known}, ("data_batch_1.bin",))
+        fetch_set(missing, tmp_path / "set")
 
 
 def test_the_command_fetches_into_the_data_folder(server: Server, tmp_path, monkeypatch, capsys):

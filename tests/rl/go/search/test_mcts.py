@@ -310,10 +310,10 @@ def test_an_evaluator_turns_boards_and_turns_answers_back():
             return mcts_judgement(policy)
 
     def mcts_judgement(policy):
-        from rl.go.network.go_network import Judgement
+        from rl.go.network.go_network import GoJudgement
 
         zero = torch.zeros(len(policy))
-        return Judgement(policy, zero, torch.zeros(len(policy), 5, 5), zero)
+        return GoJudgement(policy, zero, torch.zeros(len(policy), 5, 5), zero)
 
     planes = np.random.default_rng(0).integers(0, 256, (2, PLANES, 5, 5)).astype(np.uint8)
     evaluate = network_evaluator(Copy(), seed=0)
