@@ -14,13 +14,11 @@ halve it); advantages are normalised over the rollout or over the minibatch; a l
 return but not the game; a game cut off by its time limit is bootstrapped from its last picture.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
@@ -34,7 +32,7 @@ from backbones.training.config import (
     require_not_negative,
     require_positive,
 )
-from backbones.training.device.graphs import Graphed, upload
+from backbones.training.device.graphs import Graphed
 from backbones.training.device.precision import Precision, choose_precision, why_no_graphs
 from backbones.training.distributed import World
 from backbones.training.optim import (
@@ -49,13 +47,13 @@ from backbones.transfer import TrunkConfig
 from backbones.trunk import take_rows
 from rl.experience.learner import LearnerState
 from rl.experience.pipeline import backward_in_halves
-from rl.experience.rollout import Rollout, minibatches
+from rl.experience.rollout import Rollout, epochs_of_minibatches, require_whole_minibatches
 from rl.games.options import EnvOptions
 from rl.networks.acting import SamplingPolicy
 from rl.networks.actor_critic import ActorCritic
 from rl.networks.body import Body, build_cnn
 from rl.play_config import PlayConfig
-from rl.returns import explained_variance, gae, normalise, refuse_single
+from rl.returns import explained_variance, gae, normalise
 from rl.training import AgentJob
 
 
@@ -92,13 +90,7 @@ class Config(PlayConfig):
                 f"minibatch_size = {self.minibatch_size} must be a multiple of num_steps = "
                 f"{self.num_steps}: with a memory, minibatches are whole sequences"
             )
-        refuse_single(self.rollout_size)
-        if self.rollout_size % self.minibatch_size:
-            raise ValueError(
-                f"num_envs * num_steps = {self.rollout_size} is not a multiple of minibatch_size = "
-                f"{self.minibatch_size}; try minibatch_size = "
-                f"{math.gcd(self.rollout_size, self.minibatch_size)}"
-            )
+        require_whole_minibatches(self.rollout_size, self.minibatch_size)
 
     def entropy_weight(self, rollouts: int) -> float:
         """Return the entropy's weight after so many rollouts."""
@@ -265,8 +257,13 @@ class Learner:
         self.entropy_coef.fill_(entropy_coef)
         # Advantages and returns of all positions, from rewards as the algorithm sees them.
         advantage = self.load(rollout)
+        # A few passes over the positions, each in another order; with a memory over whole columns.
+        shape, columns = (config.num_steps, config.num_envs), config.memory == "lstm"
+        seeds = [(config.run.seed, self.rollouts, epoch) for epoch in range(config.num_epochs)]
         table = []
-        for epoch in self.epochs():
+        for epoch in epochs_of_minibatches(
+            seeds, config.minibatch_size, shape, self.share, self.device, columns=columns
+        ):
             if config.normalise_over == "minibatch":
                 # The advantages of each minibatch of the epoch, by one message for all of them.
                 values = normalise([advantage[index] for index in epoch], self.world)
@@ -279,19 +276,22 @@ class Learner:
                     self.index.copy_(index)
                     table.append(self.update_graph().clone())
         # The figures of all processes, as means over the rollout's updates.
-        sums = torch.stack(table)
-        sums[:, :-1] = self.world.sum_(sums[:, :-1].clone())
-        require_finite(sums.cpu(), self.rollouts * len(table) + 1)
-        names = [f"train/{name}" for name in (*FIGURES, "grad_norm")]
         value, returns = rollout.noted["value"], self.data["returns"]
-        self.rollouts += 1
-        return dict(zip(names, sums.cpu().mean(0).tolist(), strict=True)) | {
+        figures = self.means(torch.stack(table)) | {
             "train/learning_rate": rate,
             "train/entropy_coef": entropy_coef,
-            "train/explained_variance": explained_variance(
-                value, returns.view_as(value), self.world
-            ),
+            "train/explained_variance": explained_variance(value.flatten(), returns, self.world),
         }
+        self.rollouts += 1
+        return figures
+
+    def means(self, table: Float[Tensor, "updates figures_and_norm"]) -> dict[str, float]:
+        """Return the figures of all processes, mean over a rollout's updates, as tags; UserError
+        names the first update at which one is not finite."""
+        table = torch.cat([self.world.sum_(table[:, :-1].clone()), table[:, -1:]], dim=1).cpu()
+        require_finite(table, self.rollouts * len(table) + 1)
+        names = [f"train/{name}" for name in (*FIGURES, "grad_norm")]
+        return dict(zip(names, table.mean(0).tolist(), strict=True))
 
     def load(self, rollout: Rollout) -> Float32[Tensor, "TN"]:
         """Fill `data` from a rollout; return the advantages as they are."""
@@ -321,24 +321,6 @@ class Learner:
         for name, values in new.items():
             self.data[name].copy_(values)
         return raw
-
-    def epochs(self) -> list[list[Int64[Tensor, "_"]]]:
-        """Return the minibatches of every epoch, as positions; they go to the device at once."""
-        config = self.config
-        epochs = [
-            minibatches(
-                np.random.default_rng([config.run.seed, self.rollouts, epoch]),
-                config.minibatch_size,
-                config.num_steps,
-                config.num_envs,
-                self.share,
-                columns=config.memory == "lstm",
-            )
-            for epoch in range(config.num_epochs)
-        ]
-        parts = [part for epoch in epochs for part in epoch]
-        there = iter(upload(torch.cat(parts), self.device).split([len(part) for part in parts]))
-        return [[next(there) for _ in epoch] for epoch in epochs]
 
     def update(
         self, index: Int64[Tensor, "B"], pool: ThreadPoolExecutor | None = None

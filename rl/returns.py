@@ -72,7 +72,7 @@ def moments(groups: list[Float32[Tensor, "_"]], world: World) -> Float32[Tensor,
 
 
 def explained_variance(
-    value: Float32[Tensor, "T N"], returns: Float32[Tensor, "T N"], world: World = ALONE
+    value: Float32[Tensor, "*shape"], returns: Float32[Tensor, "*shape"], world: World = ALONE
 ) -> float:
     """Return 1 - Var(returns - value) / Var(returns): 1 is perfect, 0 no better than the mean."""
     groups = [(returns - value).flatten(), returns.flatten()]

@@ -4,7 +4,8 @@ Letters: T env steps, N environments, K = 4 frames in a stack, C, H, W as in
 `rl/games/contract.py`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -13,7 +14,9 @@ import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
+from backbones.training.device.graphs import upload
 from rl.games.stacks import stack
+from rl.returns import refuse_single
 from rl.scoring import Game
 
 
@@ -88,3 +91,36 @@ def minibatches(
     mine = torch.from_numpy((n >= share.start) & (n < share.stop))
     pairs = zip(index.split(size), mine.split(size), strict=True)
     return [part[kept] for part, kept in pairs]
+
+
+def epochs_of_minibatches(
+    seeds: Sequence[tuple[int, ...]],
+    size: int,
+    shape: tuple[int, int],
+    share: range,
+    device: torch.device,
+    *,
+    columns: bool,
+) -> list[list[Int64[Tensor, "_"]]]:
+    """Return the minibatches of every epoch over a rollout, on a device; see `minibatches`.
+
+    The order of each epoch is a function of its seed; `shape` is (steps, environments of all
+    processes). All go to the device at once.
+    """
+    epochs = [
+        minibatches(np.random.default_rng(seed), size, *shape, share, columns=columns)
+        for seed in seeds
+    ]
+    parts = [part for epoch in epochs for part in epoch]
+    there = iter(upload(torch.cat(parts), device).split([len(part) for part in parts]))
+    return [[next(there) for _ in epoch] for epoch in epochs]
+
+
+def require_whole_minibatches(rollout_size: int, minibatch_size: int) -> None:
+    """Raise ValueError unless a rollout of several env steps is a number of whole minibatches."""
+    refuse_single(rollout_size)
+    if rollout_size % minibatch_size:
+        raise ValueError(
+            f"num_envs * num_steps = {rollout_size} is not a multiple of minibatch_size = "
+            f"{minibatch_size}; try minibatch_size = {math.gcd(rollout_size, minibatch_size)}"
+        )
