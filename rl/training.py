@@ -77,7 +77,9 @@ class Training:
     def begin(self) -> list[str]:
         """Start anew, from the weights of another run if asked; return lines for the log."""
         learner, trunk = self.learner, self.config.trunk
-        said = self.world.tell(lambda: start_from(learner.network, trunk, self.config.env))
+        said = self.world.broadcast_json(
+            lambda: start_from(learner.network, trunk, self.config.env)
+        )
         self.world.broadcast_(learner.network.state_dict().values())
         learner.choose_precision()
         self.pipeline.begin(learner.network, learner.precision.dtype)
@@ -137,14 +139,14 @@ def begin(
     """Begin a run: settle what is found out by trying, build everything, then make the folder."""
     said: list[str] = []
     if config.end_games_every is None:
-        every, said = world.tell(
+        every, said = world.broadcast_json(
             lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)
         )
         config = changed(config, end_games_every=every)
     if config.eval_games:
-        said += world.tell(lambda: drawing_notes(config.env, config.env_options))
+        said += world.broadcast_json(lambda: drawing_notes(config.env, config.env_options))
     # By its own name: `last` will be this run soon.
-    trunk = changed(config.trunk, init=world.tell(lambda: full_name(config.trunk.init)))
+    trunk = changed(config.trunk, init=world.broadcast_json(lambda: full_name(config.trunk.init)))
     config = changed(config, trunk=trunk)
     training = Training(job, config, make_learner, world)
     said += training.begin()

@@ -143,7 +143,7 @@ class Fitting:
         trunk = getattr(self.config, "trunk", None)
         if trunk is not None:
             same = self.learnt_the_same
-            said += self.world.tell(lambda: start_from(self.model, trunk.init, same))
+            said += self.world.broadcast_json(lambda: start_from(self.model, trunk.init, same))
             transfer.freeze(self.model, trunk.freeze)
         self.world.broadcast_(self.model.state_dict().values())
         said += self.task.start(self.model)

@@ -32,9 +32,9 @@ class Job:
         if begun:
             return self.resume(begun)
         if hasattr(config, "init"):
-            config = changed(config, init=world.tell(lambda: full_name(config.init)))
+            config = changed(config, init=world.broadcast_json(lambda: full_name(config.init)))
         if hasattr(config, "trunk"):
-            init = world.tell(lambda: full_name(config.trunk.init))
+            init = world.broadcast_json(lambda: full_name(config.trunk.init))
             config = changed(config, trunk=changed(config.trunk, init=init))
         if getattr(config, "data", ""):
             # A run is resumed and scored from other folders too.
