@@ -78,7 +78,9 @@ class Training:
     def start(self) -> list[str]:
         """Start anew, from the weights of another run if asked; return lines for the log."""
         learner, trunk = self.learner, self.config.trunk
-        said = self.world.tell(lambda: start_from(learner.network, trunk, self.config.env))
+        said = self.world.broadcast_json(
+            lambda: start_from(learner.network, trunk, self.config.env)
+        )
         self.world.broadcast_(learner.network.state_dict().values())
         learner.choose_precision()
         self.pipeline.begin(learner)
@@ -218,14 +220,14 @@ class AgentJob(Job):
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
         notes: list[str] = []
         if config.end_games_every is None:
-            every, notes = world.tell(
+            every, notes = world.broadcast_json(
                 lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)
             )
             config = changed(config, end_games_every=every)
         if config.eval_games:
-            notes += world.tell(lambda: drawing_notes(config.env, config.env_options))
+            notes += world.broadcast_json(lambda: drawing_notes(config.env, config.env_options))
         # By its own name: `last` will be this run soon.
-        init = world.tell(lambda: full_name(config.trunk.init))
+        init = world.broadcast_json(lambda: full_name(config.trunk.init))
         return changed(config, trunk=changed(config.trunk, init=init)), notes
 
     def lengthen(self, config: Any, extend: int) -> Any:

@@ -82,7 +82,7 @@ class Fitting:
         trunk = getattr(self.config, "trunk", None)
         if trunk is not None:
             same = self.learnt_the_same
-            log_lines += self.world.tell(lambda: start_from(self.model, trunk.init, same))
+            log_lines += self.world.broadcast_json(lambda: start_from(self.model, trunk.init, same))
             transfer.freeze(self.model, trunk.freeze)
         self.world.broadcast_(self.model.state_dict().values())
         log_lines += self.task.start(self.model)

@@ -27,9 +27,9 @@ class TaskJob(Job):
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
         if hasattr(config, "init"):
-            config = changed(config, init=world.tell(lambda: full_name(config.init)))
+            config = changed(config, init=world.broadcast_json(lambda: full_name(config.init)))
         if hasattr(config, "trunk"):
-            init = world.tell(lambda: full_name(config.trunk.init))
+            init = world.broadcast_json(lambda: full_name(config.trunk.init))
             config = changed(config, trunk=changed(config.trunk, init=init))
         if getattr(config, "data", ""):
             # A run is resumed and scored from other folders too.

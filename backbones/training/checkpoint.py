@@ -97,7 +97,7 @@ class Checkpoint:
         """Return one part; UserError if this checkpoint does not have it, or if it is damaged."""
         if part in self.weights:
             return dict(self.weights[part])
-        return self.world.tell_tensors(self.read(part)[0] if self.world.is_first else {})
+        return self.world.broadcast_tensors(self.read(part)[0] if self.world.is_first else {})
 
     def share(self, part: str, numbers: range, take: Take) -> dict[str, Tensor]:
         """Return `take(tensors, numbers)` of one part; only that is sent to this process."""

@@ -96,20 +96,20 @@ class World:
             for tensor, values in zip(group, flat.split(sizes), strict=True):
                 tensor.copy_(values.view_as(tensor))
 
-    def tell(self, make: Callable[[], T]) -> T:
+    def broadcast_json(self, make: Callable[[], T]) -> T:
         """Return, in every process, what `make` gives in the first: anything that JSON can hold."""
         if self.size == 1:
             return make()
         text = json.dumps(make()).encode() if self.is_first else b""
-        return json.loads(self.tell_bytes(text))  # type: ignore[no-any-return]
+        return json.loads(self.broadcast_bytes(text))  # type: ignore[no-any-return]
 
-    def tell_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def broadcast_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the first process's tensors; those of the others are ignored."""
         if self.size == 1:
             return dict(tensors)
-        return load(self.tell_bytes(save(on_cpu(tensors)) if self.is_first else b""))
+        return load(self.broadcast_bytes(save(on_cpu(tensors)) if self.is_first else b""))
 
-    def tell_bytes(self, data: bytes) -> bytes:
+    def broadcast_bytes(self, data: bytes) -> bytes:
         """Return the first process's bytes."""
         size = torch.tensor(len(data))
         with peers():

@@ -304,7 +304,9 @@ def shared_run(world: World, make: Callable[[], Run]) -> Run:
     if world.size == 1:
         return make()
     made = make() if world.is_first else None
-    folder, about = world.tell(lambda: (str(made.folder), made.about) if made else ("", {}))
+    folder, about = world.broadcast_json(
+        lambda: (str(made.folder), made.about) if made else ("", {})
+    )
     return made or Run(Path(folder), about, silent=True)
 
 
@@ -321,7 +323,7 @@ def begun_before(world: World, name: str) -> Run | None:
             for run in all_runs()
             if (run.about.get("launch"), run.about.get("command")) == (launch(), command_line())
         ]
-    if not world.tell(lambda: bool(runs)):
+    if not world.broadcast_json(lambda: bool(runs)):
         return None
     return shared_run(world, lambda: runs[-1])
 

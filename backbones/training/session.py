@@ -153,7 +153,7 @@ class Session:
     def save_last(self, make: Callable[[], Snapshot | None]) -> None:
         """Write the last checkpoint; wait for space on the disk unless asked to stop."""
         snapshot = make()
-        while not self.world.tell(lambda: snapshot is None or self.write(snapshot)):
+        while not self.world.broadcast_json(lambda: snapshot is None or self.write(snapshot)):
             if self.world.any(self.stop.requested)[0]:
                 self.run.warn("what was learnt since the last checkpoint is not saved")
                 return
@@ -226,12 +226,12 @@ def resume_point(run: Run, world: World) -> Checkpoint | None:
         checkpoint.set_aside_newer(run.checkpoints, found.info["progress"])
     if world.size == 1:
         return found
-    info = world.tell(lambda: found.info if found else {})
+    info = world.broadcast_json(lambda: found.info if found else {})
     if not info:
         return None
     ours = found.weights if found else {}
-    names = world.tell(lambda: list(ours))
-    weights = {part: world.tell_tensors(ours.get(part, {})) for part in names}
+    names = world.broadcast_json(lambda: list(ours))
+    weights = {part: world.broadcast_tensors(ours.get(part, {})) for part in names}
     folder = run.checkpoints / f"{info['progress']:012d}"
     return Checkpoint(folder, info, weights, found.headers if found else {}, world)
 
@@ -239,7 +239,7 @@ def resume_point(run: Run, world: World) -> Checkpoint | None:
 def is_evaluated(run: Run, world: World, progress: int) -> bool:
     """Return whether the final evaluation was done at this progress, or is not wanted."""
     wanted = run.config.get("eval_games", 1)
-    return world.tell(lambda: not wanted or evaluated_at(run) == progress)
+    return world.broadcast_json(lambda: not wanted or evaluated_at(run) == progress)
 
 
 def evaluated_at(run: Run) -> int | None:

@@ -171,7 +171,7 @@ def choose_precision(
 
     The first process chooses for all.
     """
-    chosen = world.tell(lambda: vars(precision_here(name, device, loss_of, model)))
+    chosen = world.broadcast_json(lambda: vars(precision_here(name, device, loss_of, model)))
     return Precision(**{**chosen, "device_type": device.type})
 
 

@@ -21,7 +21,7 @@ def test_alone_every_message_is_what_was_given():
     world, tensor = World(), torch.arange(3.0)
     assert world.sum_(tensor) is tensor
     assert world.any(True, False) == [True, False]
-    assert world.tell(lambda: {"a": 1}) == {"a": 1}
+    assert world.broadcast_json(lambda: {"a": 1}) == {"a": 1}
     assert world.gather({"x": tensor})[0]["x"] is tensor
 
 
@@ -72,8 +72,8 @@ world = join()
 mine = {"x": torch.full((2 + world.rank, 2), world.rank), "b": torch.tensor([True])}
 assert world.sum_(torch.tensor(1.0 + world.rank)) == 3
 assert world.any(world.rank == 1, False) == [True, False]
-assert world.tell(lambda: {"rank": world.rank}) == {"rank": 0}
-assert torch.equal(world.tell_tensors(mine)["x"], torch.zeros(2, 2, dtype=torch.int64))
+assert world.broadcast_json(lambda: {"rank": world.rank}) == {"rank": 0}
+assert torch.equal(world.broadcast_tensors(mine)["x"], torch.zeros(2, 2, dtype=torch.int64))
 parts = world.gather(mine)
 assert [p["x"].shape[0] for p in parts] == ([2, 3] if world.is_first else [])
 a, b = torch.full((3,), float(world.rank)), torch.tensor([world.rank, 5])
