@@ -35,6 +35,11 @@ class Column(ABC):
         """Return the column of a subset."""
 
     @property
+    def alike(self) -> bool:
+        """Whether all values have one shape."""
+        return True
+
+    @property
     def nbytes(self) -> int:
         """What moves to a device with the column."""
         return 0
@@ -90,6 +95,10 @@ class Rows(Column):
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def alike(self) -> bool:
+        return False
+
     @cached_property
     def starts(self) -> Int64[Tensor, "N"]:
         """Where each row begins in `flat`."""
@@ -127,6 +136,10 @@ class Lookup(Column):
 
     def part(self, index: Int64[Tensor, "B"]) -> "Lookup":
         return Lookup(self.table, self.index[index])
+
+    @property
+    def alike(self) -> bool:
+        return self.table.alike
 
     @property
     def nbytes(self) -> int:

@@ -83,7 +83,7 @@ class InMemory(Samples):
         self.columns = {name: column(values) for name, values in columns.items()}
         assert len({len(values) for values in self.columns.values()}) == 1
         self.counted = tuple(counted)
-        self.alike = not any(isinstance(values, Rows) for values in self.columns.values())
+        self.alike = all(values.alike for values in self.columns.values())
         if counted:
             self.unit = "tokens"
             self.largest = int(self.sizes.max()) if len(self) else 0

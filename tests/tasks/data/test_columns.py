@@ -54,6 +54,8 @@ def test_a_part_of_a_set_and_no_samples_at_all_keep_its_kinds():
     assert batch["photo"][0, 0, 0, 0] == 0 and batch["caption"].tolist() == [[8, 9, 10]]
     none = samples.batch(torch.empty(0, dtype=torch.int64))
     assert none["boxes"].shape == (0, 0, 4) and none["photo"].shape == (0, 3, 4, 4)
+    captions = Lookup(Rows.of([[5, 6], [7]]), torch.tensor([1, 0, 1]))
+    assert not InMemory({"caption": captions}).alike and InMemory({"n": torch.arange(3)}).alike
     empty = Rows.of([[], []]).batch("text", torch.tensor([0, 1]))
     assert empty["text"].shape == (2, 0) and empty["text_length"].tolist() == [0, 0]
 
