@@ -30,9 +30,10 @@ from backbones.training.checks.received import parse_json
 from backbones.training.checks.saved import SLACK_BYTES, Room
 from backbones.training.checks.values import from_dict
 from backbones.training.config import require_not_negative, require_positive
+from backbones.training.device.machine import commit
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain
-from backbones.training.run import commit, find_run
+from backbones.training.run import find_run
 from backbones.training.session import Snapshot
 from backbones.trunk import Trunk, TrunkName, TrunkSpec
 

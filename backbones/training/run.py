@@ -11,18 +11,15 @@ import glob
 import json
 import math
 import os
-import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property
-from importlib.metadata import PackageNotFoundError, version
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +28,7 @@ from backbones.training.checks.limits import shortened
 from backbones.training.checks.received import CONFIG_BYTES, read_json, refuse_strange, sealed
 from backbones.training.checks.values import checked
 from backbones.training.config import command_line, to_dict
-from backbones.training.device.cores import available_threads
+from backbones.training.device.machine import CHECKOUT, commit, hardware, versions
 from backbones.training.distributed import World, launch, restarts
 from backbones.training.errors import NewerFormat, UserError
 from backbones.training.files import Appender, write_atomically
@@ -39,10 +36,8 @@ from backbones.training.progress import say
 from backbones.training.streams import printable
 
 FORMAT = 1
-CHECKOUT = Path(__file__).resolve().parents[2]
 # What a run must say of itself, and the types of it.
 KNOWN: dict[str, Any] = {"format": int, "job": str, "config": dict, "started_s": float}
-PACKAGES = ("arcadia", "torch", "numpy", "gymnasium", "ale-py", "safetensors")
 
 
 def runs_folder() -> Path:
@@ -365,38 +360,3 @@ def named_run(text: str) -> Run:
             "lists the runs"
         )
     return Run.open(matches[0].parent)
-
-
-@cache
-def commit() -> str:
-    """Return the commit of the checkout, `-dirty` behind it if files changed; "" outside one."""
-    if not (CHECKOUT / ".git").exists():
-        return ""
-    words = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide results."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def hardware() -> dict[str, Any]:
-    """Return processor, usable cores and GPUs of this machine."""
-    import torch
-
-    cpu = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-        cpu = match.group(1) if match else cpu
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"cpu": cpu, "cores": available_threads(), "gpus": gpus}

@@ -20,10 +20,11 @@ from backbones.training import checkpoint
 from backbones.training.checkpoint import Checkpoint, Chunks, Parts
 from backbones.training.checks.received import INFO_BYTES, read_json
 from backbones.training.config import RunConfig
+from backbones.training.device.machine import commit, hardware, versions
 from backbones.training.distributed import World, launch
 from backbones.training.log import Board
 from backbones.training.progress import ProgressReport
-from backbones.training.run import Run, commit, hardware, versions
+from backbones.training.run import Run
 
 # Between two attempts to write the last checkpoint of a run.
 RETRY_S = 10.0

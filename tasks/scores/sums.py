@@ -39,7 +39,7 @@ def add(parts: Iterable[Counts], world: World) -> Sums:
         world.sum_(value)
     if kept:
         mine = {name: torch.cat(rows) for name, rows in kept.items()}
-        total |= world.tell_tensors(appended(world.gather(mine)))
+        total |= world.broadcast_tensors(appended(world.gather(mine)))
     return total
 
 
