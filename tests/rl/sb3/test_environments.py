@@ -313,7 +313,9 @@ def test_an_lstm_starts_from_that_of_another_run(runs, capsys):
     expected = load_agent(source).network.lstm.state_dict()
     for name, tensor in network.lstm.state_dict().items():
         assert_close(tensor, expected[name], atol=1e-6, rtol=0)
-    with pytest.raises(UserError, match="no LSTM of the same sizes"):
+    with pytest.raises(
+        UserError, match=r"lstm does not fit .* use the same --hidden and --lstm-units"
+    ):
         ppo.train(changed(other, lstm_units=32))
 
 
