@@ -199,7 +199,9 @@ def copy_weights(backbone: Backbone, tensors: Mapping[str, Tensor]) -> str:
         note = f"{first} had {had} input channels, the {want} here are {how}"
     for name, tensor in target.items():
         if source[name].shape != tensor.shape:
-            sizes = "units and layers" if kind == "LSTM" else "--trunk, --width and --pool"
+            sizes = "--trunk, --width and --pool"
+            if kind == "LSTM":
+                sizes = "--hidden and --lstm-units (a translator: --units and --layers)"
             raise UserError(
                 f"layer {name} has shape {tuple(source[name].shape)} in the file and "
                 f"{tuple(tensor.shape)} here; use the same {sizes}"

@@ -118,7 +118,7 @@ def test_a_job_starts_from_the_run_before_it_and_again_if_killed_at_once(runs, b
     assert arcadia.main(["resume", "killed"]) == 0
     captured = capsys.readouterr()
     assert "no checkpoint yet: it begins anew" in captured.out
-    assert "trunk starts from" in captured.out and "begin anew" not in captured.err
+    assert "cnn starts from" in captured.out and "begin anew" not in captured.err
     for _, before in begun[1:]:
         assert not differing(weights, as_ours(before, "sb3-a2c"))
     # What the first sitting had logged is not there twice.
