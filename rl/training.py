@@ -78,13 +78,13 @@ class Training:
     def start(self) -> list[str]:
         """Start anew, from the weights of another run if asked; return lines for the log."""
         learner, trunk = self.learner, self.config.trunk
-        said = self.world.broadcast_json(
+        log_lines = self.world.broadcast_json(
             lambda: start_from(learner.network, trunk, self.config.env)
         )
         self.world.broadcast_(learner.network.state_dict().values())
         learner.choose_precision()
         self.pipeline.begin(learner)
-        return said
+        return log_lines
 
     def advance(self, pool: ThreadPoolExecutor) -> tuple[Rollout, dict[str, float]]:
         """Learn from one rollout and play one; see `Pipeline.advance`."""

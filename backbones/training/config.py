@@ -111,9 +111,9 @@ def parse(
 ) -> T:
     """Read a config from command-line flags; UserError, in one line, for a mistake."""
     options = (tyro.conf.OmitArgPrefixes,)
-    said = io.StringIO()
+    box = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(box):
             return tyro.cli(  # type: ignore[return-value]
                 kind,
                 args=list(args),
@@ -126,7 +126,7 @@ def parse(
     except SystemExit as error:
         if not error.code:
             raise
-        raise UserError(with_flags(kind, one_line(said.getvalue()))) from None
+        raise UserError(with_flags(kind, one_line(box.getvalue()))) from None
 
 
 def one_line(box: str) -> str:

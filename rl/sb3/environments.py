@@ -2,8 +2,8 @@
 
 - `SB3Environments`: our environments as an SB3 `VecEnv`, so stock algorithms train on them and
   `evaluate_policy` counts whole games.
-- `TrunkExtractor`: a trunk of ours as an SB3 features extractor. Files that SB3 wrote name it by
-  its place here.
+- `TrunkExtractor`: a trunk of ours as an SB3 features extractor. SB3 finds it in a .zip by
+  `arcadia.rl.sb3.environments`.
 
 Letters: N environments, K = 4 frames in a stack, C channels, H, W.
 """
@@ -101,6 +101,9 @@ class SB3Environments(VecEnv):
 
 class TrunkExtractor(BaseFeaturesExtractor):
     """One of our trunks and its hidden layer. Use with `normalize_images=False`."""
+
+    # The name that a .zip of SB3 finds it by, in a checkout and where a wheel is installed.
+    __module__ = "arcadia.rl.sb3.environments"
 
     def __init__(self, space: Box, spec: dict[str, Any], features_dim: int = 512) -> None:
         super().__init__(space, features_dim)

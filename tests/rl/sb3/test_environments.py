@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import pickle
 import subprocess
 import sys
 import warnings
@@ -172,6 +173,12 @@ def test_rewards_are_clipped_for_learning_and_raw_in_scores():
         assert np.array_equal(np.sign(rewards[0]), rewards[1])
         seen.append(rewards[0].max())
     assert max(seen) > 1
+
+
+def test_zips_find_our_extractor_by_its_names_of_before_and_of_today():
+    assert pickle.loads(b"crl.sb3\nTrunkExtractor\n.") is TrunkExtractor
+    assert b"arcadia.rl.sb3.environments" in pickle.dumps(TrunkExtractor)
+    assert pickle.loads(pickle.dumps(TrunkExtractor)) is TrunkExtractor
 
 
 @pytest.mark.slow
