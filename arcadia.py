@@ -93,6 +93,13 @@ BENCHES = {
     "go": "rl.go.bench",
 }
 
+# What `arcadia VERB --help` says before the flags of each kind.
+HELP_OF = {
+    "agent": "Where RUN is an agent, such as a run of ppo:",
+    "task": "Where RUN is of a task, such as classify (its own flags: add RUN before --help):",
+    "go": "Go:",
+}
+
 ABOUT = """Train agents, watch them play, monitor runs in TensorBoard.
 
 usage: arcadia VERB [ARGUMENTS]        arcadia VERB --help
@@ -252,7 +259,7 @@ def dispatch(verb: str, args: Sequence[str]) -> int:
     module = modules.get(kind) or next(iter(modules.values()))
     if args[:1] == ["go"]:
         return run_module(module, args[1:], f"arcadia {verb} go")
-    return run_module(module, args, f"arcadia {verb} RUN", run)
+    return run_module(module, args, f"arcadia {verb}", run)
 
 
 def without_modules(args: Sequence[str]) -> list[str]:
@@ -274,8 +281,11 @@ def without_modules(args: Sequence[str]) -> list[str]:
 def help_of_kinds(verb: str) -> int:
     """Print the help of a verb for every kind of run."""
     for kind, module in VERBS[verb].modules.items():
+        print(f"{HELP_OF[kind]}\n" if len(VERBS[verb].modules) > 1 else "")
         try:
-            run_module(module, ["--help"], f"arcadia {verb} {'go' if kind == 'go' else 'RUN'}")
+            run_module(
+                module, ["--help"], f"arcadia {verb} go" if kind == "go" else f"arcadia {verb}"
+            )
         except SystemExit:  # tyro has printed
             continue
     return 0

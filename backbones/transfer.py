@@ -61,7 +61,7 @@ class TrunkConfig:
     freeze: tuple[str, ...] = ()
     """What is not trained: stages of the trunk, such as s1 s2, or a whole backbone: cnn, lstm."""
     lr_backbone: float = 1.0
-    """Learning rate of the backbones as a multiple of the rest's."""
+    """Multiplier on the backbones' learning rate."""
 
     def __post_init__(self) -> None:
         require_positive(self, "width", "pool")

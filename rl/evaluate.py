@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from jaxtyping import Int64
 from torch import Tensor
 
 from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.config import (
+    RunName,
     changed,
     require_fraction,
     require_not_negative,
@@ -42,10 +42,9 @@ MAX_ENVS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Score a run's agent over full games, with the protocol beside. For a run of a task, such as
-    translate, see `arcadia eval RUN --help`."""
+    """Score a run's agent over full games, with the protocol beside."""
 
-    run: tyro.conf.Positional[str] = "last"
+    run: RunName = "last"
     """A run: its name, a path, zoo/NAME or last; or a .zip of stable-baselines3."""
     env: str = ""
     """The game of a .zip of stable-baselines3 that Arcadia did not write; or, once more, that of a
@@ -163,7 +162,7 @@ def evaluate(
     scores, lengths, protocol = play_games(agent.env, options, games, seed, actions_of)
     rom = atari_ids().get(agent.env, "")
     if rom in RANDOM_AND_HUMAN:
-        random, source = RANDOM_AND_HUMAN[rom][0], "published (see rl/scores.py)"
+        random, source = RANDOM_AND_HUMAN[rom][0], "published, Wang et al. 2016"
     else:
         random, source = random_score(agent, options, games, seed), f"measured, {games} games"
     return Evaluation(scores, lengths, protocol, choice, epsilon, seed, random, source)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import tyro
 from torch import Tensor, nn
 
+from backbones.training.config import RunName
 from backbones.training.errors import UserError
 from backbones.training.published import publish, replacing_file, replacing_folder, writing
 from rl.agent import Agent, load_agent
@@ -28,10 +28,9 @@ OPSET = 17
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Write a run's agent as a stable-baselines3 model, an ONNX graph or a small run folder. For a
-    run of a task, such as translate, see `arcadia export RUN --help`."""
+    """Write a run's agent as a stable-baselines3 model, an ONNX graph or a small run folder."""
 
-    run: tyro.conf.Positional[str] = "last"
+    run: RunName = "last"
     """A run: its name, a path, zoo/NAME or last."""
     sb3: Path | None = None
     """Write this .zip, for PPO.load or A2C.load of stable-baselines3, or RecurrentPPO.load of

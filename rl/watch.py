@@ -13,11 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 
 from backbones.training.checkpoint import numbered
 from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
-from backbones.training.config import require_fraction, require_not_negative, require_positive
+from backbones.training.config import (
+    RunName,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
 from backbones.training.errors import UserError
 from backbones.training.progress import say
 from backbones.training.run import find_run
@@ -41,7 +45,7 @@ WATCH_SEED = 2_000_000
 class Config:
     """Watch a run's agent play; default: in what this machine can show."""
 
-    run: tyro.conf.Positional[str] = "last"
+    run: RunName = "last"
     """A run: its name, a path, zoo/NAME or last; or a .zip of stable-baselines3."""
     window: bool = False
     """Show a window."""

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import tyro
 from jaxtyping import Int64
 from torch import Tensor, nn
 
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.saved import config_of, restoring, room_for
-from backbones.training.config import changed, require_not_negative
+from backbones.training.config import RunName, changed, require_not_negative
 from backbones.training.device.precision import choose_device
 from backbones.training.distributed import ALONE, World
 from backbones.training.files import write_atomically
@@ -38,7 +37,7 @@ EVAL_BYTES = 3 * 2**20
 class Config:
     """Score a run's model on a split, with a baseline beside."""
 
-    run: tyro.conf.Positional[str] = "last"
+    run: RunName = "last"
     """A run: its name, a path, zoo/NAME or last."""
     split: Split = "test"
     """Which samples: test, val or train."""

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from backbones.training.config import RunName
 from backbones.training.errors import UserError
 from backbones.training.published import publish, replacing_folder, writing
 from backbones.training.run import find_run
@@ -16,7 +15,7 @@ from tasks.evaluate import evaluate, load_model, report
 class Config:
     """Write a run's model as a small run folder, with its card and the score on the test split."""
 
-    run: tyro.conf.Positional[str] = "last"
+    run: RunName = "last"
     """A run: its name, a path, zoo/NAME or last."""
     folder: Path | None = None
     """Write this folder."""

@@ -9,7 +9,7 @@ import torch
 import tyro
 from torch import nn
 
-from backbones.training.config import require_not_negative
+from backbones.training.config import RunName, require_not_negative
 from backbones.training.run import Run
 from backbones.training.session import newest_checkpoint
 from tasks.answers import Answer
@@ -23,7 +23,7 @@ class Config:
     """Say what a trained model makes of files, of all files in folders, or of standard input; a
     model of texts is a filter for lines, and converses on a terminal."""
 
-    run: tyro.conf.Positional[str]
+    run: RunName
     """A run: its name, a path, zoo/NAME or last."""
     inputs: tyro.conf.Positional[tuple[str, ...]] = ()
     """Files or folders; - is standard input. Of texts: files of lines, none for standard input."""

@@ -237,7 +237,7 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_goes_on(runs):
         (["train", "ppo", "--device", "cuda:99"], "use --device cpu"),
         (["train", "ppo", "--device", "tpu9"], "is unknown"),
         (["train", "ppo", "--init", "nosuchrun"], "is not a run"),
-        (["train", "ppo", "--preset", "smoke", "--freeze", "s9"], "nature has s1, s2, s3"),
+        (["train", "ppo", "--preset", "smoke", "--freeze", "s9"], "choose from s1, s2, s3, cnn"),
         (["train", "ppo", "--name", "a/b"], "plain folder name"),
         (["eval", "nonsense"], "is not a run"),
         (["eval", "last"], "there is no run in"),

@@ -9,7 +9,7 @@ import sys
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -25,6 +25,8 @@ from backbones.training.device.precision import PrecisionName
 from backbones.training.errors import UserError, nearest
 
 T = TypeVar("T")
+# The run that a command works on, as its first argument.
+RunName = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +64,14 @@ class RunConfig:
 class ResumeConfig:
     """Continue a stopped or killed run where its newest checkpoint stands."""
 
-    run: tyro.conf.Positional[str] = "last"
+    run: RunName = "last"
     """A run: its name, a path or last."""
     extend: int = 0
     """Lengthen the run by this much of its unit (env steps for agents), finished or not."""
     device: str = ""
-    """Go on on another device: cpu, cuda, cuda:N or auto; default: as before."""
+    """Continue on another device: cpu, cuda, cuda:N or auto; default: as before."""
     threads: int = 0
-    """Go on with so many threads of torch's arithmetic; 0: as before."""
+    """Continue with so many threads of torch's arithmetic; 0: as before."""
     env: str = ""
     """The game, once more, of a run that was not trained here and whose game is a module."""
 

@@ -39,9 +39,9 @@ class Config(job.Config):
     learning_rate: float = 2.5e-4
     """Adam's step size."""
     gae_lambda: float = 0.95
-    """Decay of the advantage's trace."""
+    """GAE lambda."""
     clip: float = 0.1
-    """Range of the probability ratio within which it is pushed."""
+    """PPO clip range."""
     entropy_coef: float = 0.01
     """Weight of the entropy in the loss."""
     value_coef: float = 0.5

@@ -7,7 +7,8 @@ bits gets past the command line. A config's own `__post_init__` states the bound
 
 import math
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
@@ -59,17 +60,25 @@ READERS = {int: (whole, "INT"), float: (finite, "FLOAT"), Path: (path_of, "PATH"
 
 @FLAGS.primitive_rule
 def reader(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """Return how tyro reads a value of a flag; None for a type that it reads by itself."""
+    """Return how tyro reads a value of a flag; None for a type that it reads by itself.
+
+    A value that may be None is left out, not typed: help shows it as unset.
+    """
     kind: Any = info.type
+    others = [each for each in get_args(kind) if each is not NoneType]
+    optional = len(others) == 1 and NoneType in get_args(kind)
+    if optional:
+        kind = others[0]
     if kind not in READERS:
         return None
     read, metavar = READERS[kind]
+    known = (int, float) if kind is float else (kind,)
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
         instance_from_str=lambda texts: read(texts[0]),
-        is_instance=lambda value: isinstance(value, (int, float) if kind is float else kind),
-        str_from_instance=lambda value: [str(value)],
+        is_instance=lambda value: isinstance(value, known) or (optional and value is None),
+        str_from_instance=lambda value: ["unset" if value is None else str(value)],
     )
 
 
