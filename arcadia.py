@@ -259,7 +259,7 @@ def dispatch(verb: str, args: Sequence[str]) -> int:
     module = modules.get(kind) or next(iter(modules.values()))
     if args[:1] == ["go"]:
         return run_module(module, args[1:], f"arcadia {verb} go")
-    return run_module(module, args, f"arcadia {verb}", run)
+    return run_module(module, args, f"arcadia {verb} {run.name if run else ''}".strip(), run)
 
 
 def without_modules(args: Sequence[str]) -> list[str]:
@@ -267,15 +267,19 @@ def without_modules(args: Sequence[str]) -> list[str]:
     rest, words = list[str](), iter(args)
     for word in words:
         if word == "--module" or word.startswith("--module="):
-            name = word.partition("=")[2] or next(words, "")
-            if not name.isidentifier() and not all(map(str.isidentifier, name.split("."))):
-                raise UserError(f"--module {name!r} is no name of a Python module")
-            from backbones.training.checks import trust
-
-            trust.typed.add(name)
+            allow_module(word.partition("=")[2] or next(words, ""))
         else:
             rest.append(word)
     return rest
+
+
+def allow_module(name: str) -> None:
+    """Let runs import a module that a person named; UserError if that is no name of one."""
+    from backbones.training.checks import trust
+
+    if not all(map(str.isidentifier, name.split("."))):
+        raise UserError(f"--module {name!r} is no name of a Python module")
+    trust.typed.add(name)
 
 
 def help_of_kinds(verb: str) -> int:
@@ -343,35 +347,44 @@ def train(
     return found.train(config, preset, on_update)  # type: ignore[no-any-return]
 
 
-def resume(run: str = "last", *, on_update: "OnUpdate | None" = None, **flags: Any) -> "Run":
+def resume(
+    run: str = "last", *, on_update: "OnUpdate | None" = None, module: str = "", **flags: Any
+) -> "Run":
     """Continue a run as `arcadia resume RUN` does; `flags` are those of the command."""
+    if module:
+        allow_module(module)
     from backbones.training.config import ResumeConfig, with_values
 
     return resume_run(with_values(ResumeConfig(run=run), flags), on_update)
 
 
-def evaluate(run: str = "last", **flags: Any) -> dict[str, Any]:
+def evaluate(run: str = "last", *, module: str = "", **flags: Any) -> dict[str, Any]:
     """Score a run; return the object that `arcadia eval RUN --json` prints.
 
     `flags` are those of the command for the run's kind, such as `games` or `split`.
     """
+    if module:
+        allow_module(module)
     from backbones.training.config import with_values
 
     kind, found = named([run])
-    module = import_module(VERBS["eval"].modules[kind or "agent"])
-    settings = with_values(settings_of(module, found)(run=run), flags)
-    return module.score(settings)  # type: ignore[no-any-return]
+    verb = import_module(VERBS["eval"].modules[kind or "agent"])
+    settings = with_values(settings_of(verb, found)(run=run), flags)
+    return verb.score(settings)  # type: ignore[no-any-return]
 
 
 def load(
-    run: str, device: str = "cpu", *, best: bool = False, env: str = ""
+    run: str, device: str = "cpu", *, best: bool = False, env: str = "", module: str = ""
 ) -> "Agent | Predictor":
     """Return what a run has trained: `load("last").act(obs)`, `load("zoo/mnist").predict(path)`.
 
     `run` is a name, a path, zoo/NAME or last; `best` takes an agent's checkpoint of the highest
-    score while training rather than the newest; `env` repeats the game of a run that was not
-    trained here, if it is a module. Raises UserError, a ValueError, if there is no such run.
+    score while training rather than the newest. Of a run that was not trained here, `env` repeats
+    the game if it is a module, and `module` names the one that its job lives in. Raises UserError,
+    a ValueError, if there is no such run.
     """
+    if module:
+        allow_module(module)
     if named([run])[0] == "task":
         from backbones.training.device.precision import choose_device
         from backbones.training.run import find_run

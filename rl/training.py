@@ -19,7 +19,7 @@ from backbones.training.job import ANEW, Job
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
 from backbones.transfer import full_name, load_weights, snapshot
-from rl.experience.pipeline import Pipeline, take_share
+from rl.experience.pipeline import Pipeline, take_from_checkpoint
 from rl.experience.rollout import Rollout
 from rl.finish import finish
 from rl.games.make import make_environments, short_name
@@ -110,7 +110,7 @@ class Training:
 
     def restore(self, found: Checkpoint) -> list[str]:
         """Continue from a checkpoint; return a warning if its games could not be replayed."""
-        state = found.share("state", self.envs.numbers, take_share)
+        state = found.share("state", self.envs.numbers, take_from_checkpoint)
         load_weights(self.learner.network, found)
         self.learner.load_state(state, found.info, found.tensors)
         exact = self.pipeline.load_state(state, found.info, self.learner)

@@ -1,6 +1,7 @@
 """Scoring a model on a split: at the end of its training, and for `arcadia eval`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.config import RunName, changed, require_not_negative
 from backbones.training.device.precision import choose_device
 from backbones.training.distributed import ALONE, World
+from backbones.training.errors import UserError
 from backbones.training.files import write_atomically
 from backbones.training.find_job import job_of, require_kind
 from backbones.training.log import Board, read_metrics
@@ -142,11 +144,21 @@ def report(run: str, task: Task[Any], split: Split, sums: Sums) -> dict[str, Any
     return {
         "run": run,
         "metric": task.metric,
-        "score": scores[task.metric],
+        "score": the_score(task, scores),
         "baseline": baseline,
         "protocol": {"split": split, "baseline": how, **task.protocol()},
         "scores": scores,
     }
+
+
+def the_score(task: Task[Any], scores: Mapping[str, float]) -> float:
+    """Return the score that counts; UserError if the task has none of that name."""
+    if task.metric not in scores:
+        raise UserError(
+            f"{type(task).__name__}.metric = {task.metric!r} is none of the scores that it gives: "
+            f"{', '.join(scores)}"
+        )
+    return scores[task.metric]
 
 
 def lines(result: dict[str, Any]) -> list[str]:

@@ -34,7 +34,7 @@ from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
 from tasks.data.feeder import Feeder
 from tasks.data.samples import Batch, Samples
-from tasks.evaluate import evaluate, finish
+from tasks.evaluate import evaluate, finish, the_score
 from tasks.parts import Parts
 from tasks.task import Task
 
@@ -333,4 +333,4 @@ def validate(fitting: Fitting, session: Session, samples: Samples) -> dict[str, 
         session.board.scalars(fitting.progress, tagged)
         with for_people("pictures of the validation", session.run.warn):
             task.show(session.board, fitting.progress, model, sums)
-    return {f"val {task.metric}": f"{scores[task.metric]:.2f}"}
+    return {f"val {task.metric}": f"{the_score(task, scores):.2f}"}

@@ -9,6 +9,7 @@ from backbones.training.checkpoint import Checkpoint
 from backbones.training.config import changed
 from backbones.training.device.memory import keep_freed_memory
 from backbones.training.distributed import World
+from backbones.training.errors import UserError
 from backbones.training.job import ANEW, Job
 from backbones.transfer import full_name
 from tasks.fit import Fitting
@@ -22,6 +23,12 @@ class TaskJob(Job):
 
     def __init__(self, name: str, presets: Mapping[str, Any], task_type: type[Task[Any]]) -> None:
         super().__init__(name, presets)
+        for group in ("fit", "run"):
+            if not hasattr(presets["default"], group):
+                raise UserError(
+                    f"the config of the job {name} has no field {group!r}; see the example in "
+                    "CONTRIBUTING.md"
+                )
         # A config, and what a checkpoint kept of the data if there is one -> the task.
         self.make_task = task_type.of
 

@@ -12,6 +12,7 @@ from backbones import transfer
 from backbones.training.checkpoint import prefixed, under
 from backbones.training.device.precision import Precision
 from backbones.training.distributed import World
+from backbones.training.errors import UserError
 from backbones.training.optim import Updater, load_optimizer_tensors, optimizer_tensors, with_rates
 from tasks.fit_config import FitConfig
 
@@ -70,6 +71,11 @@ class Parts:
         def work() -> Tensor:
             with self.precision.autocast():
                 each = losses()
+            if each.ndim != 1:
+                raise UserError(
+                    f"the loss of a batch has shape {tuple(each.shape)}; expected one number a "
+                    'sample, [B]: torch\'s losses give that with reduction="none"'
+                )
             loss = each.float().sum() / self.batch_size
             loss.backward()
             return loss.detach()

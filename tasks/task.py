@@ -53,7 +53,8 @@ class Task(ABC, Generic[Answers]):
     def __init__(self, config: Any, source: Source) -> None:
         self.config, self.source = config, source
         self.carried: dict[str, Tensor] = {}
-        """Rows that `loss` hands on to the next batch of `Streams`; empty when an epoch begins."""
+        """What `loss` keeps for the next batch of `Streams`, such as an LSTM's state: one row a
+        sample; empty when an epoch begins."""
         self.scored: Split = "test"
         """The split that `baseline` and `protocol` speak of."""
 

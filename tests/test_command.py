@@ -321,9 +321,14 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def test_a_flipped_byte_is_said_and_the_checkpoint_before_is_taken(copy_of_smoke, capsys):
-    newest = checkpoints(copy_of_smoke)[-1]
-    shutil.copytree(newest, newest.with_name("000000000999"))
-    path = newest.with_name("000000000999") / "heads.safetensors"
+    from backbones.training.checkpoint import info_digest
+
+    newer = checkpoints(copy_of_smoke)[-1].with_name("000000000999")
+    shutil.copytree(checkpoints(copy_of_smoke)[-1], newer)
+    info = json.loads((newer / "checkpoint.json").read_text()) | {"progress": 999}
+    info |= {"sha256_of_this": info_digest(info)}
+    (newer / "checkpoint.json").write_text(json.dumps(info))
+    path = newer / "heads.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))

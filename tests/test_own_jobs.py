@@ -8,6 +8,7 @@ import pytest
 
 import arcadia
 from backbones.training.checks import trust
+from backbones.training.errors import UserError
 
 MODULE = """
 import os
@@ -133,8 +134,17 @@ def test_a_run_that_was_sent_imports_nothing_until_a_person_names_its_module(
         assert f"add --module {module}" in message(capsys, *words)
         assert not mark.exists()
     forget(module)
+    assert "(you named another)" in message(capsys, "eval", "sent", "--module", "another")
+    with pytest.raises(UserError, match=f"add --module {module}"):
+        arcadia.load("sent")
+    assert not mark.exists()
+    forget(module)
     assert arcadia.main(["eval", "sent", "--module", module]) == 0
     assert mark.exists()
+    forget(module)
+    assert arcadia.evaluate("sent", module=module)["metric"] == "error"
+    forget(module)
+    assert arcadia.load("sent", module=module).config.samples == 64
     forget(module)
     monkeypatch.setenv("ARCADIA_MODULES", module)
     assert arcadia.main(["eval", "sent"]) == 0
@@ -142,7 +152,9 @@ def test_a_run_that_was_sent_imports_nothing_until_a_person_names_its_module(
 
 def test_mistakes_say_what_there_is(module, tmp_path, capsys):
     assert "did you mean ppo?" in message(capsys, "train", "pppo")
-    assert "there is no module nowhere" in message(capsys, "train", "nowhere:JOB")
+    assert "there is no module nowhere for the job" in message(capsys, "train", "nowhere:JOB")
+    for words in (module, f"{module}.py:JOB", f"{module}.py"):
+        assert f"did you mean {module}:JOB?" in message(capsys, "train", words)
     assert "has no job TASK; it has JOB" in message(capsys, "train", f"{module}:TASK")
     assert "it has no job: see" in message(capsys, "train", "json:JOB")
     assert "--module 'a/b'" in message(capsys, "eval", "--module", "a/b")

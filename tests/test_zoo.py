@@ -52,6 +52,7 @@ def test_the_reader_of_digits_reads_drawn_ones_too():
     assert float((answers == torch.from_numpy(label)).float().mean()) > 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "mnist").exists(), reason="$ARCADIA_DATA has no mnist")
 def test_the_reader_of_digits_errs_as_seldom_as_its_card_says(capsys):
     card = json.loads((Path(ZOO[0]).parent / "mnist" / "eval.json").read_text())

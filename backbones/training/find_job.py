@@ -33,10 +33,20 @@ def load_job(name: str) -> Job:
                 f"{name} needs stable-baselines3; `pip install sb3-contrib` brings it"
             ) from None
     own = OWN_JOB.fullmatch(name)
-    if own is None:
-        given = f"job {name!r} is unknown" if name else "which job?"
-        raise UserError(f"{given}{nearest(name, JOBS)}, or module:JOB of your own")
+    if own is None or own["module"].endswith(".py"):
+        raise UserError(why_none(name))
     return own_job(name, own["module"], own["name"])
+
+
+def why_none(name: str) -> str:
+    """Return what is wrong with the name of a job, and what to write instead."""
+    file, _, job = name.partition(":")
+    stem = file.removesuffix(".py")
+    if stem.isidentifier() and os.path.exists(f"{stem}.py"):
+        return f"job {name!r} is unknown; did you mean {stem}:{job or 'JOB'}?"
+    if not name:
+        return f"which job? Choose one of {', '.join(JOBS)}, or module:JOB of your own"
+    return f"job {name!r} is unknown{nearest(name, JOBS)} One of your own is module:JOB"
 
 
 def own_job(full_name: str, module_name: str, name: str) -> Job:
@@ -49,8 +59,8 @@ def own_job(full_name: str, module_name: str, name: str) -> Job:
                 f"{module_name} needs the module {error.name}, which is missing"
             ) from None
         raise UserError(
-            f"there is no module {module_name}, neither installed nor in {os.getcwd()}; the job "
-            f"{full_name} is looked for there"
+            f"there is no module {module_name} for the job {full_name}, neither installed nor in "
+            f"{os.getcwd()}; go to its folder, or put that into $PYTHONPATH"
         ) from None
     job = getattr(module, name, None)
     if not isinstance(job, Job):

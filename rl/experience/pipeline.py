@@ -35,6 +35,8 @@ State = dict[str, Tensor]
 # `fast`, halves of 64 positions take 100 us each, 128 at once 81.
 LEAST_HALVED = 256
 # Tables of a state, whose rows belong to one environment each: where its number stands.
+# How names begin in a checkpoint's state of what was played; the others are the learner's.
+PLAYED = ("rollout.", "collector.", "games")
 TABLES = {
     "games": ("games", 0),
     "rollout.cuts": ("rollout.cuts", 1),
@@ -206,16 +208,20 @@ def merge_shares(shares: list[State]) -> State:
 
 
 def take_share(state: State, numbers: range) -> State:
-    """Return the part of a whole state that belongs to some environments; of the learner's, all."""
+    """Return the part of a whole state that belongs to some environments."""
     part: State = {}
     for name, tensor in state.items():
         if name in TABLES:
             table, column = TABLES[name]
             part[name] = tensor[[int(row[column]) in numbers for row in state[table]]]
-        elif not name.startswith(("rollout.", "collector.")):
-            part[name] = tensor
         elif tensor.ndim < 2:
             part[name] = tensor[numbers.start : numbers.stop] if tensor.ndim else tensor
         else:
             part[name] = tensor[:, numbers.start : numbers.stop].contiguous()
     return part
+
+
+def take_from_checkpoint(state: State, numbers: range) -> State:
+    """Return a process's share of a checkpoint's state: its environments, all of the learner's."""
+    played = {name: tensor for name, tensor in state.items() if name.startswith(PLAYED)}
+    return {**state, **take_share(played, numbers)}

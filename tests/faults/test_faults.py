@@ -19,6 +19,7 @@ from backbones.training.config import ResumeConfig, RunConfig, changed
 from backbones.training.errors import Stopped, UserError
 from backbones.training.files import Appender
 from backbones.training.log import read_metrics
+from backbones.training.optim import FlatGradients
 from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl import ppo
@@ -178,7 +179,7 @@ def test_a_folder_without_a_config_does_not_block_its_name(runs):
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_update(runs, monkeypatch):
-    clip, calls = ppo.FlatGradients.clip, []
+    clip, calls = FlatGradients.clip, []
 
     def explodes(self, max_norm):
         calls.append(1)
@@ -186,7 +187,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_update(runs, 
             self.flat[7] = math.inf
         return clip(self, max_norm)
 
-    monkeypatch.setattr(ppo.FlatGradients, "clip", explodes)
+    monkeypatch.setattr(FlatGradients, "clip", explodes)
     with pytest.raises(UserError, match="not finite at update 4; the last checkpoint is whole"):
         ppo.train(named("bad", minibatch_size=64))  # two updates a rollout
     found, passed_over = checkpoint.load_newest(find_run("bad").checkpoints)

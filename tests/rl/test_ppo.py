@@ -168,7 +168,7 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
     return load_agent(run).network.state_dict()
 
 
-@pytest.mark.parametrize("sync", [False, True])
+@pytest.mark.parametrize("sync", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("env", "extra"),
     [("Arcadia/Catch-v0", {}), ("ALE/Breakout-v5", {"env_options": EnvOptions(sticky=0.25)})],
@@ -264,7 +264,7 @@ class TwicePrecise(ppo.Learner):
         return super().update(index, pool)
 
 
-@pytest.mark.parametrize("preset", ["fast", "reference"])
+@pytest.mark.parametrize("preset", ["fast", pytest.param("reference", marks=pytest.mark.slow)])
 def test_gradients_in_bf16_point_where_those_in_fp32_do(preset):
     config = changed(ppo.PRESETS[preset], num_epochs=1, env="ALE/Breakout-v5", run=TINY.run)
     job = AgentJob("ppo", ppo.PRESETS, ppo.build_network, TwicePrecise)

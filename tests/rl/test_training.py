@@ -10,7 +10,7 @@ from backbones.training.config import RunConfig, changed
 from backbones.training.distributed import World
 from rl import ppo
 from rl.experience.learner import LearnerState, RolloutLearner
-from rl.training import Training
+from rl.training import AgentJob, Training
 
 TINY = changed(
     ppo.SMOKE, env="Arcadia/Catch-v0", run=RunConfig(precision="fp32"), num_envs=2, num_steps=32
@@ -42,9 +42,12 @@ class Remembers(ppo.Learner):
         self.replay = [read_chunk(name)["action"] for name in info["replay"]]
 
 
+JOB = AgentJob("ppo", ppo.PRESETS, ppo.build_network, Remembers)
+
+
 def test_chunks_are_written_once_linked_later_and_read_back(tmp_path):
-    training = Training("ppo", TINY, Remembers, World())
-    training.begin()
+    training = Training(JOB, TINY, World())
+    training.start()
     learner = training.learner
     assert isinstance(learner, RolloutLearner)
     folders = []
@@ -62,8 +65,8 @@ def test_chunks_are_written_once_linked_later_and_read_back(tmp_path):
     assert first.st_ino == second.st_ino
     assert not (folders[0] / "replay-000001.safetensors").exists()
 
-    again = Training("ppo", TINY, Remembers, World())
-    assert again.restore(checkpoint.load_newest(tmp_path)[0])
+    again = Training(JOB, TINY, World())
+    assert again.restore(checkpoint.load_newest(tmp_path)[0]) == []
     assert len(again.learner.replay) == 2 and again.learner.rollouts == 2
     for mine, theirs in zip(again.learner.replay, learner.replay, strict=True):
         assert torch.equal(mine, theirs)

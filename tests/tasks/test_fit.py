@@ -40,7 +40,7 @@ def everything(run: Run, names=("cnn", "heads", "state")) -> dict[str, torch.Ten
     return {f"{part}.{k}": v for part, tensors in parts.items() for k, v in tensors.items()}
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adamw", marks=pytest.mark.slow)])
 def test_a_killed_run_ends_the_same_bit_for_bit_and_says_the_same(runs, optimizer):
     config = changed(TINY, fit=changed(TINY.fit, optimizer=optimizer))
     whole = classify.train(changed(config, run=changed(config.run, name="whole")))

@@ -18,7 +18,10 @@ from backbones.training.log import read_metrics
 from backbones.training.run import Run, find_run
 from tasks import predict
 from tasks.answering import with_answer_flags
+from tasks.evaluate import the_score
 from tasks.fit import Fitting, interleaved
+from tasks.fit_config import FitConfig
+from tasks.job import TaskJob
 from tasks.labels import classify
 from tasks.predictor import load_predictor
 from tasks.words import translate
@@ -102,6 +105,34 @@ def test_two_processes_carry_and_keep_what_one_does(tmp_path):
         assert_close(theirs[name], tensor, atol=1e-5, rtol=1e-5)
     scores = [json.loads((run.folder / "eval.json").read_text())["scores"] for run in (one, two)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-4) and scores[0]["median"] > 0
+
+
+def learn(fitting):
+    """Take the first update."""
+    with fitting.feeder as feeder:
+        fitting.start()
+        return fitting.update(feeder.batch(0))
+
+
+def test_a_loss_that_is_no_number_a_sample_is_refused(runs):
+    class Summed(Letters):
+        def loss(self, model, batch):
+            return super().loss(model, batch).mean()
+
+    task = Summed.of(Config())
+    with pytest.raises(UserError, match=r"has shape \(\); expected one number a sample"):
+        learn(Fitting("summed", task, ALONE))
+
+
+def test_a_metric_that_is_no_score_is_named(runs):
+    class Misspelt(Letters):
+        metric = "los"
+
+    task = Misspelt.of(Config())
+    with pytest.raises(UserError, match=r"Misspelt.metric = 'los' is none .* loss, median"):
+        the_score(task, {"loss": 1.0, "median": 1.0})
+    with pytest.raises(UserError, match="has no field 'fit'"):
+        TaskJob("bare", {"default": FitConfig()}, Letters)
 
 
 @pytest.fixture

@@ -55,8 +55,8 @@ def require_typed(env: str, name: str) -> None:
         if PLAIN_ID.fullmatch(env) is None:  # Nothing that a shell would take for more.
             raise UserError(f"{name} plays {shown(env)}, which is not the id of a game")
         raise UserError(
-            f"{name} plays {env!r}, whose Python module {module!r} a file may not choose to run; "
-            f"if you trust it, add --env {env}, or list {module} in $ARCADIA_MODULES"
+            f"{name} plays {env!r}; its Python module {module!r} is not imported because a file "
+            f"asks for it. If you trust it, add --env {env}, or list {module} in $ARCADIA_MODULES"
         )
 
 
@@ -64,9 +64,11 @@ def require_typed_job(job: str, name: str) -> None:
     """The same for the module of a job that a run's config names."""
     module = module_of(job)
     if not is_allowed(module):
+        others = ", ".join(sorted(typed))
         raise UserError(
-            f"{name} was trained by {job}, whose Python module {module!r} a file may not choose to "
-            f"run; if you trust it, add --module {module}, or list it in $ARCADIA_MODULES"
+            f"{name} was trained by {job}; its Python module {module!r} is not imported because a "
+            f"file asks for it. If you trust it, add --module {module}, or list it in "
+            "$ARCADIA_MODULES" + (f" (you named {others})" if others else "")
         )
 
 

@@ -100,14 +100,14 @@ from backbones.training import checkpoint, distributed
 from backbones.training.distributed import join, leave
 from backbones.training.run import Run, shared_run
 from backbones.training.session import resume_point
-from rl.experience.pipeline import share_of
+from rl.experience.pipeline import take_from_checkpoint, take_share
 from rl.ppo import SMOKE
 
 world = join()
 run = shared_run(world, lambda: Run.create("ppo", SMOKE, "mine", "mine", "smoke"))
 frames, ages = torch.arange(30_000.0).view(3, 10, 1000), torch.arange(10)
 if world.is_first:
-    state = {"rollout.frames": frames, "age": ages, "adam.m": torch.ones(5)}
+    state = {"rollout.frames": frames, "collector.age": ages, "adam.m": torch.ones(5)}
     parts = {"heads": {"w": torch.arange(4.0)}, "state": state}
     chunks = {"replay-1": lambda: {"frames": frames}}
     checkpoint.save(run.checkpoints, 3, parts, {}, chunks=chunks)
@@ -120,10 +120,10 @@ found = resume_point(run, world)
 assert found.info["progress"] == 3 and found.world is world
 assert found.tensors("heads")["w"].tolist() == [0, 1, 2, 3]
 mine = world.share(10)
-share = found.share("state", mine, share_of)
+share = found.share("state", mine, take_from_checkpoint)
 assert torch.equal(share["rollout.frames"], frames[:, mine.start : mine.stop])
-assert share["age"].tolist() == list(mine) and share["adam.m"].tolist() == [1] * 5
-chunk = found.share("replay-1", mine, share_of)
+assert share["collector.age"].tolist() == list(mine) and share["adam.m"].tolist() == [1] * 5
+chunk = found.share("replay-1", mine, take_share)
 assert torch.equal(chunk["frames"], frames[:, mine.start : mine.stop])
 # Half of the numbers, and a little around them.
 assert sum(map(len, received)) < (0 if world.is_first else 2 * 61_000) + 1

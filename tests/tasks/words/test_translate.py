@@ -359,8 +359,8 @@ def test_an_exported_model_is_half_the_size_and_as_good(trained, tmp_path, capsy
     assert arcadia.main(["eval", "toy", "--beam", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["protocol"]["beam"] == 1
     assert arcadia.main(["eval", "zoo/mnist", "--beam", "1"]) == 2
-    assert "--beam means nothing to zoo/mnist: how it answers has --tta" in capsys.readouterr().err
-    assert arcadia.main(["eval", "toy", "--beam", "0", "--split", "val", "--json"]) == 0
+    assert "Unrecognized options: --beam, 1" in capsys.readouterr().err
+    assert arcadia.main(["eval", "toy", "--split", "val", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["protocol"]["beam"] == TOY.answer.beam
 
 

@@ -79,7 +79,7 @@ def test_a_run_s_config_becomes_a_dataclass_in_one_place_only():
 
     readers = {p.name for p in SOURCES if "from_dict" in p.read_text()}
     # The others read cards, the spec of a trunk, or what a program gives as flags.
-    cards = {"read_zip.py", "environments.py", "transfer.py", "network.py", "trunk.py"}
+    cards = {"read_zip.py", "environments.py", "transfer.py", "go_network.py", "trunk.py"}
     assert readers == {"values.py", "saved.py", "config.py", *cards}
     assert not [
         p

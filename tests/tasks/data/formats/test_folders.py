@@ -360,6 +360,7 @@ def test_zstandard_and_other_files_are_said(tmp_path: Path):
         read_classes(tmp_path, "test", size_px=2)
 
 
+@pytest.mark.slow
 def test_the_test_tar_of_cifar_reads_whole():
     folder = Path(os.environ.get("ARCADIA_DATA", "")) / "cifar10_jpeg"
     if "ARCADIA_DATA" not in os.environ or not folder.is_dir():
