@@ -62,3 +62,12 @@ def smoke(smoke_runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The smoke run's folder, with commands pointed at it."""
     monkeypatch.setenv("ARCADIA_RUNS", str(smoke_runs))
     return smoke_runs / "ppo" / "pong-1"
+
+
+@pytest.fixture
+def small_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worlds with 100 pictures to validate on and 200 to test on."""
+    from tasks.labels import labelled
+
+    monkeypatch.setitem(labelled.WORLD_SIZES, "val", 100)
+    monkeypatch.setitem(labelled.WORLD_SIZES, "test", 200)

@@ -23,7 +23,7 @@ def test_it_trains_tells_how_it_goes_and_goes_on(runs):
     assert result["games"] == 2 and result["protocol"]["choice"] == "greedy"
 
 
-def test_it_scores_a_task(runs):
+def test_it_scores_a_task(runs, small_worlds):
     run = arcadia.train(
         "classify", preset="smoke", precision="fp32", samples=64, eval_every=0, width=0.1
     )

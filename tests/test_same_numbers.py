@@ -98,7 +98,7 @@ def figures(name: str, folder: Path) -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_same_seed_gives_the_weights_of_before(name, tmp_path):
+def test_the_same_seed_gives_the_weights_of_before(name, tmp_path, small_worlds):
     recorded = json.loads(RECORDED.read_text())[name]
     found = figures(name, tmp_path)
     assert found.keys() == recorded.keys()

@@ -29,6 +29,8 @@ from rl.start import start_from
 from rl.training import AgentJob, Training
 
 TINY = changed(ppo.CATCH, total_steps=4096, eval_games=0, run=RunConfig(precision="fp32"))
+# Four rollouts of one minibatch, which is learnt from in two halves.
+FEW = changed(TINY, total_steps=1024, num_envs=8, num_steps=32)
 
 
 def sb3_gradients(batch, clip, value_coef, entropy_coef):
@@ -176,7 +178,7 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(
     runs, env, extra, sync, monkeypatch
 ):
-    config = changed(TINY, env=env, sync=sync, **extra)
+    config = changed(FEW, env=env, sync=sync, **extra)
     whole = ppo.train(changed(config, run=changed(config.run, name="whole")))
 
     class StopsAfterTwo(session.StopRequest):
@@ -205,7 +207,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_run_killed_between_two_checkpoints_ends_the_same_and_says_the_same(runs, precision):
-    config = changed(TINY, run=RunConfig(precision=precision, checkpoint_every_s=1e-6))
+    config = changed(FEW, run=RunConfig(precision=precision, checkpoint_every_s=1e-6))
     whole = ppo.train(changed(config, run=changed(config.run, name="whole")))
     killed = ppo.train(changed(config, run=changed(config.run, name="killed")))
     # As kill -9 leaves it: the log is ahead of the newest checkpoint that is whole.
@@ -320,15 +322,15 @@ def test_halves_leave_nothing_out_and_keep_columns_whole():
 
 
 def test_a_resumed_run_does_not_need_the_run_that_it_was_started_from(runs):
-    source = ppo.train(changed(TINY, total_steps=1024))
+    source = ppo.train(FEW)
     trunk = changed(TINY.trunk, init=source.name)
-    run = ppo.train(changed(TINY, total_steps=1024, trunk=trunk))
+    run = ppo.train(changed(FEW, trunk=trunk))
     shutil.rmtree(source.folder)
     assert ppo.resume(run).folder == run.folder
 
 
 def test_the_same_config_gives_the_same_weights_and_another_seed_does_not(runs):
-    short = changed(TINY, total_steps=1024)
+    short = FEW
     first, second = ppo.train(short), ppo.train(short)
     other = ppo.train(changed(short, run=changed(short.run, seed=2)))
     assert all(torch.equal(a, weights(second)[name]) for name, a in weights(first).items())
@@ -336,11 +338,9 @@ def test_the_same_config_gives_the_same_weights_and_another_seed_does_not(runs):
 
 
 def test_a_trunk_started_from_another_run_and_frozen_stays_as_it_was(runs):
-    source = ppo.train(changed(TINY, total_steps=1024))
+    source = ppo.train(FEW)
     trunk = changed(TINY.trunk, init=source.name, freeze=("s1", "s2"))
-    run = ppo.train(
-        changed(TINY, total_steps=1024, trunk=trunk, run=RunConfig(seed=5, precision="fp32"))
-    )
+    run = ppo.train(changed(FEW, trunk=trunk, run=RunConfig(seed=5, precision="fp32")))
     for name in ("cnn.s1.weight", "cnn.s2.bias"):
         assert torch.equal(weights(run)[name], weights(source)[name])
     assert not torch.equal(weights(run)["cnn.s3.weight"], weights(source)["cnn.s3.weight"])
@@ -367,7 +367,7 @@ def said(capsys) -> str:
 
 
 def test_a_run_goes_on_with_other_threads_and_says_so(runs, capsys):
-    run = ppo.train(changed(TINY, total_steps=1024))
+    run = ppo.train(FEW)
     ppo.resume(run, ResumeConfig(extend=1024, threads=2))
     assert "not where it was saved (threads 1 -> 2)" in said(capsys)
     assert find_run(run.name).config["run"]["threads"] == 2
@@ -376,7 +376,7 @@ def test_a_run_goes_on_with_other_threads_and_says_so(runs, capsys):
 def test_starting_from_a_run_of_the_same_game_takes_all_weights_and_cnn_only_the_trunk(
     runs, capsys
 ):
-    source = ppo.train(changed(TINY, total_steps=1024))
+    source = ppo.train(FEW)
     torch.manual_seed(0)
     for init, heads in ((source.name, True), (f"{source.name}:cnn", False)):
         network = ppo.build_network(TINY, 3)
@@ -387,7 +387,7 @@ def test_starting_from_a_run_of_the_same_game_takes_all_weights_and_cnn_only_the
 
 
 def test_heads_of_another_game_are_not_taken(runs):
-    source = ppo.train(changed(TINY, total_steps=1024))
+    source = ppo.train(FEW)
     network = ppo.build_network(TINY, 3)
     lines = start_from(network, changed(TINY.trunk, init=source.name), "ALE/Pong-v5")
     assert "the heads start anew" in lines[-1]

@@ -2,12 +2,9 @@
 
 import pytest
 
-from tasks.labels import labelled
-
 
 @pytest.fixture(autouse=True)
-def small_worlds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
-    """Worlds with 100 pictures to validate on and 200 to test on; as they are for slow trials."""
+def small_unless_slow(request: pytest.FixtureRequest):
+    """Small worlds, but for trials that are slow anyway."""
     if request.node.get_closest_marker("slow") is None:
-        monkeypatch.setitem(labelled.WORLD_SIZES, "val", 100)
-        monkeypatch.setitem(labelled.WORLD_SIZES, "test", 200)
+        request.getfixturevalue("small_worlds")

@@ -82,8 +82,11 @@ class GtpEngine:
         """Ask the program to quit; kill it if it does not."""
         try:
             self.ask("quit", LEAVING_S)
+            # A program that answers and stays hears the end of its input.
+            assert self.process.stdin
+            self.process.stdin.close()
             self.process.wait(LEAVING_S)
-        except (EngineFailed, subprocess.TimeoutExpired):
+        except (EngineFailed, OSError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):

@@ -87,9 +87,9 @@ def test_bad_files_are_refused_with_their_place(text, said):
 
 
 def test_depth_is_no_danger(tmp_path):
-    deep = "(;SZ[9]" + "(;C[x]" * 50_000 + ")" * 50_001
+    deep = "(;SZ[9]" + "(;C[x]" * 20_000 + ")" * 20_001
     (root,) = sgf.parse(deep)
-    assert sum(1 for _ in root.main_line()) == 50_001
+    assert sum(1 for _ in root.main_line()) == 20_001
     assert sgf.parse(sgf.write(root))[0].one("SZ") == "9"
     long = "(;SZ[9]" + ";B[];W[]" * 600 + ")"
     assert len(sgf.follow(sgf.parse(long)[0]).moves) == 1_200
