@@ -288,6 +288,8 @@ def fit(
         run.log(f"stopped at {fitting.progress:,}; continue with `arcadia resume {run.name}`")
         leave(world)
         raise Stopped
+    for name, value in shown.items():
+        run.log(f"last validation: {name} {value}")
     run.log(
         f"trained {fitting.progress:,} {feeder.samples.unit} in {session.trained_s / 60:.1f} min"
     )

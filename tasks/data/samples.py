@@ -241,11 +241,6 @@ class Streams(Samples):
         return [torch.arange(streams) * length + place for place in range(length)]
 
 
-def first_of(samples: Samples, count: int) -> Batch:
-    """Return the first samples, as many as there are up to `count`."""
-    return samples.batch(torch.arange(min(count, len(samples))))
-
-
 def uniforms(
     seed: int, epoch: int, index: Int64[Tensor, "B"], count: int
 ) -> Float32[Tensor, "B K"]:

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 TITLE_PX = 14
+GAP_PX = 2
 CELL_PX = 22
 ALIGNED_PX = 28  # of a cell of an alignment: TensorBoard shrinks pictures
 FONTS = ("DejaVuSans.ttf", "Arial Unicode.ttf", "Arial.ttf")
@@ -38,17 +39,43 @@ def plain(text: str, font: ImageFont.FreeTypeFont) -> str:
 def contact_sheet(
     pictures: Shaped[Tensor, "N C H W"], titles: Sequence[str], columns: int = 6, side_px: int = 84
 ) -> UInt8[np.ndarray, "H2 W2 3"]:
-    """Return pictures in rows, enlarged to a side, each with a title below."""
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * side_px, rows * (side_px + TITLE_PX)), "white")
+    """Return pictures in rows, each in a square of a side, with a title below.
+
+    Small ones are enlarged by a whole number, so that every pixel is as large as the others.
+    """
+    largest = max(pictures.shape[-2:])
+    scale = max(1, side_px // largest)
+    rows, font, step = -(-len(pictures) // columns), font_of(11), side_px + GAP_PX
+    sheet = Image.new("RGB", (columns * step, rows * (step + TITLE_PX)), "white")
     draw = ImageDraw.Draw(sheet)
     for i, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
         pixels = picture.to(torch.uint8).expand(3, -1, -1).permute(1, 2, 0).numpy()
-        image = Image.fromarray(pixels).resize((side_px - 2, side_px - 2), Image.Resampling.NEAREST)
-        x, y = i % columns * side_px, i // columns * (side_px + TITLE_PX)
+        image = Image.fromarray(pixels)
+        if largest <= side_px:
+            size = (image.width * scale, image.height * scale)
+            image = image.resize(size, Image.Resampling.NEAREST)
+        else:
+            image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+        x, y = i % columns * step, i // columns * (step + TITLE_PX)
         sheet.paste(image, (x, y))
-        draw.text((x + 2, y + side_px), title, "black")
+        draw.text((x + 2, y + side_px), fitting(title, font, side_px - 2), "black", font)
     return np.asarray(sheet)
+
+
+def fitting(text: str, font: ImageFont.FreeTypeFont, most_px: int) -> str:
+    """Return a text, or as much of its beginning as fits a width, with dots behind."""
+    if font.getlength(text) <= most_px:
+        return text
+    while text and font.getlength(f"{text}...") > most_px:
+        text = text[:-1]
+    return f"{text}..."
+
+
+def written_up(text: str, size: tuple[int, int], font: ImageFont.FreeTypeFont) -> Image.Image:
+    """Return a text that reads upward, for the head of a narrow column; `size` is as it lies."""
+    label = Image.new("RGB", size, "white")
+    ImageDraw.Draw(label).text((4, 4), text, "black", font)
+    return label.rotate(90, expand=True)
 
 
 def confusion_picture(
@@ -56,27 +83,28 @@ def confusion_picture(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Return a confusion matrix: rows are the truth, columns the answers, mistakes in red.
 
-    Shades are shares of a row; only mistakes and the diagonal's per cent are written.
+    Shades are shares of a row; the counts of mistakes are written.
     """
-    names = [name[:10] for name in classes]
-    left = 8 + 7 * max(len(name) for name in names)
-    side = left + CELL_PX * len(names)
-    image = Image.new("RGB", (side + 4, side + 4), "white")
+    font = font_of(12)
+    names = [fitting(plain(name, font), font, 140) for name in classes]
+    left = 12 + int(max(map(font.getlength, names)))
+    cell = max(CELL_PX, 6 + int(font.getlength(str(int(confusion.max())))))
+    image = Image.new("RGB", (left + cell * len(names) + 4,) * 2, "white")
     draw = ImageDraw.Draw(image)
     share = confusion / confusion.sum(1, keepdim=True).clamp(min=1)
     for row, name in enumerate(names):
-        y = left + CELL_PX * row
-        draw.text((4, y + 5), name, "black")
-        draw.text((y + 4, left - 16), name[:3], "black")
+        y = left + cell * row
+        draw.text((4, y + 4), name, "black", font)
+        image.paste(written_up(name, (left, cell - 2), font), (y, 0))
         for column in range(len(names)):
-            x, value = left + CELL_PX * column, float(share[row, column])
+            x, value = left + cell * column, float(share[row, column])
             strength = 1 - (value if row == column else min(1.0, 10 * value))
             fade = int(255 * strength)
             colour = (fade, fade, 255) if row == column else (255, fade, fade)
-            draw.rectangle((x, y, x + CELL_PX - 1, y + CELL_PX - 1), colour)
+            draw.rectangle((x, y, x + cell - 1, y + cell - 1), colour)
             count = int(confusion[row, column])
             if row != column and count:
-                draw.text((x + 3, y + 5), str(count)[:3], "black")
+                draw.text((x + 3, y + 4), str(count), "black", font)
     return np.asarray(image)
 
 
@@ -96,9 +124,7 @@ def alignment_picture(
     image = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(image)
     for column, piece in enumerate(source):
-        label = Image.new("RGB", (top, ALIGNED_PX), "white")
-        ImageDraw.Draw(label).text((4, 4), piece, "black", font)
-        image.paste(label.rotate(90, expand=True), (left + ALIGNED_PX * column, 0))
+        image.paste(written_up(piece, (top, ALIGNED_PX), font), (left + ALIGNED_PX * column, 0))
     for row, piece in enumerate(target):
         y = top + ALIGNED_PX * row
         draw.text((4, y + 4), piece, "black", font)

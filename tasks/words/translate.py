@@ -37,7 +37,7 @@ from tasks.answers import Answer, Kind
 from tasks.data.columns import Rows
 from tasks.data.languages import code_of
 from tasks.data.natural import escapes, unescaped
-from tasks.data.samples import Batch, first_of, moved
+from tasks.data.samples import Batch, moved
 from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
@@ -262,7 +262,11 @@ class Translate(Task[list[str]]):
     def show(
         self, board: Board, progress: int, model: Translator, sums: Mapping[str, Tensor]
     ) -> None:
-        batch = moved(first_of(self.data("val"), SHOWN), next(model.parameters()).device)
+        # No sentence twice: a world repeats itself, and photos have several captions.
+        lines = self.source.pairs("val").source
+        different = [lines.index(line) for line in list(dict.fromkeys(lines))[:SHOWN]]
+        samples = self.data("val").batch(torch.tensor(different))
+        batch = moved(samples, next(model.parameters()).device)
         with torch.no_grad():
             answers = self.predict(model, batch)
         sides = [self.vocabulary.decode(batch[name].tolist()) for name in ("source", "target")]
