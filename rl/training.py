@@ -22,6 +22,7 @@ from backbones.transfer import full_name, load_weights, snapshot
 from rl.experience.pipeline import Pipeline, take_share
 from rl.experience.rollout import Rollout
 from rl.finish import finish
+from rl.games.first_look import first_look
 from rl.games.make import make_environments, short_name
 from rl.games.repeats import settle_end_of_games
 from rl.games.screen import drawing_notes
@@ -218,11 +219,12 @@ class AgentJob(Job):
         return Training(self, config, world, rebuilt)
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
-        notes: list[str] = []
+        notes: list[str] = world.broadcast_json(lambda: first_look(config.env, config.env_options))
         if config.end_games_every is None:
-            every, notes = world.broadcast_json(
+            every, more = world.broadcast_json(
                 lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)
             )
+            notes += more
             config = changed(config, end_games_every=every)
         if config.eval_games:
             notes += world.broadcast_json(lambda: drawing_notes(config.env, config.env_options))

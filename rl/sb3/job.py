@@ -37,6 +37,7 @@ from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot
 from backbones.transfer import TrunkConfig, full_name, load_weights, snapshot
 from rl.finish import finish
+from rl.games.first_look import first_look
 from rl.games.make import is_atari, make_environments, short_name
 from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes
@@ -173,7 +174,8 @@ class StockJob(Job):
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
         # By its own name: `last` will be this run soon.
         trunk = changed(config.trunk, init=full_name(config.trunk.init))
-        notes = drawing_notes(config.env, config.env_options) if config.eval_games else []
+        notes = first_look(config.env, config.env_options)
+        notes += drawing_notes(config.env, config.env_options) if config.eval_games else []
         return changed(config, trunk=trunk), notes
 
     def build(
