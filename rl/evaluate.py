@@ -1,7 +1,9 @@
 """Scoring an agent by a stated protocol.
 
 Every environment plays a fixed quota of games, so short games are not over-represented, and the
-games begin from seeds that training never used. Scores are raw and over full games. Beside them
+games begin from seeds that training never used. Without sticky actions an Atari game has no other
+randomness than its first 0 to 29 no-ops, which training has seen too: then the result says so.
+Scores are raw and over full games. Beside them
 stand random play (the published table for Atari, measured here for anything else) and the
 human-normalised score.
 """
@@ -116,7 +118,19 @@ class Evaluation:
                 "seed": self.seed,
                 "reward": "raw, full games",
             },
+            "note": self.note,
         }
+
+    @property
+    def note(self) -> str:
+        """What limits the meaning of the score, for people; "" where nothing does."""
+        if self.protocol.env not in atari_ids() or self.protocol.sticky:
+            return ""
+        return (
+            "without sticky actions a game is new in nothing but its first 0 to "
+            f"{self.protocol.noop_max - 1} no-ops, which training has seen too; --sticky 0.25 "
+            "makes every game another"
+        )
 
 
 def play_games(
@@ -194,7 +208,8 @@ def lines(result: dict[str, Any]) -> list[str]:
         third += f", fewer than {protocol['noop_max']} no-ops first"
     if protocol["max_frames"]:
         third += f", at most {protocol['max_frames']:,} frames"
-    return [first, second, f"{third}, seed {protocol['seed']}"]
+    fourth = [f"note: {result['note']}"] if result["note"] else []
+    return [first, second, f"{third}, seed {protocol['seed']}", *fourth]
 
 
 def score(config: Config) -> dict[str, Any]:

@@ -134,6 +134,10 @@ class Training:
     ) -> None:
         """Learn rollout after rollout; save, evaluate, make a video: see `Loop.run`."""
         config, learner, world = self.config, self.learner, self.world
+        if not resumed:
+            # What was found by a timing: a start anew and a repeat of this config compute the same.
+            precision = changed(config.run, precision=learner.precision.name)
+            run = run.reconfigured(changed(config, run=precision))
         session = Session(
             run,
             config.run,
