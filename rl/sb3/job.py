@@ -162,6 +162,10 @@ class StockJob(Job):
         cnn = build_cnn(config.trunk, config.env_options.colour)
         return self.network_type(cnn, config.env_options.size_px, num_actions, config.hidden)
 
+    def resumed(self, model: BaseAlgorithm, config: Any) -> list[str]:
+        """Prepare SB3's model to go on from its weights alone; return warnings."""
+        return []
+
     def refuse_too_large(self, config: Any) -> None:
         """UserError, before it is allocated, if the network needs more memory than is free; of a
         network on a GPU, torch itself says so."""
@@ -225,7 +229,7 @@ class StockLoop:
     def start(self) -> list[str]:
         """Give SB3's untrained model what `--init` names, and our network its weights."""
         config, model = self.config, self.model
-        kind = type(model).__name__
+        kind = self.job.name.removeprefix("sb3-").upper()
         notes = [f"stock {kind} of stable-baselines3: resumes from its weights only"]
         if config.run.graphs:
             notes.append("no CUDA graphs (--graphs): stock jobs are not recorded, only PPO is")
@@ -238,7 +242,8 @@ class StockLoop:
         load_weights(self.network, found)
         give_weights(self.network, self.model.policy)
         self.model.num_timesteps = found.info["progress"]
-        return ["a stock SB3 job resumes from its weights: optimiser, games and replay begin anew"]
+        warning = "a stock SB3 job resumes from its weights: optimiser, games and replay begin anew"
+        return [warning, *self.job.resumed(self.model, self.config)]
 
     def lengthened(self, before: Any) -> str:
         """Return what lengthening the run does, as a line for the log."""
