@@ -22,6 +22,7 @@ from backbones.transfer import full_name, load_weights, snapshot
 from rl.experience.pipeline import Pipeline, take_share
 from rl.experience.rollout import Rollout
 from rl.finish import finish
+from rl.games.contract import require_same_actions
 from rl.games.first_look import first_look
 from rl.games.make import make_environments, short_name
 from rl.games.repeats import settle_end_of_games
@@ -111,6 +112,8 @@ class Training:
 
     def restore(self, found: Checkpoint) -> list[str]:
         """Continue from a checkpoint; return a warning if its games could not be replayed."""
+        found_actions = len(self.envs.action_names)
+        require_same_actions(self.config.env, found_actions, found.info["num_actions"])
         state = found.share("state", self.envs.numbers, take_share)
         load_weights(self.learner.network, found)
         self.learner.load_state(state, found.info, found.tensors)

@@ -26,7 +26,9 @@ from backbones.training.progress import say
 
 # Rewards are added in 32 bits.
 FLAGS = (0, 1)
-GYMNASIUM = Path(gymnasium.__file__).parent
+# Folders of code that calls an environment's own: Gymnasium's, and ours.
+ROOT = Path(__file__).resolve().parents[2]
+NOT_OWN = (Path(gymnasium.__file__).parent, ROOT / "rl", ROOT / "backbones")
 LARGEST_REWARD = float(np.finfo(np.float32).max)
 SIGNATURES = {
     "reset": "reset(self, *, seed=None, options=None) -> observation, info",
@@ -205,16 +207,16 @@ def wrong_form(error: Exception) -> bool:
 
 def reason(error: Exception) -> str:
     """Return an error as one line, with the place in the environment's own code."""
-    places = [
-        place for place in traceback.extract_tb(error.__traceback__) if is_own(place.filename)
-    ]
+    # What a SyntaxError says has its place.
+    frames = [] if isinstance(error, SyntaxError) else traceback.extract_tb(error.__traceback__)
+    places = [place for place in frames if is_own(place.filename)]
     where = f" ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else ""
     return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
 def is_own(file: str) -> bool:
-    """Say whether a file may be the environment's own: neither Gymnasium's nor this one."""
-    return not file.startswith("<") and file != __file__ and GYMNASIUM not in Path(file).parents
+    """Say whether a file may be the environment's own: neither Gymnasium's nor one of ours."""
+    return not file.startswith("<") and not set(NOT_OWN) & set(Path(file).parents)
 
 
 def described(value: Any) -> str:

@@ -131,13 +131,13 @@ class GymnasiumScreen:
 
     def reset(self, seed: int) -> ScreenStep:
         picture, self.steps = self.game.reset(seed), 0
-        return ScreenStep(self.frame_of(picture), [self.picture(picture)], 0.0, False)
+        return ScreenStep(self.frame_of(picture).copy(), [self.picture(picture)], 0.0, False)
 
     def step(self, action: int) -> ScreenStep:
         picture, reward, terminated, truncated = self.game.hold(action, self.options.frame_skip)
         self.steps += 1
         over = terminated or truncated or self.steps >= self.max_steps
-        return ScreenStep(self.frame_of(picture), [self.picture(picture)], reward, over)
+        return ScreenStep(self.frame_of(picture).copy(), [self.picture(picture)], reward, over)
 
     def picture(self, obs: np.ndarray) -> np.ndarray:
         """Return what a person sees, [rows, columns, 3] uint8."""

@@ -37,6 +37,7 @@ from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot
 from backbones.transfer import TrunkConfig, full_name, load_weights, snapshot
 from rl.finish import finish
+from rl.games.contract import require_same_actions
 from rl.games.first_look import first_look
 from rl.games.make import is_atari, make_environments, short_name
 from rl.games.options import EnvOptions
@@ -239,6 +240,7 @@ class StockLoop:
 
     def restore(self, found: Checkpoint) -> list[str]:
         """Continue from the weights of a checkpoint: not exact, and the warning says so."""
+        require_same_actions(self.config.env, self.num_actions, found.info["num_actions"])
         load_weights(self.network, found)
         give_weights(self.network, self.model.policy)
         self.model.num_timesteps = found.info["progress"]

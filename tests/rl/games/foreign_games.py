@@ -105,6 +105,14 @@ class CloseFails(Shade):
         raise RuntimeError("already closed")
 
 
+class Wider(Shade):
+    """What a Shade has become: of three actions."""
+
+    def __init__(self, render_mode=None):
+        super().__init__()
+        self.action_space = Discrete(3)
+
+
 class Starts(Shade):
     """Its actions are 5 and 6, with a name for each number."""
 

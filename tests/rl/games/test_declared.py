@@ -11,6 +11,7 @@ from backbones.training.errors import UserError
 from rl.games.first_look import first_look
 from rl.games.options import EnvOptions
 from rl.games.screen import make_screen
+from rl.games.stacks import FrameStack
 from tests.rl.games import foreign_games as foreign
 from tests.rl.games.foreign_games import Shade, late, named, returning, showing
 from tests.rl.games.making import make
@@ -193,3 +194,39 @@ def test_people_see_a_game_to_its_time_limit_as_agents_do(known):
     ends = [(screen.step(0).over, bool(envs.step(np.zeros(1, np.int64)).over[0])) for _ in range(8)]
     assert ends == [(False, False)] * 7 + [(True, True)]
     screen.close()
+
+
+def test_an_agent_meets_an_environment_that_has_other_actions_by_now(known, runs, tmp_path, capsys):
+    flags = ["--preset", "smoke", "--eval-games", "0", "--precision", "fp32"]
+    for job in ("ppo", "sb3-a2c"):
+        words = [word for word in flags if job == "ppo" or word not in ("--precision", "fp32")]
+        assert arcadia.main(["train", job, "--name", job, "--env", known(Shade), *words]) == 0
+        gymnasium.registry.pop("Foreign-v0")
+    known(foreign.Wider)
+    for name in ("ppo/ppo", "sb3-a2c/sb3-a2c"):
+        for words in (
+            ["eval", name, "--games", "1"],
+            ["watch", name, "--video", str(tmp_path / "film.mp4")],
+            ["resume", name, "--extend", "256"],
+            ["export", name, "--folder", str(tmp_path / "exported")],
+        ):
+            capsys.readouterr()
+            assert arcadia.main(words) == 2
+            (line,) = capsys.readouterr().err.splitlines()
+            assert "Foreign-v0 has 3 actions now, but the agent was trained with 2" in line
+    assert not list(tmp_path.glob("*.mp4")) and not (tmp_path / "exported").exists()
+
+
+def test_pictures_that_may_not_be_written_to_are_shown(known):
+    """As NumPy gives those of Pillow and JAX; torch warns where it takes such a one as it is."""
+    picture = np.full((84, 84), 99, np.uint8)
+    picture.setflags(write=False)
+
+    class Frozen(showing(lambda p, _: picture)):
+        def __init__(self, render_mode=None):
+            super().__init__()
+            self.observation_space = Box(0, 255, (84, 84), np.uint8)
+
+    screen = make_screen(known(Frozen), EnvOptions())
+    assert FrameStack(screen.reset(0).frame[None]).obs().max() == 99
+    assert screen.step(0).frame.flags.writeable
