@@ -11,6 +11,7 @@ that NumPy reads as declared. A game whose info says "TimeLimit.truncated" was c
 as in the older interface, whatever its flags say.
 """
 
+import importlib
 import math
 import traceback
 from collections.abc import Mapping
@@ -26,9 +27,10 @@ from backbones.training.progress import say
 
 # Rewards are added in 32 bits.
 FLAGS = (0, 1)
-# Folders of code that calls an environment's own: Gymnasium's, and ours.
+# Folders of code that calls an environment's own: Gymnasium's, Python's for imports, and ours.
 ROOT = Path(__file__).resolve().parents[2]
-NOT_OWN = (Path(gymnasium.__file__).parent, ROOT / "rl", ROOT / "backbones")
+CALLERS = {Path(path) for module in (gymnasium, importlib) for path in module.__path__}
+NOT_OWN = CALLERS | {ROOT / "rl", ROOT / "backbones"}
 LARGEST_REWARD = float(np.finfo(np.float32).max)
 SIGNATURES = {
     "reset": "reset(self, *, seed=None, options=None) -> observation, info",
@@ -216,7 +218,7 @@ def reason(error: Exception) -> str:
 
 def is_own(file: str) -> bool:
     """Say whether a file may be the environment's own: neither Gymnasium's nor one of ours."""
-    return not file.startswith("<") and not set(NOT_OWN) & set(Path(file).parents)
+    return not file.startswith("<") and not NOT_OWN & set(Path(file).parents)
 
 
 def described(value: Any) -> str:
