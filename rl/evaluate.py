@@ -1,7 +1,9 @@
 """Scoring an agent by a stated protocol.
 
 Every environment plays a fixed quota of games, so short games are not over-represented, and the
-games begin from seeds that training never used. Scores are raw and over full games. Beside them
+games begin from seeds that training never used. Without sticky actions an Atari game has no other
+randomness than its first 0 to 29 no-ops, which training has seen too: then the result says so.
+Scores are raw and over full games. Beside them
 stand random play (the published table for Atari, measured here for anything else) and the
 human-normalised score.
 """
@@ -28,7 +30,7 @@ from backbones.training.streams import printable
 from rl.agent import Agent, Choosing
 from rl.find_agent import agent_of
 from rl.games.atari import atari_ids
-from rl.games.contract import GameProtocol
+from rl.games.contract import GameProtocol, require_same_actions
 from rl.games.make import make_environments
 from rl.games.options import EnvOptions
 from rl.games.stacks import FrameStack
@@ -116,19 +118,35 @@ class Evaluation:
                 "seed": self.seed,
                 "reward": "raw, full games",
             },
+            "note": self.note,
         }
+
+    @property
+    def note(self) -> str:
+        """What limits the meaning of the score, for people; "" where nothing does."""
+        if self.protocol.env not in atari_ids() or self.protocol.sticky:
+            return ""
+        return (
+            "without sticky actions a game is new in nothing but its first 0 to "
+            f"{self.protocol.noop_max - 1} no-ops, which training has seen too; --sticky 0.25 "
+            "makes every game another"
+        )
 
 
 def play_games(
-    env: str, options: EnvOptions, games: int, seed: int, actions_of: Any
+    env: str, options: EnvOptions, games: int, seed: int, actions_of: Any, num_actions: int = 0
 ) -> tuple[list[float], list[int], GameProtocol]:
-    """Play games with `actions_of(obs, begins)`; return scores, lengths and the protocol."""
+    """Play games with `actions_of(obs, begins)`; return scores, lengths and the protocol.
+
+    UserError if the environment has not `num_actions`, where these are given.
+    """
     num_envs = min(games, MAX_ENVS)
     quota = np.array([games // num_envs + (n < games % num_envs) for n in range(num_envs)])
     # Every game with its own seed: a score does not depend on how long the games before it were.
     envs = make_environments(
         env, num_envs, seed=seed, options=options, threads=available_threads(), seed_every=0
     )
+    require_same_actions(env, envs.protocol.num_actions, num_actions or envs.protocol.num_actions)
     keeper, found = ScoreKeeper(num_envs), []
     stacks = FrameStack(envs.reset())
     while quota.any():
@@ -159,7 +177,8 @@ def evaluate(
     def actions_of(obs: Tensor, begins: Tensor) -> Int64[Tensor, "N"]:
         return agent.choose(agent.judge(obs, begins)[0], choice, epsilon)
 
-    scores, lengths, protocol = play_games(agent.env, options, games, seed, actions_of)
+    num_actions = int(agent.card["num_actions"])
+    scores, lengths, protocol = play_games(agent.env, options, games, seed, actions_of, num_actions)
     rom = atari_ids().get(agent.env, "")
     if rom in RANDOM_AND_HUMAN:
         random, source = RANDOM_AND_HUMAN[rom][0], "published, Wang et al. 2016"
@@ -194,7 +213,8 @@ def lines(result: dict[str, Any]) -> list[str]:
         third += f", fewer than {protocol['noop_max']} no-ops first"
     if protocol["max_frames"]:
         third += f", at most {protocol['max_frames']:,} frames"
-    return [first, second, f"{third}, seed {protocol['seed']}"]
+    fourth = [f"note: {result['note']}"] if result["note"] else []
+    return [first, second, f"{third}, seed {protocol['seed']}", *fourth]
 
 
 def score(config: Config) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 
 from backbones.training.files import write_atomically
-from backbones.training.log import Board, for_people
+from backbones.training.log import Board, for_people, read_metrics
 from backbones.training.run import Run
 from rl.agent import load_agent
 from rl.evaluate import evaluate, lines
@@ -18,7 +18,10 @@ def finish(run: Run, board: Board, games: int, env_steps: int) -> None:
     result = evaluate(agent, games=games).to_dict(run.name)
     for line in lines(result):
         run.log(line)
-    board.scalars(env_steps, {"eval/score": result["score"]})
+    rows = read_metrics(run.folder)
+    # A run that was killed after it wrote the row, and before eval.json, has it.
+    if not any("eval/score" in row and row["step"] == env_steps for row in rows):
+        board.scalars(env_steps, {"eval/score": result["score"]})
     flat = {k: v for k, v in run.config.items() if not isinstance(v, dict)}
     for group in run.config.values():
         flat |= group if isinstance(group, dict) else {}

@@ -100,6 +100,9 @@ class Config(PlayConfig):
 FAST = Config(
     hidden=256, minibatch_size=128, anneal_entropy_from=0.4, trunk=TrunkConfig(width=0.5, pool=2)
 )
+# The setting of Schulman et al. 2017 and of baselines' ppo2, but for four things: the clip range
+# is not annealed, values are not clipped, the value loss weighs twice as much as in baselines (as
+# in stable-baselines3), and no FIRE is pressed after a lost life, which makes Breakout harder.
 REFERENCE = Config(
     total_steps=10_000_000,
     num_envs=8,

@@ -3,7 +3,8 @@
 Points are raw and over full games. The table is that of Mnih et al. 2015 and Wang et al. 2016,
 https://arxiv.org/abs/1511.06581, as kept in google/dopamine
 (labs/atari_100k/normalization_utils.py); defender, gravitar's and surround's missing halves are
-from Badia et al. 2020, https://arxiv.org/abs/2003.13350. Humans and random players had no sticky
+from Badia et al. 2020, https://arxiv.org/abs/2003.13350; video_pinball's random play, 0 there, is
+16,256.9 as in DeepMind's dqn_zoo and in Mnih et al. 2015. Humans and random players had no sticky
 actions.
 """
 
@@ -62,7 +63,7 @@ RANDOM_AND_HUMAN = {
     "tutankham": (11.4, 167.6),
     "up_n_down": (533.4, 11693.2),
     "venture": (0.0, 1187.5),
-    "video_pinball": (0.0, 17667.9),
+    "video_pinball": (16256.9, 17667.9),
     "wizard_of_wor": (563.5, 4756.5),
     "yars_revenge": (3092.9, 54576.9),
     "zaxxon": (32.5, 9173.3),

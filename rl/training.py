@@ -22,6 +22,8 @@ from backbones.transfer import full_name, load_weights, snapshot
 from rl.experience.pipeline import Pipeline, take_from_checkpoint
 from rl.experience.rollout import Rollout
 from rl.finish import finish
+from rl.games.contract import require_same_actions
+from rl.games.first_look import first_look
 from rl.games.make import make_environments, short_name
 from rl.games.repeats import settle_end_of_games
 from rl.games.screen import drawing_notes
@@ -110,6 +112,8 @@ class Training:
 
     def restore(self, found: Checkpoint) -> list[str]:
         """Continue from a checkpoint; return a warning if its games could not be replayed."""
+        found_actions = len(self.envs.action_names)
+        require_same_actions(self.config.env, found_actions, found.info["num_actions"])
         state = found.share("state", self.envs.numbers, take_from_checkpoint)
         load_weights(self.learner.network, found)
         self.learner.load_state(state, found.info, found.tensors)
@@ -133,6 +137,10 @@ class Training:
     ) -> None:
         """Learn rollout after rollout; save, evaluate, make a video: see `Loop.run`."""
         config, learner, world = self.config, self.learner, self.world
+        if not resumed:
+            # What was found by a timing: a start anew and a repeat of this config compute the same.
+            precision = changed(config.run, precision=learner.precision.name)
+            run = run.reconfigured(changed(config, run=precision))
         session = Session(
             run,
             config.run,
@@ -218,11 +226,12 @@ class AgentJob(Job):
         return Training(self, config, world, rebuilt)
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
-        notes: list[str] = []
+        notes: list[str] = world.broadcast_json(lambda: first_look(config.env, config.env_options))
         if config.end_games_every is None:
-            every, notes = world.broadcast_json(
+            every, more = world.broadcast_json(
                 lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)
             )
+            notes += more
             config = changed(config, end_games_every=every)
         if config.eval_games:
             notes += world.broadcast_json(lambda: drawing_notes(config.env, config.env_options))

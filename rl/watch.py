@@ -27,7 +27,7 @@ from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl.agent import Agent, Choosing
 from rl.find_agent import agent_of
-from rl.games.contract import game_seed
+from rl.games.contract import game_seed, require_same_actions
 from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes, make_screen
 from rl.games.stacks import FrameStack
@@ -105,6 +105,7 @@ def play_game(
 ) -> float:
     """Show one game; return its raw score. `speed` None: as fast as it goes, for films."""
     screen = make_screen(agent.env, options or agent.options)
+    require_same_actions(agent.env, len(screen.action_names), int(agent.card["num_actions"]))
     agent.generator.manual_seed(seed)
     shown = screen.reset(seed)
     stacks, pace = FrameStack(shown.frame[None]), Pace(speed)

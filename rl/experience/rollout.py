@@ -19,6 +19,11 @@ from rl.games.stacks import stack
 from rl.returns import refuse_single
 from rl.scoring import Game
 
+# The last number of a generator's key where it orders minibatches: without one, environment n's
+# actions in rollout k and the order of rollout n's epoch k would be made of the same numbers. Not
+# 0, with which NumPy fills keys up. Seeds of games are hashes of their keys: they share nothing.
+ORDER = 1
+
 
 @dataclass
 class Rollout:
@@ -104,11 +109,11 @@ def epochs_of_minibatches(
 ) -> list[list[Int64[Tensor, "_"]]]:
     """Return the minibatches of every epoch over a rollout, on a device; see `minibatches`.
 
-    The order of each epoch is a function of its seed; `shape` is (steps, environments of all
-    processes). All go to the device at once.
+    The order of each epoch is a function of its seed, such as (seed of the run, rollout, epoch).
+    `shape` is (steps, environments of all processes). All go to the device at once.
     """
     epochs = [
-        minibatches(np.random.default_rng(seed), size, *shape, share, columns=columns)
+        minibatches(np.random.default_rng([*seed, ORDER]), size, *shape, share, columns=columns)
         for seed in seeds
     ]
     parts = [part for epoch in epochs for part in epoch]

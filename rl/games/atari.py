@@ -10,8 +10,9 @@ What surprises, all tried on ale-py 0.12.1:
 - `terminated` with no lives left is the game's end, in every one of the 104 registered games.
 - Its own restart at a game's end costs a dead row, in which the action is ignored. We restart by
   mask at once, with a seed of our own, and there is none.
-- `truncated` is not set where a life is lost on the very step that reaches the limit, and the game
-  restarts all the same: lengths are counted here.
+- At its own limit it stops before it has captured the last picture, so that 20 to 50 pixels of it
+  are older, and it does not set `truncated` where a life is lost on that very step: lengths are
+  counted here, and its limit lies an env step behind ours.
 - With threads=0 it takes what the hardware has, not what the process may use.
 - A seeded reset loads the ROM again: 110 to 180 ms, in which all other games wait; 5 to 10 without
   a seed. So games are seeded rarely. The emulator's own random numbers (no-ops, sticky actions) go
@@ -36,6 +37,7 @@ ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 FRAME_SKIP = 4
 NOOP_MAX = 30
 MAX_FRAMES = 108_000
+MOST_FRAMES = 2**31 - 1  # the emulator counts them with 32 bits
 SIZE_PX = 84
 # Env steps between two seedings of an environment, at least: a replay has so many at most besides
 # those of one game.
@@ -77,7 +79,7 @@ class AtariEnvironments:
         self.seed, self.seed_every = seed, seed_every
         self.max_steps = -(-max_frames // FRAME_SKIP)
         self.envs = emulators(
-            env, num_envs, threads, sticky=sticky, noop_max=noop_max, max_frames=max_frames
+            env, num_envs, threads, sticky=sticky, noop_max=noop_max, max_steps=self.max_steps
         )
         self.frame_shape = (1, SIZE_PX, SIZE_PX)
         self.action_names = tuple(a.name for a in self.envs.ale.get_action_set())
@@ -111,9 +113,11 @@ class AtariEnvironments:
         return frame
 
     def step(self, action: Int[np.ndarray, "N"]) -> Step:
-        frame, reward, terminated, truncated, info = self.envs.step(action)
-        # Our own time limit: where a life is lost just as time is up, ale-py reports the life only.
-        over = (terminated & (info["lives"] == 0)) | (self.history.lengths() + 1 >= self.max_steps)
+        frame, reward, terminated, _, info = self.envs.step(action)
+        # Our own time limit: ale-py's comes an env step later.
+        at_limit = self.history.lengths() + 1 >= self.max_steps
+        over = (terminated & (info["lives"] == 0)) | at_limit
+        truncated = at_limit & ~terminated
         self.history.record(action, over)
         final_frame = frame
         if over.any():
@@ -145,9 +149,11 @@ class AtariEnvironments:
 
 
 def emulators(
-    env: str, num_envs: int, threads: int, *, sticky: float, noop_max: int, max_frames: int
+    env: str, num_envs: int, threads: int, *, sticky: float, noop_max: int, max_steps: int
 ) -> AtariVectorEnv:
     """Return ale-py's vector environment of single frames, without what we do ourselves."""
+    # A limit of its own that is never reached.
+    max_frames = min(FRAME_SKIP * (max_steps + 1), MOST_FRAMES)
     return AtariVectorEnv(
         atari_ids()[env],
         num_envs,

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
+from backbones.training.errors import UserError
+
 
 @dataclass(frozen=True, kw_only=True)
 class GameProtocol:
@@ -70,6 +72,15 @@ class Environments(Protocol):
 
     def close(self) -> None:
         """Free the emulators."""
+
+
+def require_same_actions(env: str, found: int, trained: int) -> None:
+    """UserError if an environment has another number of actions than an agent was trained with."""
+    if found != trained:
+        raise UserError(
+            f"{env} has {found} actions now, but the agent was trained with {trained}; bring back "
+            "the environment that it was trained on, or train anew"
+        )
 
 
 def game_seed(run_seed: int, env_index: int, episode: int) -> int:

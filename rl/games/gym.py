@@ -1,6 +1,7 @@
 """Any Gymnasium environment with pictures behind the contract.
 
-It needs uint8 pictures [H, W], [H, W, 1] or [H, W, 3] and a discrete action space. Pictures are
+It needs uint8 pictures [H, W], [H, W, 1] or [H, W, 3] and a discrete action space, and what it
+returns is held against that (`rl/games/declared.py`). Pictures are
 turned grey and shrunk to 84 x 84 unless told otherwise; nothing is skipped or clipped unless asked.
 Games are restarted with a seed of their own, so one that obeys its seed can be replayed when a run
 is resumed. For one that does not (`rl/games/repeats.py`), all games can be ended every so many env
@@ -8,49 +9,16 @@ steps, with environments made anew: there a run can be saved and resumed without
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import cv2
-import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
 from jaxtyping import Int, UInt8
 
 from backbones.training.errors import UserError
 from rl.games.contract import GameProtocol, Step, game_seed
+from rl.games.declared import DeclaredGame
 from rl.games.history import History
 from rl.games.options import EnvOptions
-
-
-def make_checked(env: str, **kwargs: Any) -> gymnasium.Env:
-    """Make one Gymnasium environment; UserError with the reason if agents cannot play it."""
-    try:
-        made = gymnasium.make(env, **kwargs)
-    except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
-        raise UserError(f"{env} could not be made: {error}") from None
-    space, actions = made.observation_space, made.action_space
-    if not isinstance(actions, Discrete):
-        raise UserError(
-            f"{env} has the action space {actions}; agents here choose one of n actions"
-        )
-    if not isinstance(space, Box) or len(space.shape) not in (2, 3):
-        raise UserError(
-            f"{env} shows {space}, not pictures; agents here see pixels. "
-            "gymnasium.wrappers.AddRenderObservation turns its drawing into observations"
-        )
-    if space.dtype != np.uint8 or (len(space.shape) == 3 and space.shape[2] not in (1, 3)):
-        raise UserError(
-            f"{env} shows {space.dtype} pictures of shape {space.shape}; expected uint8 "
-            "[H, W], [H, W, 1] or [H, W, 3]"
-        )
-    return made
-
-
-def action_names(env: gymnasium.Env) -> tuple[str, ...]:
-    """Return the environment's own `action_names`, else `action 0`, `action 1`, ..."""
-    assert isinstance(env.action_space, Discrete)
-    given = getattr(env.unwrapped, "action_names", None)
-    return tuple(given or (f"action {i}" for i in range(int(env.action_space.n))))
 
 
 def preprocess(options: EnvOptions) -> Callable[[np.ndarray], UInt8[np.ndarray, "C H W"]]:
@@ -71,19 +39,6 @@ def preprocess(options: EnvOptions) -> Callable[[np.ndarray], UInt8[np.ndarray, 
     return frame
 
 
-def hold(env: gymnasium.Env, action: int, frames: int) -> tuple[np.ndarray, float, bool, bool]:
-    """Hold an action for some frames; return (picture, summed reward, terminated, truncated)."""
-    assert isinstance(env.action_space, Discrete)
-    total, terminated, truncated = 0.0, False, False
-    for _ in range(frames):
-        picture, reward, terminated, truncated, _ = env.step(int(env.action_space.start) + action)
-        total += float(reward)
-        if terminated or truncated:
-            break
-    # Environments may give 0 and 1, or NumPy's.
-    return picture, total, bool(terminated), bool(truncated)
-
-
 class GymnasiumEnvironments:
     """N copies of a Gymnasium environment, stepped one after the other in this process."""
 
@@ -99,11 +54,12 @@ class GymnasiumEnvironments:
         self.env, self.seed, self.end_games_every = env, seed, end_games_every
         self.options = options
         self.env_steps = 0
-        self.envs = [make_checked(env) for _ in range(num_envs)]
+        self.envs = [DeclaredGame(env) for _ in range(num_envs)]
         self.frame_of = preprocess(options)
-        self.action_names = action_names(self.envs[0])
+        self.action_names = self.envs[0].action_names
         self.frame_shape = (3 if options.colour else 1, options.size_px, options.size_px)
-        limit = self.envs[0].spec.max_episode_steps if self.envs[0].spec else None
+        spec = self.envs[0].made.spec
+        limit = spec.max_episode_steps if spec else None
         self.protocol = GameProtocol(
             env=env,
             sticky=0.0,
@@ -126,14 +82,14 @@ class GymnasiumEnvironments:
         """Restart the environments in the mask with the seeds of their current episodes."""
         for n in np.flatnonzero(mask):
             seed = game_seed(self.seed, self.numbers[n], int(self.history.episode[n]))
-            self.frame[n] = self.frame_of(self.envs[n].reset(seed=seed)[0])
+            self.frame[n] = self.frame_of(self.envs[n].reset(seed))
 
     def step(self, action: Int[np.ndarray, "N"]) -> Step:
         reward = np.zeros(self.num_envs, np.float32)
         terminated, truncated = np.zeros((2, self.num_envs), bool)
         for n, env in enumerate(self.envs):
-            picture, reward[n], terminated[n], truncated[n] = hold(
-                env, int(action[n]), self.options.frame_skip
+            picture, reward[n], terminated[n], truncated[n] = env.hold(
+                int(action[n]), self.options.frame_skip
             )
             self.frame[n] = self.frame_of(picture)
         steps = -(-self.options.max_frames // self.options.frame_skip)
@@ -145,7 +101,7 @@ class GymnasiumEnvironments:
         final_frame = self.frame.copy()
         if all_end:
             self.close()
-            self.envs = [make_checked(self.env) for _ in self.envs]
+            self.envs = [DeclaredGame(self.env) for _ in self.envs]
         self.begin_games(over)
         return Step(
             self.frame.copy(), final_frame, reward, terminated, truncated & ~terminated, over
@@ -164,7 +120,7 @@ class GymnasiumEnvironments:
             if action is None:
                 break
             for n in np.flatnonzero(begun):
-                picture = hold(self.envs[n], int(action[n]), self.options.frame_skip)[0]
+                picture = self.envs[n].hold(int(action[n]), self.options.frame_skip)[0]
                 self.frame[n] = self.frame_of(picture)
         return self.frame.copy()
 

@@ -13,6 +13,7 @@ from backbones.training.jobs import import_own
 from rl.games import toys
 from rl.games.atari import SEED_EVERY, AtariEnvironments, atari_ids
 from rl.games.contract import Environments
+from rl.games.declared import reason
 from rl.games.gym import GymnasiumEnvironments
 from rl.games.options import EnvOptions
 
@@ -26,8 +27,10 @@ def is_atari(env: str) -> bool:
     known = [*atari_ids(), *gymnasium.registry]
     try:
         if module:
-            import_own(module)
+            imported(module)
         spec = gymnasium.spec(name)
+    except UserError:
+        raise
     except (gymnasium.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
         raise UserError(f"unknown environment {env!r}{nearest(env, known)} ({error})") from None
     if str(spec.entry_point).startswith("ale_py"):
@@ -36,6 +39,16 @@ def is_atari(env: str) -> bool:
             "Its protocol without sticky actions is --sticky 0"
         )
     return False
+
+
+def imported(module: str) -> None:
+    """Import a user's own module; UserError, with the place, for an error in its code."""
+    try:
+        import_own(module)
+    except (ModuleNotFoundError, MemoryError):
+        raise
+    except Exception as error:
+        raise UserError(f"{module} could not be imported: {reason(error)}") from error
 
 
 def short_name(env: str) -> str:

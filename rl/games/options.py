@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from backbones.training.checks.limits import require_at_most
 from backbones.training.errors import UserError
-from rl.games.atari import MAX_FRAMES, NOOP_MAX
+from rl.games.atari import MAX_FRAMES, MOST_FRAMES, NOOP_MAX
 
 MOST_ENVS = 4_096
-# A no-op is a frame of play before every game; the emulator counts frames with 32 bits.
-MOST_NOOPS, MOST_FRAMES, MOST_FRAME_SKIP, MOST_SIZE_PX = 10_000, 2**31 - 1, 1_000, 2_048
+# A no-op is a frame of play before every game.
+MOST_NOOPS, MOST_FRAME_SKIP, MOST_SIZE_PX = 10_000, 1_000, 2_048
 
 
 @dataclass(frozen=True, kw_only=True)

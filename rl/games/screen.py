@@ -16,7 +16,8 @@ from jaxtyping import UInt8
 
 from backbones.training.errors import UserError
 from rl.games.atari import FRAME_SKIP, SIZE_PX, atari_ids
-from rl.games.gym import action_names, hold, make_checked, preprocess
+from rl.games.declared import DeclaredGame
+from rl.games.gym import preprocess
 from rl.games.make import is_atari, refuse_for_atari
 from rl.games.options import EnvOptions
 
@@ -112,34 +113,37 @@ class GymnasiumScreen:
         self.env = env
         self.options = options
         self.note = ""
-        self.game = make_checked(env)
-        self.draws = "rgb_array" in (self.game.metadata.get("render_modes") or [])
+        self.game = DeclaredGame(env)
+        metadata = self.game.made.metadata
+        self.draws = "rgb_array" in (metadata.get("render_modes") or [])
         if self.draws:
             try:
-                drawing = make_checked(env, render_mode="rgb_array")
+                drawing = DeclaredGame(env, render_mode="rgb_array")
             except UserError as error:
                 self.give_up_drawing(str(error))
             else:
                 self.game.close()
                 self.game = drawing
         self.frame_of = preprocess(options)
-        self.action_names = action_names(self.game)
-        self.steps_per_s = pictures_per_s(self.game.metadata.get("render_fps")) / options.frame_skip
+        self.action_names = self.game.action_names
+        self.steps_per_s = pictures_per_s(metadata.get("render_fps")) / options.frame_skip
+        self.max_steps, self.steps = -(-options.max_frames // options.frame_skip), 0
 
     def reset(self, seed: int) -> ScreenStep:
-        picture, _ = self.game.reset(seed=seed)
-        return ScreenStep(self.frame_of(picture), [self.picture(picture)], 0.0, False)
+        picture, self.steps = self.game.reset(seed), 0
+        return ScreenStep(self.frame_of(picture).copy(), [self.picture(picture)], 0.0, False)
 
     def step(self, action: int) -> ScreenStep:
-        picture, reward, terminated, truncated = hold(self.game, action, self.options.frame_skip)
-        over = terminated or truncated
-        return ScreenStep(self.frame_of(picture), [self.picture(picture)], reward, over)
+        picture, reward, terminated, truncated = self.game.hold(action, self.options.frame_skip)
+        self.steps += 1
+        over = terminated or truncated or self.steps >= self.max_steps
+        return ScreenStep(self.frame_of(picture).copy(), [self.picture(picture)], reward, over)
 
     def picture(self, obs: np.ndarray) -> np.ndarray:
         """Return what a person sees, [rows, columns, 3] uint8."""
         if self.draws:
             try:
-                return in_colour(self.game.render())
+                return in_colour(self.game.made.render())
             # What somebody's drawing may raise, nobody knows; the game itself goes on.
             except Exception as error:
                 self.give_up_drawing(f"{type(error).__name__}: {error}")

@@ -2,12 +2,16 @@
 
 Defaults: those of rl-baselines3-zoo for Atari, but a run is a tenth as long. The chance of a random
 action, which falls over a tenth of the run, is thus down to `epsilon` where learning begins.
+
+No replay is saved with the weights. A resumed job would learn at once from the few transitions
+that it has, so it plays `learning_starts` env steps with its policy first.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from stable_baselines3 import DQN
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import (
@@ -90,9 +94,38 @@ CATCH = changed(
 PRESETS = {"default": DEFAULT, "smoke": SMOKE, "catch": CATCH}
 
 
-def make_model(config: Config, envs: Any, common: dict[str, Any]) -> DQN:
+class StockDQN(DQN):
+    """SB3's DQN, which learns from env step `learns_after` on, whatever it was trained before."""
+
+    learns_after = 0
+
+    def train(self, gradient_steps: int, batch_size: int = 100) -> None:
+        if self.num_timesteps > self.learns_after:
+            super().train(gradient_steps, batch_size)
+
+
+class DQNJob(StockJob):
+    """DQN as a job: resumed, its replay is filled before it learns."""
+
+    def resumed(self, model: BaseAlgorithm, config: Any) -> list[str]:
+        assert isinstance(model, StockDQN)
+        model.learns_after = model.num_timesteps + config.learning_starts
+        lines = [
+            f"it plays {config.learning_starts:,} env steps (--learning-starts) to fill its replay "
+            "before it learns on"
+        ]
+        if model.learns_after >= config.total_steps:
+            left = config.total_steps - model.num_timesteps
+            lines.append(
+                f"the {left:,} env steps that are left are too few for that: nothing more is "
+                "learnt; lengthen the run with --extend"
+            )
+        return lines
+
+
+def make_model(config: Config, envs: Any, common: dict[str, Any]) -> StockDQN:
     """Return SB3's model; `common` is what every algorithm takes."""
-    return DQN(
+    return StockDQN(
         **common,
         buffer_size=config.buffer_size,
         learning_starts=config.learning_starts,
@@ -105,5 +138,5 @@ def make_model(config: Config, envs: Any, common: dict[str, Any]) -> DQN:
     )
 
 
-JOB = StockJob("sb3-dqn", PRESETS, make_model, QNetwork)
+JOB = DQNJob("sb3-dqn", PRESETS, make_model, QNetwork)
 train, resume = JOB.train, JOB.resume

@@ -37,6 +37,8 @@ from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot
 from backbones.transfer import TrunkConfig, full_name, load_weights, snapshot
 from rl.finish import finish
+from rl.games.contract import require_same_actions
+from rl.games.first_look import first_look
 from rl.games.make import is_atari, make_environments, short_name
 from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes
@@ -161,6 +163,10 @@ class StockJob(Job):
         cnn = build_cnn(config.trunk, config.env_options.colour)
         return self.network_type(cnn, config.env_options.size_px, num_actions, config.hidden)
 
+    def resumed(self, model: BaseAlgorithm, config: Any) -> list[str]:
+        """Prepare SB3's model to go on from its weights alone; return warnings."""
+        return []
+
     def refuse_too_large(self, config: Any) -> None:
         """UserError, before it is allocated, if the network needs more memory than is free; of a
         network on a GPU, torch itself says so."""
@@ -173,7 +179,8 @@ class StockJob(Job):
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
         # By its own name: `last` will be this run soon.
         trunk = changed(config.trunk, init=full_name(config.trunk.init))
-        notes = drawing_notes(config.env, config.env_options) if config.eval_games else []
+        notes = first_look(config.env, config.env_options)
+        notes += drawing_notes(config.env, config.env_options) if config.eval_games else []
         return changed(config, trunk=trunk), notes
 
     def build(
@@ -223,7 +230,7 @@ class StockLoop:
     def start(self) -> list[str]:
         """Give SB3's untrained model what `--init` names, and our network its weights."""
         config, model = self.config, self.model
-        kind = type(model).__name__
+        kind = self.job.name.removeprefix("sb3-").upper()
         notes = [f"stock {kind} of stable-baselines3: resumes from its weights only"]
         if config.run.graphs:
             notes.append("no CUDA graphs (--graphs): stock jobs are not recorded, only PPO is")
@@ -233,10 +240,12 @@ class StockLoop:
 
     def restore(self, found: Checkpoint) -> list[str]:
         """Continue from the weights of a checkpoint: not exact, and the warning says so."""
+        require_same_actions(self.config.env, self.num_actions, found.info["num_actions"])
         load_weights(self.network, found)
         give_weights(self.network, self.model.policy)
         self.model.num_timesteps = found.info["progress"]
-        return ["a stock SB3 job resumes from its weights: optimiser, games and replay begin anew"]
+        warning = "a stock SB3 job resumes from its weights: optimiser, games and replay begin anew"
+        return [warning, *self.job.resumed(self.model, self.config)]
 
     def lengthened(self, before: Any) -> str:
         """Return what lengthening the run does, as a line for the log."""

@@ -5,7 +5,7 @@ import torch
 
 from rl import evaluate as evaluate_module
 from rl.agent import load_agent
-from rl.evaluate import evaluate, play_games
+from rl.evaluate import evaluate, lines, play_games
 from rl.games.options import EnvOptions
 
 
@@ -79,3 +79,14 @@ def test_the_result_states_score_baseline_and_protocol(smoke):
     assert result["human_normalised"] == (result["score"] + 20.7) / 35.3
     needed = {"env", "sticky", "noop_max", "frame_skip", "max_frames", "choice", "epsilon", "seed"}
     assert needed <= set(result["protocol"])
+
+
+def test_without_sticky_actions_the_score_says_that_no_game_is_new(smoke):
+    """20 seeds give 30 beginnings at most, all of which training plays too."""
+    agent = load_agent("ppo/pong-1")
+    result = evaluate(agent, games=2, options=EnvOptions(max_frames=400, sticky=0.0))
+    told = lines(result.to_dict("ppo/pong-1"))
+    assert "nothing but its first 0 to 29 no-ops, which training has seen too" in told[-1]
+    sticky = evaluate(agent, games=2, options=EnvOptions(max_frames=400, sticky=0.25))
+    assert sticky.to_dict("ppo/pong-1")["note"] == ""
+    assert len(lines(sticky.to_dict("ppo/pong-1"))) == len(told) - 1

@@ -11,6 +11,12 @@ def test_human_normalised_scores():
     assert len(RANDOM_AND_HUMAN) == 57
 
 
+def test_random_play_scores_points_at_video_pinball():
+    """As DeepMind's dqn_zoo has it; the table of google/dopamine has 0."""
+    assert human_normalised("video_pinball", 16256.9) == 0
+    assert human_normalised("video_pinball", 17667.9) == 1
+
+
 def test_every_game_of_the_table_is_a_registered_one():
     from rl.games.atari import atari_ids
 

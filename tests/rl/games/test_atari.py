@@ -105,6 +105,20 @@ def test_the_clock_truncates_a_game_without_terminating_it():
     assert (step.truncated & ~step.terminated & step.over)[step.over].all()
 
 
+@pytest.mark.parametrize("env", ["ALE/Pong-v5", "ALE/Breakout-v5"])
+@pytest.mark.parametrize("max_frames", [200, 198])
+def test_the_last_picture_at_the_time_limit_is_that_of_a_game_that_goes_on(env, max_frames):
+    """ale-py's own limit stops before it has captured it."""
+    envs, endless = make(env, 3, max_frames=max_frames), make(env, 3)
+    assert np.array_equal(envs.reset(), endless.reset())
+    for action in np.random.default_rng(0).integers(4, size=(50, 3)):
+        step, expected = envs.step(action), endless.step(action)
+    assert step.over.all() and not expected.over.any()
+    assert np.array_equal(step.final_frame, expected.frame)
+    assert np.array_equal(step.terminated, expected.terminated)
+    assert np.array_equal(step.truncated, ~step.terminated)
+
+
 def test_a_life_lost_just_when_time_is_up_still_ends_the_game():
     envs = make("ALE/Breakout-v5", 1)
     envs.reset()

@@ -33,3 +33,18 @@ def test_v5_ids_are_sticky_unless_told_otherwise():
     assert make("ALE/Pong-v5").protocol.sticky == 0.25
     assert make("ALE/Pong-v5", sticky=0.0).protocol.sticky == 0.0
     assert isinstance(make(CATCH), GymnasiumEnvironments)
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("x = (", r"could not be imported: SyntaxError: .* \(own_broken.py, line 1\)$"),
+        ("\n1 / 0", r"could not be imported: ZeroDivisionError: .* \(own_broken.py, line 2\)$"),
+        ("import nosuchmodule", "No module named 'nosuchmodule'"),
+    ],
+)
+def test_an_error_in_a_users_module_is_one_line_with_its_place(tmp_path, monkeypatch, code, line):
+    (tmp_path / "own_broken.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match=line):
+        make("own_broken:Game-v0")

@@ -91,6 +91,28 @@ def test_a_resumed_job_begins_with_the_saved_weights(job, runs, begun):
     assert differing(saved, load_agent("last").network.state_dict())
 
 
+def test_a_resumed_dqn_fills_its_replay_before_it_learns_on(runs, begun, monkeypatch, capsys):
+    sizes, train_dqn = [], sb3_dqn.DQN.train
+
+    def noted(model, *rest):
+        sizes.append((model.num_timesteps, model.replay_buffer.size()))
+        return train_dqn(model, *rest)
+
+    monkeypatch.setattr(sb3_dqn.DQN, "train", noted)
+    assert train("sb3-dqn") == 0
+    first = len(sizes)
+    assert first and min(size for _, size in sizes) > 100
+    assert arcadia.main(["resume", "last", "--extend", "300"]) == 0
+    assert "plays 100 env steps (--learning-starts) to fill" in capsys.readouterr().err
+    assert len(sizes) > first
+    assert min(sizes[first:]) > (420, 100) and min(size for _, size in sizes[first:]) > 100
+    # Shorter than that: nothing is learnt, and it is said.
+    learnt = len(sizes)
+    assert arcadia.main(["resume", "last", "--extend", "80"]) == 0
+    assert "the 80 env steps that are left are too few" in capsys.readouterr().err
+    assert len(sizes) == learnt
+
+
 @pytest.mark.parametrize("source", ["nosuch", "last", "nosuch:cnn", "nosuch.safetensors"])
 def test_a_job_that_cannot_start_from_its_init_leaves_no_run(source, runs, capsys):
     assert train("sb3-ppo", "--init", source) == 2

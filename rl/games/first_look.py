@@ -1,0 +1,45 @@
+"""A look at somebody's environment before an agent is trained on it: some random env steps.
+
+What breaks the word of an environment in them is refused by `rl/games/declared.py`, before a run is
+made; what may be meant so is said.
+"""
+
+import numpy as np
+
+from rl.games.declared import DeclaredGame
+from rl.games.make import is_atari
+from rl.games.options import EnvOptions
+
+NUM_STEPS = 64
+# Pictures whose numbers all lie below are nearly black, of 255.
+DARK = 16
+
+
+def first_look(env: str, options: EnvOptions) -> list[str]:
+    """Return what is to be said of an environment, a line each; UserError for what cannot be."""
+    if is_atari(env):
+        return []
+    game, rng = DeclaredGame(env), np.random.default_rng(0)
+    pictures = [game.reset(0).copy()]
+    for t in range(NUM_STEPS):
+        action = int(rng.integers(game.num_actions))
+        picture, _, terminated, truncated = game.hold(action, options.frame_skip)
+        pictures.append(picture.copy())
+        if terminated or truncated:
+            pictures.append(game.reset(t + 1).copy())
+    game.close()
+    lines = []
+    brightest = max(int(picture.max()) for picture in pictures)
+    if all(np.array_equal(picture, pictures[0]) for picture in pictures):
+        lines.append(f"{env} showed one and the same picture in {NUM_STEPS} random env steps")
+    elif brightest < DARK:
+        lines.append(
+            f"{env} showed numbers of 0 to {brightest} in {NUM_STEPS} random env steps: almost "
+            "black to an agent, which expects 0 to 255"
+        )
+    if game.cut_by_info:
+        lines.append(
+            f'{env} ends games with info["TimeLimit.truncated"]: they count as truncated, not as '
+            "terminated"
+        )
+    return lines
