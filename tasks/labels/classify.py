@@ -296,7 +296,24 @@ SCENES = changed(
     augment=AugmentConfig(flip=True, crop_px=4),
     run=RunConfig(threads=2),
 )
-PRESETS = {"default": DIGITS, "smoke": SMOKE, "mnist": MNIST, "cifar10": CIFAR10, "scenes": SCENES}
+# A folder of photos: `--data DIR`, better with `--init` and published weights of ImageNet.
+PHOTOS = changed(
+    DIGITS,
+    set="photos",
+    size_px=224,
+    fit=FitConfig(num_epochs=30, batch_size=32, learning_rate=0.05, eval_every=5, ema=0.99),
+    augment=AugmentConfig(flip=True, zoom=0.5),
+    trunk=TrunkConfig(trunk="resnet18"),
+    run=RunConfig(threads=2),
+)
+PRESETS = {
+    "default": DIGITS,
+    "smoke": SMOKE,
+    "mnist": MNIST,
+    "cifar10": CIFAR10,
+    "scenes": SCENES,
+    "photos": PHOTOS,
+}
 
 JOB = TaskJob("classify", PRESETS, Classify)
 train, resume = JOB.train, JOB.resume

@@ -98,10 +98,13 @@ class Labelled(Source):
     @property
     def folder(self) -> Path:
         """Where the set lies; UserError if it is nowhere."""
-        fetched = f"fetch it with `arcadia data {self.config.set}`"
-        return found_folder(
-            self.config.set, self.config.data, fetched, f"use {' or '.join(WORLDS)}"
-        )
+        name, given = self.config.set, self.config.data
+        if folder := folder_of(name, given):
+            return folder
+        from tasks.data.download import SETS
+
+        fetched = [f"fetch it with `arcadia data {name}`"] if name in SETS else []
+        return found_folder(name, given, *fetched, f"use {' or '.join(WORLDS)}")
 
     def pictures(self, split: Split) -> Pictures | PictureFiles:
         """Return a split from disk, read once; UserError if there is none."""
