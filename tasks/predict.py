@@ -76,7 +76,7 @@ def files_below(folder: Path) -> tuple[list[Path], int]:
         kept = [name for name in folders if not is_hidden(PurePosixPath(name))]
         hidden += len(files) + len(folders) - len(shown) - len(kept)
         folders[:] = sorted(kept)
-        found += [path for name in shown if (path := Path(parent, name)).is_file()]
+        found += [Path(parent, name) for name in shown]
     return found, hidden
 
 

@@ -208,7 +208,7 @@ class Labelled(Source):
             if isinstance(pictures, PictureFiles):
                 log_lines.append(
                     f"{split}: {len(pictures):,} pictures stay on the disk and are decoded for "
-                    f"every batch; in memory they would take {pictures.size_bytes / 1e9:,.1f} GB "
+                    f"every batch; in memory they would take {pictures.size_bytes / 1e9:,.3g} GB "
                     "(--memory-gb)"
                 )
             if pictures.skipped:

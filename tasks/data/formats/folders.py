@@ -18,8 +18,9 @@ to see whether it can be, and again whenever a batch asks for it (`PictureFiles`
 import math
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def chunks(entries: Iterable[Entry], folders: set[str]) -> Iterator[list[Entry]]
 
 def decode_all(
     entries: Iterable[Entry], folders: set[str], size_px: int, channels: int
-) -> Iterator[Decoded]:
+) -> Generator[Decoded, None, None]:
     """Yield the pixels of all entries in order.
 
     Few chunks are on their way at a time, so a tar larger than memory can be read at a small size.
@@ -270,14 +271,16 @@ def read_tars(
     found, done = Found(place, set(), [], []), list[Decoded]()
     # How many there are shows at the end, and until then there are two of each.
     most = most_bytes / (2 * channels * size_px**2)
-    for item in decode_all(packed(paths, split, passed), found.folders, size_px, channels):
-        done.append(item)
-        if len(done) > most:
-            raise UserError(
-                f"{place} would take more memory than there is: {len(done):,} pictures of "
-                f"{size_px} by {size_px} and more; unpack it, and class folders of any size are "
-                "read from disk, or give a smaller --size-px"
-            )
+    entries = packed(paths, split, passed)
+    with closing(decode_all(entries, found.folders, size_px, channels)) as decoded:
+        for item in decoded:
+            done.append(item)
+            if len(done) > most:
+                raise UserError(
+                    f"{place} would take more memory than there is room for: {len(done):,} "
+                    f"pictures of {size_px} by {size_px} and more; unpack it (class folders are "
+                    "then read from disk), or give a smaller --size-px or a larger --memory-gb"
+                )
     done.sort(key=lambda item: order(item.entry))
     picture = torch.empty(len(done), channels, size_px, size_px, dtype=torch.uint8)
     keep_pictures(done, found, picture)

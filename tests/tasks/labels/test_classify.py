@@ -124,6 +124,11 @@ def test_predict_looks_into_folders_within_folders(trained, tmp_path, capsys):
     asked = [json.loads(line)["input"] for line in said.out.splitlines()]
     assert asked == [str(tmp_path / name) for name in sorted(names)]
     assert said.err == f"arcadia: {tmp_path}: 4 hidden files or folders passed over\n"
+    (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere")
+    assert arcadia.main(["predict", "smoke", str(tmp_path / "a" / "deep")]) == 0
+    assert arcadia.main(["predict", "smoke", str(tmp_path / "a")]) == 2
+    assert "gone.png does not exist" in capsys.readouterr().err
+    (tmp_path / "a" / "gone.png").unlink()
     stems = [each.stem for each in sources([str(tmp_path), str(tmp_path / "0.png")])]
     assert stems == ["0", "a-1", "a-deep-3", "b-2", "0"]
 

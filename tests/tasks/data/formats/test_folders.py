@@ -455,7 +455,9 @@ def test_a_tar_knows_pictures_by_content_and_names_what_it_passes_over(tmp_path:
 
 def test_a_tar_larger_than_there_is_room_for_is_refused_at_once(tmp_path: Path):
     pack(tmp_path / "train.tar", {f"cat/{n}.png": one(n) for n in range(200)})
-    with pytest.raises(UserError, match=r"would take more memory than there is.* unpack it"):
+    with pytest.raises(
+        UserError, match=r"would take more memory than there is room for.* unpack it"
+    ):
         read_classes(tmp_path, "train", size_px=2, channels=1, most_bytes=800.0)
     assert len(read_classes(tmp_path, "train", size_px=2, channels=1, most_bytes=1_600.0)) == 200
 
