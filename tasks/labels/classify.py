@@ -301,7 +301,7 @@ PHOTOS = changed(
     DIGITS,
     set="photos",
     size_px=224,
-    fit=FitConfig(num_epochs=30, batch_size=32, learning_rate=0.05, eval_every=5, ema=0.99),
+    fit=FitConfig(num_epochs=30, batch_size=32, learning_rate=0.02, eval_every=5, ema=0.99),
     augment=AugmentConfig(flip=True, zoom=0.5),
     trunk=TrunkConfig(trunk="resnet18"),
     run=RunConfig(threads=2),
