@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.saved import config_of, restoring, room_for
 from backbones.training.config import RunName, changed, require_not_negative
+from backbones.training.device.memory import keep_few_shapes
 from backbones.training.device.precision import choose_device
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
@@ -104,6 +105,8 @@ def load_model(
         with room_for(run, found):
             model = task.model()
         load_weights(model, found)
+    if "line" in task.takes:
+        keep_few_shapes()
     return task, model.eval().to(device or torch.device("cpu"))
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from backbones import transfer
 from backbones.start import start_from
 from backbones.training.checkpoint import Checkpoint, prefixed, under
-from backbones.training.device.memory import model_bytes, require_memory
+from backbones.training.device.memory import keep_few_shapes, model_bytes, require_memory
 from backbones.training.device.precision import (
     Precision,
     choose_device,
@@ -50,6 +50,8 @@ class Fitting:
         torch.set_num_threads(config.run.threads)
         self.device = choose_device(config.run.device, world)
         samples = task.data("train")
+        if not samples.alike:
+            keep_few_shapes()
         self.samples = samples.near(self.device)
         if self.device.type == "cpu":
             pictures = samples.batch(torch.zeros(1, dtype=torch.long)).get(

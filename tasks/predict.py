@@ -4,8 +4,8 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 from backbones.training.checks.limits import shortened
 from backbones.training.errors import UserError
@@ -17,28 +17,72 @@ from tasks import lines
 from tasks.answering import with_answer_flags
 from tasks.answers import SUFFIXES, Answer, Medium, write_new
 from tasks.data.decode import LARGEST_BYTES
+from tasks.data.formats.tars import is_hidden
 from tasks.evaluate import device_of
 from tasks.predictor import Config, Predictor, load_predictor
 from tasks.task import Task
 
 
-def sources(inputs: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Yield (name, path or bytes) of everything that the inputs mean; UserError if missing."""
+class Input(NamedTuple):
+    """What is asked, what it is called, and the name of an answer that becomes a file."""
+
+    name: str
+    given: Path | bytes | tuple[()]
+    stem: str
+
+
+def sources(inputs: Sequence[str]) -> Iterator[Input]:
+    """Yield everything that the inputs mean; UserError if something is missing."""
     for given in inputs:
         path = Path(given)
         if given == "-":
-            yield "standard input", read_at_most(standard_input(), LARGEST_BYTES + 1)
+            data = read_at_most(standard_input(), LARGEST_BYTES + 1)
+            yield Input("standard input", data, "standard input")
         elif os.path.isdir(path):
-            inside = sorted(p for p in path.iterdir() if p.is_file())
-            if not inside:
-                raise UserError(f"{path} has no files in it")
-            yield from ((str(p), p) for p in inside)
+            yield from inside(path)
         elif os.path.exists(path):
-            yield given, path
+            yield Input(given, path, path.stem)
         else:
             raise UserError(
                 f"{shortened(given)} does not exist; give files, folders or - for standard input"
             )
+
+
+def inside(folder: Path) -> Iterator[Input]:
+    """Yield the files of a folder and of the folders in it, sorted by path; hidden ones are
+    counted on standard error. UserError if there are none."""
+    found, hidden = files_below(folder)
+    if hidden:
+        say(f"arcadia: {folder}: {hidden:,} hidden files or folders passed over", sys.stderr)
+    if not found:
+        raise UserError(f"{folder} has no files in it")
+    for path in sorted(found):
+        # Two folders may have files of one name.
+        stem = "-".join(path.relative_to(folder).with_suffix("").parts)
+        yield Input(str(path), path, stem)
+
+
+def files_below(folder: Path) -> tuple[list[Path], int]:
+    """Return the files in a folder, however deep, and how many names are hidden; through links
+    too, and a folder that is linked into itself once."""
+    found, hidden, seen = list[Path](), 0, set[str]()
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=refused):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        shown = [name for name in files if not is_hidden(PurePosixPath(name))]
+        kept = [name for name in folders if not is_hidden(PurePosixPath(name))]
+        hidden += len(files) + len(folders) - len(shown) - len(kept)
+        folders[:] = sorted(kept)
+        found += [Path(parent, name) for name in shown]
+    return found, hidden
+
+
+def refused(error: OSError) -> None:
+    """UserError for a folder that cannot be looked into."""
+    raise UserError(f"{error.filename} cannot be read ({error.strerror})")
 
 
 def config_for(run: Run) -> type[Config]:
@@ -81,8 +125,8 @@ def check(config: Config, task: Task[Any]) -> None:
 def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
     """Write the answers to all inputs in order."""
     task, failed = predictor.task, False
-    asked = sources(config.inputs) if task.takes else iter([("answer", ())])
-    for name, given in asked:
+    asked = sources(config.inputs) if task.takes else iter([Input("answer", (), "answer")])
+    for name, given, given_stem in asked:
         try:
             answers = predictor.answer(given)
             doubts = task.doubts(given) if task.takes else ""
@@ -96,7 +140,7 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
         for number, answer in enumerate(answers):
             row = answer.to_dict()
             if answer.medium is not None:
-                stem = Path(name).stem + (f"-{number + 1}" if len(answers) > 1 else "")
+                stem = given_stem + (f"-{number + 1}" if len(answers) > 1 else "")
                 row["output"] = str(written(answer.medium, config.output, stem))
             show(config, name, row, seen, out)
     return 2 if failed else 0

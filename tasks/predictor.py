@@ -26,7 +26,8 @@ class Config:
     run: RunName
     """A run: its name, a path, zoo/NAME or last."""
     inputs: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Files or folders; - is standard input. Of texts: files of lines, none for standard input."""
+    """Files, or folders with all in them; - is standard input. Of texts: files of lines, none for
+    standard input."""
     json: bool = False
     """Print one JSON object an answer instead of a line."""
     output: str = ""

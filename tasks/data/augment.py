@@ -39,6 +39,8 @@ class AugmentConfig:
     """Enlarge or shrink by up to this fraction."""
     shear: float = 0.0
     """Shear by up to this fraction of the height."""
+    zoom: float = 0.0
+    """Cut out a square of at least 1 less this fraction of the side, and enlarge it."""
     shift: float = 0.0
     """Shift by up to this fraction of the side, black coming in."""
     elastic_px: float = 0.0
@@ -58,6 +60,7 @@ class AugmentConfig:
             elastic_px=MOST_PX,
             rotate_deg=360,
             scale=1,
+            zoom=0.99,
             shear=10,
             shift=1,
             mixup=1_000,
@@ -66,7 +69,8 @@ class AugmentConfig:
     @property
     def resamples(self) -> bool:
         """Whether pixels move by fractions."""
-        return bool(self.rotate_deg or self.scale or self.shear or self.shift or self.elastic_px)
+        moved = self.rotate_deg or self.scale or self.shear or self.shift or self.zoom
+        return bool(moved or self.elastic_px)
 
 
 def augment(
@@ -142,6 +146,11 @@ def resample(
         ],
         dim=1,
     ).view(-1, 2, 3)
+    if config.zoom:
+        side = 1 - noise[:, 7] * config.zoom
+        place = (noise[:, 10:12] * 2 - 1) * (1 - side[:, None])
+        matrix = torch.cat([matrix[:, :, :2], matrix[:, :, 2:] + place[:, :, None]], 2)
+        matrix[:, :, :2] *= side[:, None, None]
     grid = F.affine_grid(matrix, [len(picture), 1, height, width], align_corners=False)
     if config.elastic_px:
         knots = noise[:, NUMBERS:].view(-1, 2, KNOTS, KNOTS) * 2 - 1

@@ -6,6 +6,7 @@ CIFAR-10 in either form, class folders, tars. Sets of one fixed size are scaled 
 what the model takes by the same steps as picture files.
 """
 
+import math
 import os
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from torch import Tensor
 from backbones.training.errors import UserError
 from tasks.data.decode import check_shape, planes
 from tasks.data.formats.cifar import batches, read_cifar10
-from tasks.data.formats.folders import folder_of as split_folder
-from tasks.data.formats.folders import read_classes, tars_of
+from tasks.data.formats.entries import folder_of as split_folder
+from tasks.data.formats.entries import tars_of
+from tasks.data.formats.folders import read_classes
 from tasks.data.formats.idx import files_of, read_mnist
-from tasks.data.pictures import Pictures
+from tasks.data.pictures import PictureFiles, Pictures
 from tasks.data.split_names import SPLITS, Split
 
 OWN_PX = 32  # of class folders
@@ -98,11 +100,13 @@ def read_set(
     size_px: int = 0,
     channels: int = 0,
     classes: tuple[str, ...] | None = None,
-) -> Pictures:
+    most_bytes: float = math.inf,
+) -> Pictures | PictureFiles:
     """Return a split of whatever set lies in a folder; UserError if none can be had.
 
     Size or channels 0 means the set's own; class folders have none, and become 32 x 32 in colour.
-    `classes` are those of the train split: another split must have the same.
+    `classes` are those of the train split: another split must have the same. Class folders that
+    would take more than `most_bytes` stay on the disk.
     """
     check_shape(size_px or OWN_PX, channels or 3)
     splits = splits_of(folder)
@@ -110,7 +114,14 @@ def read_set(
         raise UserError(f"{folder} has no {split} split; it has {' and '.join(splits)}")
     if not files_of(folder) and not batches(folder, "train"):
         size_px, channels = size_px or OWN_PX, channels or 3
-        return read_classes(folder, split, size_px=size_px, channels=channels, classes=classes)
+        return read_classes(
+            folder,
+            split,
+            size_px=size_px,
+            channels=channels,
+            classes=classes,
+            most_bytes=most_bytes,
+        )
     assert split != "val", "neither format has one"
     pictures = read_mnist(folder, split) if files_of(folder) else read_cifar10(folder, split)
     if classes is not None and classes != pictures.classes:

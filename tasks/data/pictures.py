@@ -1,4 +1,4 @@
-"""Labelled pictures in memory: what every reader of picture sets gives.
+"""Labelled pictures, in memory or on disk: what every reader of picture sets gives.
 
 Letters: N pictures, C channels (1 grey, 3 red-green-blue), H rows, W columns.
 """
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from backbones.training.errors import UserError
 from backbones.training.streams import plain
+from tasks.data.columns import Column, Dense
+from tasks.data.samples import ColumnOf, Samples
 
 
 @dataclass(frozen=True)
@@ -25,18 +27,51 @@ class Pictures:
     passed: tuple[str, ...] = ()  # names of files that are no pictures
 
     def __post_init__(self) -> None:
-        if len(self.picture) != len(self.label):
-            raise UserError(f"{len(self.picture):,} pictures, but {len(self.label):,} labels")
-        if len(self.label) == 0:
-            raise UserError("the set holds no pictures")
-        low, high = int(self.label.min()), int(self.label.max())
-        if low < 0 or high >= len(self.classes):
-            raise UserError(
-                f"labels lie between {low} and {high}, but there are {len(self.classes)} classes"
-            )
+        check_labels(len(self.picture), self.label, self.classes)
 
     def __len__(self) -> int:
         return len(self.label)
+
+    @property
+    def column(self) -> Column:
+        """The pictures as a column of a set."""
+        return Dense(self.picture)
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """The same, but pictures are read whenever they are asked for."""
+
+    reader: Samples
+    label: Int64[Tensor, "N"]
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...]
+    passed: tuple[str, ...]
+    size_bytes: int  # what they would take in memory
+
+    def __post_init__(self) -> None:
+        check_labels(len(self.reader), self.label, self.classes)
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def column(self) -> Column:
+        """The pictures as a column of a set."""
+        return ColumnOf(self.reader, "picture")
+
+
+def check_labels(count: int, label: Int64[Tensor, "N"], classes: Sequence[str]) -> None:
+    """UserError unless there are so many labels, each the number of a class."""
+    if count != len(label):
+        raise UserError(f"{count:,} pictures, but {len(label):,} labels")
+    if count == 0:
+        raise UserError("the set holds no pictures")
+    low, high = int(label.min()), int(label.max())
+    if low < 0 or high >= len(classes):
+        raise UserError(
+            f"labels lie between {low} and {high}, but there are {len(classes)} classes"
+        )
 
 
 def shown_names(classes: Sequence[str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ batches of a run.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +19,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from backbones.training.device.graphs import upload
-from tasks.data.columns import Batch, Column, Rows, column
+from tasks.data.columns import Batch, Column, Lookup, Rows, column
 
 # A set of up to this many bytes moves to the GPU as a whole.
 LARGEST_ON_DEVICE = 4 * 2**30
@@ -203,6 +204,23 @@ class OnDisk(Samples):
         read = list(self.pool.map(self.read, index.tolist()))
         names = read[0] if read else {}
         return {name: torch.from_numpy(np.stack([one[name] for one in read])) for name in names}
+
+
+@dataclass(frozen=True)
+class ColumnOf(Column):
+    """A column of other samples, beside columns in memory: files that are read when asked for."""
+
+    samples: Samples
+    column: str
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batch(self, name: str, index: Int64[Tensor, "B"]) -> Batch:
+        return {name: self.samples.batch(index)[self.column]}
+
+    def part(self, index: Int64[Tensor, "B"]) -> Lookup:
+        return Lookup(self, index)
 
 
 class Streams(Samples):

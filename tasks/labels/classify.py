@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from backbones.airbench import Airbench
 from backbones.cnn import build_trunk
 from backbones.training.checks.limits import require_at_most
-from backbones.training.config import RunConfig, changed, require_positive
+from backbones.training.config import RunConfig, changed, require_not_negative, require_positive
 from backbones.training.errors import UserError
 from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
@@ -47,6 +47,7 @@ from tasks.scores.labels import (
 from tasks.scores.sums import Counts, Sums
 from tasks.task import Task
 
+SHOWN_BYTES = 2**28  # of the pictures that are looked at
 MOST_SIZE_PX, MOST_SAMPLES, MOST_NETWORKS = 4_096, 2**31 - 1, 100
 
 
@@ -70,6 +71,9 @@ class Config:
     """Side of the pictures; 0: that of the set, 32 for class folders."""
     grey: bool = False
     """Read class folders as grey pictures."""
+    memory_gb: float = 0.0
+    """Class folders whose pictures would take more gigabytes than this stay on the disk and are
+    decoded for every batch; 0: half of the free memory."""
     samples: int = 0
     """Learn from so many training pictures only; 0: all. Of a world: how many there are."""
     held_out: int = 5_000
@@ -91,6 +95,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "ensemble", "held_out")
+        require_not_negative(self, "memory_gb")
         if self.size_px < 0 or self.samples < 0:
             raise ValueError("size_px and samples must be 0 or above")
         require_at_most(
@@ -236,7 +241,9 @@ class Classify(Task[Tensor]):
     ) -> None:
         if self.many:
             return
-        batch = self.source.some("val", 1_000)
+        batch = self.source.some(
+            "val", max(1, min(1_000, SHOWN_BYTES // (self.channels * self.side_px**2)))
+        )
         device = next(model.parameters()).device
         answers, features = [], []
         with torch.no_grad():
@@ -289,7 +296,24 @@ SCENES = changed(
     augment=AugmentConfig(flip=True, crop_px=4),
     run=RunConfig(threads=2),
 )
-PRESETS = {"default": DIGITS, "smoke": SMOKE, "mnist": MNIST, "cifar10": CIFAR10, "scenes": SCENES}
+# A folder of photos: `--data DIR`, better with `--init` and published weights of ImageNet.
+PHOTOS = changed(
+    DIGITS,
+    set="photos",
+    size_px=224,
+    fit=FitConfig(num_epochs=30, batch_size=32, learning_rate=0.02, eval_every=5, ema=0.99),
+    augment=AugmentConfig(flip=True, zoom=0.5),
+    trunk=TrunkConfig(trunk="resnet18"),
+    run=RunConfig(threads=2),
+)
+PRESETS = {
+    "default": DIGITS,
+    "smoke": SMOKE,
+    "mnist": MNIST,
+    "cifar10": CIFAR10,
+    "scenes": SCENES,
+    "photos": PHOTOS,
+}
 
 JOB = TaskJob("classify", PRESETS, Classify)
 train, resume = JOB.train, JOB.resume

@@ -3,6 +3,9 @@
 Class folders and their like come in the order of their classes. Whatever takes a part of them (so
 many to learn from, to look at, to show) takes it by one fixed shuffle, the same for every seed, so
 that runs are compared on the same pictures.
+
+Class folders larger than there is room for stay on the disk, and a picture is decoded whenever a
+batch asks for it. Which of the two it was changes nothing in what is learnt.
 """
 
 from pathlib import Path
@@ -13,10 +16,12 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
+from backbones.training.device.memory import room_bytes
 from backbones.training.errors import UserError
 from backbones.training.streams import plain
+from tasks.data.columns import Column, Lookup
 from tasks.data.find import folder_of, found_folder, read_set, splits_of
-from tasks.data.pictures import Pictures
+from tasks.data.pictures import PictureFiles, Pictures
 from tasks.data.samples import Batch, Generated, InMemory, Samples
 from tasks.data.source import Source
 from tasks.data.split_names import Split
@@ -27,11 +32,34 @@ WORLDS = ("digits", "scenes")
 WORLD_SIZES = {"val": 1_000, "test": 5_000}
 # Of so many pictures, where there is no val split, one is held out.
 ONE_IN = 5
+# Of so many bytes, mean and deviation are taken at once.
+SMALL_BYTES = 2**26
 
 
 def shuffled(count: int) -> Int64[Tensor, "N"]:
     """Return the numbers below `count` in an order that is always the same."""
     return torch.from_numpy(np.random.default_rng(0).permutation(count))
+
+
+def mean_and_std(pictures: Column, bytes_each: int) -> tuple[list[float], list[float]]:
+    """Return mean and deviation of every channel, from some 2,000 pictures."""
+    index = torch.arange(0, len(pictures), max(1, len(pictures) // 2000))
+    if bytes_each * len(index) <= SMALL_BYTES:
+        values = pictures.batch("picture", index)["picture"].float()
+        return values.mean((0, 2, 3)).tolist(), values.std((0, 2, 3)).tolist()
+    count, total, squares = 0, np.zeros(1, np.int64), np.zeros(1, np.int64)
+    for part in index.split(max(1, SMALL_BYTES // 16 // bytes_each)):
+        values = pictures.batch("picture", part)["picture"].long()
+        count += values[:, 0].numel()
+        total = total + values.sum((0, 2, 3)).numpy()
+        squares = squares + values.square().sum((0, 2, 3)).numpy()
+    mean = total / count
+    return mean.tolist(), np.sqrt((squares - mean * total) / (count - 1)).tolist()
+
+
+def part_of(pictures: Pictures | PictureFiles, index: Int64[Tensor, "N"]) -> InMemory:
+    """Return some of the pictures and their labels, without a copy of the pictures."""
+    return InMemory({"picture": Lookup(pictures.column, index), "label": pictures.label[index]})
 
 
 class Labelled(Source):
@@ -41,7 +69,7 @@ class Labelled(Source):
         super().__init__(config, about)
         self.offline = config.set in WORLDS and not config.data
         self.many = self.offline and config.set == "scenes"  # several labels a picture
-        self.read: dict[str, Pictures] = {}
+        self.read: dict[str, Pictures | PictureFiles] = {}
         self.splits: dict[str, Samples] = {}
         self.about = self.about or self.describe_data()
 
@@ -57,24 +85,28 @@ class Labelled(Source):
                 "std": [64.0] * channels,
             }
         pictures = self.pictures("train")
-        values = pictures.picture[:: max(1, len(pictures) // 2000)].float()
+        one = pictures.column.batch("picture", torch.zeros(1, dtype=torch.long))["picture"]
+        mean, std = mean_and_std(pictures.column, one.nbytes)
         return {
             "classes": pictures.classes,
-            "channels": values.shape[1],
-            "side_px": values.shape[-1],
-            "mean": values.mean((0, 2, 3)).tolist(),
-            "std": values.std((0, 2, 3)).tolist(),
+            "channels": one.shape[1],
+            "side_px": one.shape[-1],
+            "mean": mean,
+            "std": std,
         }
 
     @property
     def folder(self) -> Path:
         """Where the set lies; UserError if it is nowhere."""
-        fetched = f"fetch it with `arcadia data {self.config.set}`"
-        return found_folder(
-            self.config.set, self.config.data, fetched, f"use {' or '.join(WORLDS)}"
-        )
+        name, given = self.config.set, self.config.data
+        if folder := folder_of(name, given):
+            return folder
+        from tasks.data.download import SETS
 
-    def pictures(self, split: Split) -> Pictures:
+        fetched = [f"fetch it with `arcadia data {name}`"] if name in SETS else []
+        return found_folder(name, given, *fetched, f"use {' or '.join(WORLDS)}")
+
+    def pictures(self, split: Split) -> Pictures | PictureFiles:
         """Return a split from disk, read once; UserError if there is none."""
         if split not in self.read:
             config, about = self.config, self.about
@@ -85,6 +117,7 @@ class Labelled(Source):
                 size_px=about.get("side_px", config.size_px),
                 channels=about.get("channels", int(config.grey)),
                 classes=classes,
+                most_bytes=room_bytes(config.memory_gb),
             )
         return self.read[split]
 
@@ -111,21 +144,21 @@ class Labelled(Source):
         """Return a split of a set that was read, in part where the config says so."""
         source = self.file_of(split)
         pictures = self.pictures(source)
-        whole = InMemory({"picture": pictures.picture, "label": pictures.label})
+        order = torch.arange(len(pictures))
         few = self.config.samples if split == "train" else 0
         if source != "train" or self.has_own_val():
-            return whole.part(shuffled(len(whole))[:few]) if 0 < few < len(whole) else whole
-        order = shuffled(len(whole))
-        held = min(self.config.held_out, len(whole) // ONE_IN)
+            return part_of(pictures, shuffled(len(order))[:few] if 0 < few < len(order) else order)
+        order = shuffled(len(pictures))
+        held = min(self.config.held_out, len(order) // ONE_IN)
         if split == "train":
             kept = order[: len(order) - held]
-            return whole.part(kept[:few] if few else kept)
+            return part_of(pictures, kept[:few] if few else kept)
         if not held:
             raise UserError(
-                f"{self.folder} has {len(whole)} training pictures, too few to hold some of them "
+                f"{self.folder} has {len(order)} training pictures, too few to hold some of them "
                 f"out to validate on; give {ONE_IN} or more, a val split, or --eval-every 0"
             )
-        return whole.part(order[len(order) - held :])
+        return part_of(pictures, order[len(order) - held :])
 
     def made(self, split: Split) -> Samples:
         """Return a split of an offline world."""
@@ -172,6 +205,12 @@ class Labelled(Source):
         """Return what is to be said of the pictures read so far, such as what was left out."""
         log_lines = []
         for split, pictures in self.read.items():
+            if isinstance(pictures, PictureFiles):
+                log_lines.append(
+                    f"{split}: {len(pictures):,} pictures stay on the disk and are decoded for "
+                    f"every batch; in memory they would take {pictures.size_bytes / 1e9:,.3g} GB "
+                    "(--memory-gb)"
+                )
             if pictures.skipped:
                 names = "; ".join(pictures.skipped[:10])
                 log_lines.append(f"{split}: {len(pictures.skipped)} pictures left out ({names})")

@@ -10,42 +10,36 @@ The numbers of the classes belong to the train split: give its `classes` when re
 
 Files that cannot be read are left out and named in `Pictures.skipped`. More than one in a hundred
 of them is an error, but never a single one: a set of twenty pictures may have one broken file.
+
+Folders that would take more than `most_bytes` decoded are not kept: every picture is decoded once,
+to see whether it can be, and again whenever a batch asks for it (`PictureFiles`).
 """
 
-import os
-import re
+import math
+import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
+from torch import Tensor
 
 from backbones.training.device.cores import available_threads
 from backbones.training.errors import UserError
-from backbones.training.files import open_plain
 from backbones.training.streams import plain
-from tasks.data.decode import (
-    HEAD_BYTES,
-    SUFFIXES,
-    Unreadable,
-    check_shape,
-    contents,
-    decode,
-    is_picture_data,
-    quiet_pillow,
-    read_picture,
-)
-from tasks.data.formats.tars import is_hidden, is_picture, stream
-from tasks.data.pictures import Pictures
-from tasks.data.split_names import NAMES, Split, name_of
+from tasks.data.decode import Unreadable, check_shape, contents, decode, quiet_pillow, read_picture
+from tasks.data.formats.entries import Entry, folder_of, loose, packed, tars_of
+from tasks.data.pictures import PictureFiles, Pictures
+from tasks.data.samples import OnDisk
+from tasks.data.split_names import Split
 
 __all__ = ["Split", "read_classes", "read_folder", "read_picture", "read_tars", "tars_of"]
 
-TAR = r"([-_.]?\d+)?\.(tar|tgz|txz|tar\.(gz|xz|bz2|zst))"
 # Pictures per task of a thread: one small JPEG decodes in less time than handing it over takes.
 CHUNK = 64
 # Of a tar, whose pictures wait in memory. Photos of 10 MB by 64 would be gigabytes.
@@ -54,16 +48,6 @@ CHUNK_BYTES = 2**24
 MAX_THREADS = 4
 # Loose files may be this share of a set, but see the first lines.
 MAX_BROKEN = 0.01
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A picture that was found, or a class folder: then `source` is None."""
-
-    kind: str  # the class; empty if the picture lies in no class folder
-    name: str
-    source: Path | bytes | None
-    tar: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,77 +65,6 @@ class Decoded:
         )
 
 
-def folder_of(folder: Path, split: str) -> str | None:
-    """Return the name of a split's folder, None if it has none; UserError if it has two."""
-    if not folder.is_dir():
-        return None
-    return name_of(split, (path.name for path in folder.iterdir() if path.is_dir()), folder)
-
-
-def loose(folder: Path, split: str, passed: list[str]) -> Iterator[Entry]:
-    """Yield the class folders of a split's folder and their pictures, through links too; put the
-    names of all else into `passed`."""
-    root = folder / (folder_of(folder, split) or split)
-    for place in sorted(root.iterdir()):
-        name = PurePosixPath(root.name, place.name)
-        if is_hidden(name):
-            passed.append(str(name))
-        elif place.is_dir():
-            yield Entry(place.name, str(name), None)
-            yield from below(place, name, passed)
-        elif holds_picture(place):
-            yield Entry("", str(name), place)
-        else:
-            passed.append(str(name))
-
-
-def below(place: Path, name: PurePosixPath, passed: list[str]) -> Iterator[Entry]:
-    """Yield the pictures of a class folder, however deep; a folder linked into itself once."""
-    seen = set[str]()
-    for parent, folders, files in os.walk(place, followlinks=True):
-        inside = name / Path(parent).relative_to(place).as_posix()
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        for file in files:
-            if not is_hidden(inside / file) and holds_picture(Path(parent, file)):
-                yield Entry(place.name, str(inside / file), Path(parent, file))
-            else:
-                passed.append(str(inside / file))
-
-
-def holds_picture(path: Path) -> bool:
-    """Say whether a file is a picture by its name or, if that tells nothing, by its content."""
-    if is_picture(PurePosixPath(path.name)) or not path.is_file():
-        return path.suffix.lower() in SUFFIXES
-    try:
-        with open_plain(path) as file:
-            return is_picture_data(file.read(HEAD_BYTES))
-    except OSError:
-        return False
-
-
-def class_of(name: PurePosixPath, split: str, *, is_folder: bool) -> str:
-    """Return the class of a file or folder inside a split's tar, "" if it lies in none."""
-    folders = name.parts if is_folder else name.parts[:-1]
-    places = [n for n, name in enumerate(folders) if name.lower() in NAMES[split]]
-    # Not the last folder: a class may be named train.
-    if places and (places[0] < len(folders) - 1 or (is_folder and len(folders) == 1)):
-        folders = folders[places[0] + 1 :]
-    return folders[0] if folders else ""
-
-
-def packed(paths: Iterable[Path], split: str) -> Iterator[Entry]:
-    """Yield the class folders and pictures of a split's tars."""
-    for path in paths:
-        for name, data in stream(path):
-            kind = class_of(name, split, is_folder=data is None)
-            if data is not None or (kind and not kind.startswith(".")):
-                yield Entry(kind, str(name), data, path.name)
-
-
 def decode_chunk(chunk: list[Entry], size_px: int, channels: int) -> list[Decoded]:
     """Return the pixels of a few entries."""
     done = []
@@ -160,7 +73,7 @@ def decode_chunk(chunk: list[Entry], size_px: int, channels: int) -> list[Decode
         try:
             if source is None or not entry.kind:
                 raise Unreadable("lies in no class folder")
-            data = source if isinstance(source, bytes) else contents(source)
+            data = source if isinstance(source, bytes) else contents(Path(source))
             done.append(Decoded(light, decode(data, size_px=size_px, channels=channels)))
         except Unreadable as error:
             done.append(Decoded(light, None, str(error)))
@@ -184,22 +97,20 @@ def chunks(entries: Iterable[Entry], folders: set[str]) -> Iterator[list[Entry]]
 
 def decode_all(
     entries: Iterable[Entry], folders: set[str], size_px: int, channels: int
-) -> list[Decoded]:
-    """Return the pixels of all entries, in the order of class and name.
+) -> Generator[Decoded, None, None]:
+    """Yield the pixels of all entries in order.
 
     Few chunks are on their way at a time, so a tar larger than memory can be read at a small size.
     """
     threads = min(MAX_THREADS, available_threads())
-    done: list[Decoded] = []
     waiting: deque[Future[list[Decoded]]] = deque()
     with quiet_pillow(), ThreadPoolExecutor(threads) as pool:
         for chunk in chunks(entries, folders):
             waiting.append(pool.submit(decode_chunk, chunk, size_px, channels))
             if len(waiting) > 2 * threads:
-                done += waiting.popleft().result()
-        for future in waiting:
-            done += future.result()
-    return sorted(done, key=lambda item: (item.entry.kind, item.entry.name, item.entry.tar))
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
 
 
 def check_broken(broken: list[Decoded], total: int, place: str) -> None:
@@ -239,33 +150,49 @@ def listed(names: list[str]) -> str:
     return f"class {shown}" if len(names) == 1 else f"classes {shown}"
 
 
-def pictures_of(
-    entries: Iterable[Entry],
-    place: str,
-    size_px: int,
-    channels: int,
-    classes: tuple[str, ...] | None,
-    passed: Sequence[str] = (),
-) -> Pictures:
-    """Return the pictures of a split's entries; `place` is what messages call it, and `passed`
-    holds, once they are read, the names of files that are no pictures."""
-    check_shape(size_px, channels)
-    folders: set[str] = set()
-    done = decode_all(entries, folders, size_px, channels)
-    found = (folders | {item.entry.kind for item in done}) - {""}
-    if not found:
-        raise UserError(f"{place} holds no class folders; expected CLASS/NAME.jpg in it")
-    if not done:
-        raise UserError(f"{place} holds no pictures; expected .png, .jpg, .jpeg, .bmp or .webp")
-    broken = [item for item in done if item.pixels is None]
-    check_broken(broken, len(done), place)
-    good = [item for item in done if item.pixels is not None]
-    classes = check_classes(found, {item.entry.kind for item in good}, classes, place)
-    numbers = {name: number for number, name in enumerate(classes)}
-    picture = torch.empty(len(good), channels, size_px, size_px, dtype=torch.uint8)
-    np.stack([item.pixels for item in good if item.pixels is not None], out=picture.numpy())
-    label = torch.tensor([numbers[item.entry.kind] for item in good], dtype=torch.int64)
-    return Pictures(picture, label, classes, tuple(item.why() for item in broken), tuple(passed))
+@dataclass
+class Found:
+    """What the pictures of a split turned out to be, once all are decoded."""
+
+    place: str
+    """What messages call the split."""
+    folders: set[str]
+    good: list[Entry]
+    broken: list[Decoded]
+
+    def labels(self, classes: tuple[str, ...] | None) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
+        """Return the pictures' labels, and the classes; UserError if the set is not whole."""
+        kinds, total = {entry.kind for entry in self.good}, len(self.good) + len(self.broken)
+        found = (self.folders | kinds | {item.entry.kind for item in self.broken}) - {""}
+        if not found:
+            raise UserError(f"{self.place} holds no class folders; expected CLASS/NAME.jpg in it")
+        if not total:
+            raise UserError(
+                f"{self.place} holds no pictures; expected .png, .jpg, .jpeg, .bmp or .webp"
+            )
+        check_broken(self.broken, total, self.place)
+        classes = check_classes(found, kinds, classes, self.place)
+        numbers = {name: number for number, name in enumerate(classes)}
+        return torch.tensor([numbers[entry.kind] for entry in self.good]), classes
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """The files that cannot be read, each with the reason."""
+        return tuple(item.why() for item in self.broken)
+
+
+def keep_pictures(
+    done: Iterable[Decoded], found: Found, picture: UInt8[Tensor, "N C H W"] | None
+) -> None:
+    """Put the decoded pictures into the rows of `picture`, if there is room for them, and say in
+    `found` which they are."""
+    for item in done:
+        if item.pixels is None:
+            found.broken.append(item)
+            continue
+        if picture is not None:
+            picture[len(found.good)] = torch.from_numpy(item.pixels)
+        found.good.append(item.entry)
 
 
 def read_folder(
@@ -275,27 +202,54 @@ def read_folder(
     size_px: int,
     channels: int = 3,
     classes: tuple[str, ...] | None = None,
-) -> Pictures:
+    most_bytes: float = math.inf,
+) -> Pictures | PictureFiles:
     """Return the pictures of `folder/split/CLASS/`; UserError if they cannot be had."""
+    check_shape(size_px, channels)
     place = folder / (folder_of(folder, split) or split)
     if not place.is_dir():
         raise UserError(f"{place} is not a folder; expected {split}/CLASS/NAME.jpg in {folder}")
     passed: list[str] = []
-    entries = loose(folder, split, passed)
-    return pictures_of(entries, str(place), size_px, channels, classes, passed)
+    entries = sorted(loose(folder, split, passed), key=order)
+    count = sum(entry.source is not None for entry in entries)
+    size_bytes = count * channels * size_px**2
+    kept = size_bytes <= most_bytes
+    picture = torch.empty(count, channels, size_px, size_px, dtype=torch.uint8) if kept else None
+    found = Found(str(place), set(), [], [])
+    keep_pictures(decode_all(entries, found.folders, size_px, channels), found, picture)
+    label, classes = found.labels(classes)
+    rest = label, classes, found.skipped, tuple(passed)
+    if picture is not None:
+        return Pictures(picture[: len(label)], *rest)
+    good = {entry.name for entry in found.good}
+    files = [str(e.source) for e in entries if e.source is not None and e.name in good]
+    return PictureFiles(PictureReader(files, size_px, channels), *rest, size_bytes)
 
 
-def tars_of(folder: Path, split: str) -> list[Path]:
-    """Return the tars of a split by name; UserError if the same pictures may be there twice."""
-    pattern = re.compile(f"({'|'.join(NAMES[split])}){TAR}", re.IGNORECASE)
-    tars = {path: pattern.fullmatch(path.name) for path in sorted(folder.iterdir())}
-    called = name_of(split, (match[1] for match in tars.values() if match), folder)
-    found = [path for path, match in tars.items() if match]
-    stems = [path.name.partition(".t")[0] for path in found]
-    if len(set(stems)) < len(stems) or (called in stems and len(stems) > 1):
-        names = ", ".join(path.name for path in found)
-        raise UserError(f"{folder} holds {names}: the same pictures twice; leave one of them")
-    return found
+def order(entry: Entry) -> tuple[str, str, str]:
+    """Return by what pictures are sorted."""
+    return entry.kind, entry.name, entry.tar
+
+
+class PictureReader(OnDisk):
+    """Picture files, decoded when they are asked for."""
+
+    def __init__(self, files: list[str], size_px: int, channels: int) -> None:
+        self.files, self.size_px, self.channels = files, size_px, channels
+        # For all threads and for good: see `quiet_pillow`.
+        warnings.filterwarnings("ignore", module=r"PIL\b")
+        super().__init__(len(files), self.picture, min(MAX_THREADS, available_threads()))
+
+    def picture(self, number: int) -> Mapping[str, np.ndarray]:
+        """Return one picture; UserError if its file is no longer as it was."""
+        try:
+            data = contents(Path(self.files[number]))
+            return {"picture": decode(data, size_px=self.size_px, channels=self.channels)}
+        except Unreadable as error:
+            name = plain(self.files[number])
+            raise UserError(
+                f"{name} {error}, and could be read before; put it back, or start anew without it"
+            ) from None
 
 
 def read_tars(
@@ -305,13 +259,33 @@ def read_tars(
     size_px: int,
     channels: int = 3,
     classes: tuple[str, ...] | None = None,
+    most_bytes: float = math.inf,
 ) -> Pictures:
     """Return the pictures of a split's tars; UserError if they cannot be had."""
+    check_shape(size_px, channels)
     paths = tars_of(folder, split)
     if not paths:
         raise UserError(f"{folder} has no {split}.tar, {split}.tar.xz or {split}-000.tar")
     place = str(paths[0]) if len(paths) == 1 else f"{folder}/{split}-*.tar"
-    return pictures_of(packed(paths, split), place, size_px, channels, classes)
+    passed: list[str] = []
+    found, done = Found(place, set(), [], []), list[Decoded]()
+    # How many there are shows at the end, and until then there are two of each.
+    most = most_bytes / (2 * channels * size_px**2)
+    entries = packed(paths, split, passed)
+    with closing(decode_all(entries, found.folders, size_px, channels)) as decoded:
+        for item in decoded:
+            done.append(item)
+            if len(done) > most:
+                raise UserError(
+                    f"{place} would take more memory than there is room for: {len(done):,} "
+                    f"pictures of {size_px} by {size_px} and more; unpack it (class folders are "
+                    "then read from disk), or give a smaller --size-px or a larger --memory-gb"
+                )
+    done.sort(key=lambda item: order(item.entry))
+    picture = torch.empty(len(done), channels, size_px, size_px, dtype=torch.uint8)
+    keep_pictures(done, found, picture)
+    label, classes = found.labels(classes)
+    return Pictures(picture[: len(label)], label, classes, found.skipped, tuple(passed))
 
 
 def read_classes(
@@ -321,14 +295,17 @@ def read_classes(
     size_px: int,
     channels: int = 3,
     classes: tuple[str, ...] | None = None,
-) -> Pictures:
+    most_bytes: float = math.inf,
+) -> Pictures | PictureFiles:
     """Return a split from class folders or, where there is no such folder, from tars."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; expected one that holds {split}/CLASS/NAME.jpg")
-    read = read_folder if folder_of(folder, split) else read_tars
-    if read is read_tars and not tars_of(folder, split):
+    shape = {"size_px": size_px, "channels": channels}
+    if folder_of(folder, split):
+        return read_folder(folder, split, **shape, classes=classes, most_bytes=most_bytes)
+    if not tars_of(folder, split):
         raise UserError(
             f"{folder} has neither a folder {split} nor {split}.tar; expected "
             f"{split}/CLASS/NAME.jpg, {split}.tar[.gz|.xz] or {split}-000.tar"
         )
-    return read(folder, split, size_px=size_px, channels=channels, classes=classes)
+    return read_tars(folder, split, **shape, classes=classes, most_bytes=most_bytes)

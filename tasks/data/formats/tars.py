@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 from backbones.training.errors import UserError
 from backbones.training.files import most_unpacked, open_plain, read_at_most
-from tasks.data.decode import LARGEST_BYTES, SUFFIXES
+from tasks.data.decode import HEAD_BYTES, LARGEST_BYTES, SUFFIXES, is_picture_data
 
 OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -120,14 +120,16 @@ def check_member(path: Path, member: tarfile.TarInfo) -> None:
     raise UserError(f"{path} is refused: it holds {fault}; pack plain files and folders only")
 
 
-def stream(path: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
-    """Yield the pictures of a tar with their bytes, and its folders with None, as they come.
+def stream(path: Path, passed: list[str]) -> Iterator[tuple[PurePosixPath, bytes | None]]:
+    """Yield the pictures of a tar with their bytes, and its folders with None, as they come; put
+    the names of all else into `passed`.
 
+    What has no picture's suffix is known by its content, as in a folder.
     A picture too large to be read comes cut off at one byte more than LARGEST_BYTES.
     """
     try:
         with opened(path) as file:
-            yield from members(path, file)
+            yield from members(path, file, passed)
     except UserError:
         raise
     except (*DAMAGE, ValueError) as error:  # ValueError: a size in a header that is no number
@@ -137,7 +139,9 @@ def stream(path: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
         ) from None
 
 
-def members(path: Path, file: Forward) -> Iterator[tuple[PurePosixPath, bytes | None]]:
+def members(
+    path: Path, file: Forward, passed: list[str]
+) -> Iterator[tuple[PurePosixPath, bytes | None]]:
     """Yield what `stream` does, from an open file."""
     with tarfile.open(fileobj=file, mode="r:") as archive:
         while member := archive.next():
@@ -147,15 +151,29 @@ def members(path: Path, file: Forward) -> Iterator[tuple[PurePosixPath, bytes | 
             name = PurePosixPath(member.name)
             if member.isdir():
                 yield name, None
-            elif is_picture(name):
-                file.seek(member.offset_data)
-                size = min(member.size, LARGEST_BYTES + 1)
-                data = file.read(size)
-                if len(data) < size:
-                    raise tarfile.ReadError(f"it ends within {member.name}")
+                continue
+            data = b"" if is_hidden(name) else read_member(file, member)
+            if data or is_picture(name):
                 yield name, data
+            else:
+                passed.append(f"{path.name}/{name}")
     if file.last != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("it is cut off, or a header in it is broken")
     # The checksums of gzip and xz stand at the very end, and are compared when it is reached.
     while file.read(DRAIN_BYTES):
         pass
+
+
+def read_member(file: Forward, member: tarfile.TarInfo) -> bytes:
+    """Return the bytes of a picture, b"" if it is none by its name nor by its first bytes."""
+    size = min(member.size, LARGEST_BYTES + 1)
+    file.seek(member.offset_data)
+    data = b""
+    if not is_picture(PurePosixPath(member.name)):
+        data = file.read(min(size, HEAD_BYTES))
+        if not is_picture_data(data):
+            return b""
+    data += file.read(size - len(data))
+    if len(data) < size:
+        raise tarfile.ReadError(f"it ends within {member.name}")
+    return data

@@ -110,3 +110,18 @@ def test_mixup_keeps_at_least_half_of_a_picture():
 def test_augmentation_below_nothing_is_refused():
     with pytest.raises(ValueError, match="0 or above"):
         AugmentConfig(crop_px=-1)
+
+
+def test_zoom_enlarges_a_square_inside_the_picture():
+    config = AugmentConfig(zoom=0.5)
+    noise = torch.full((2, 12), 0.5)
+    # The top left quarter, at twice its size: a ramp to the right rises half as fast.
+    noise[:, 7], noise[:, 10:12] = 1.0, 0.0
+    ramp = torch.arange(16.0).expand(2, 1, 16, 16).contiguous()
+    seen = resample(ramp, noise, config)
+    assert_close(seen[0, 0, 3, 1:], torch.arange(1.0, 16) / 2 - 0.25)
+    noise[:, 7] = 0.0
+    assert_close(resample(ramp, noise, config), ramp)
+    white = torch.full((64, 1, 16, 16), 255, dtype=torch.uint8)
+    inside = augment(white, torch.arange(64), 1, 1, config)[:, :, 1:-1, 1:-1]
+    assert inside.min() > 254.9

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.testing import assert_close
 
 import arcadia
+from backbones.cnn import build_trunk
 from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
@@ -21,6 +22,7 @@ from tasks.evaluate import load_model
 from tasks.fit_config import FitConfig
 from tasks.labels import classify
 from tasks.labels.views import views
+from tasks.predict import sources
 from tasks.predictor import load_predictor
 from tasks.worlds.digits import digits
 
@@ -108,6 +110,59 @@ def test_predict_names_what_it_cannot_read_and_goes_on(trained, tmp_path, capsys
     (tmp_path / "empty").mkdir()
     assert arcadia.main(["predict", "smoke", str(tmp_path / "empty")]) == 2
     assert "no files" in capsys.readouterr().err
+
+
+def test_predict_looks_into_folders_within_folders(trained, tmp_path, capsys):
+    names = ["b/2.png", "a/1.png", "a/deep/3.png", "0.png"]
+    hidden = ["a/.1.png", ".cache/4.png", ".DS_Store", "__MACOSX/5.png"]
+    for name, picture in zip(names + hidden, digits(9, np.arange(8), 28)[0], strict=True):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture[0]).save(tmp_path / name, "PNG")
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    assert arcadia.main(["predict", "smoke", str(tmp_path), "--threads", "1", "--json"]) == 0
+    said = capsys.readouterr()
+    asked = [json.loads(line)["input"] for line in said.out.splitlines()]
+    assert asked == [str(tmp_path / name) for name in sorted(names)]
+    assert said.err == f"arcadia: {tmp_path}: 4 hidden files or folders passed over\n"
+    (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere")
+    assert arcadia.main(["predict", "smoke", str(tmp_path / "a" / "deep")]) == 0
+    assert arcadia.main(["predict", "smoke", str(tmp_path / "a")]) == 2
+    assert "gone.png does not exist" in capsys.readouterr().err
+    (tmp_path / "a" / "gone.png").unlink()
+    stems = [each.stem for each in sources([str(tmp_path), str(tmp_path / "0.png")])]
+    assert stems == ["0", "a-1", "a-deep-3", "b-2", "0"]
+
+
+@pytest.mark.parametrize("verb", ["eval", "predict"])
+def test_threads_and_device_are_those_that_were_asked_for(trained, tmp_path, verb, capsys):
+    Image.fromarray(digits(9, np.arange(1), 28)[0][0, 0]).save(tmp_path / "d.png")
+    words = [verb, "smoke", *([str(tmp_path / "d.png")] if verb == "predict" else [])]
+    before = torch.get_num_threads()
+    try:
+        assert arcadia.main([*words, "--threads", "2", "--device", "cpu"]) == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    capsys.readouterr()
+    for wrong in (["--threads", "-1"], ["--device", "gpu"], ["--device", "cuda:99"]):
+        assert arcadia.main([*words, *wrong]) == 2
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) == 1 and wrong[1] in said
+
+
+def test_photos_are_seen_at_224_px_through_the_stem_of_imagenet():
+    config = classify.PRESETS["photos"]
+    trunk = build_trunk(config.trunk.spec(3))
+    assert config.size_px == 224 and config.augment.flip and config.augment.zoom
+    assert trunk.strides["s1"] == 4 and trunk.conv1.kernel_size == (7, 7)
+
+
+def test_a_set_without_a_folder_says_what_can_be_done(runs, capsys, monkeypatch):
+    monkeypatch.delenv("ARCADIA_DATA", raising=False)
+    for name, fetched in (("photos", False), ("mnist", True)):
+        assert arcadia.main(["train", "classify", "--set", name, "--data", ""]) == 2
+        said = capsys.readouterr().err
+        assert "give --data DIR" in said and ("arcadia data" in said) == fetched
 
 
 def test_a_loaded_model_answers_arrays_as_files(trained, tmp_path):

@@ -11,9 +11,15 @@ from PIL import Image
 import arcadia
 from backbones.training.config import changed
 from backbones.training.errors import UserError
+from backbones.training.run import find_run
+from backbones.training.session import newest_checkpoint
+from backbones.transfer import weights_of
+from tasks.data.columns import Dense
+from tasks.data.pictures import PictureFiles
 from tasks.data.samples import InMemory
 from tasks.evaluate import eval_batch
 from tasks.labels import classify
+from tasks.labels import labelled as labelled_module
 from tasks.labels.labelled import Labelled
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.digits import digits
@@ -107,3 +113,69 @@ def test_large_pictures_are_answered_few_at_a_time():
         samples = InMemory({"picture": torch.empty(1, 3, side, side, dtype=torch.uint8)})
         assert eval_batch(samples, torch.device("cpu")) == batch
     assert eval_batch(samples, torch.device("cuda")) == 1
+
+
+def noise_folders(folder, count):
+    """Class folders of random pictures in three splits, one file of the training broken."""
+    random = np.random.default_rng(3)
+    for split in ("train", "val", "test"):
+        for kind in ("a", "b"):
+            inside = folder / split / kind
+            inside.mkdir(parents=True)
+            for n in range(count):
+                pixels = random.integers(0, 256, (32, 40, 3), np.uint8)
+                Image.fromarray(pixels).save(inside / f"{n}.png")
+    (folder / "train" / "a" / "5.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    return folder
+
+
+def weights(name):
+    return weights_of(newest_checkpoint(find_run(name)))
+
+
+def test_pictures_left_on_disk_are_learnt_from_as_those_in_memory(tmp_path, runs, capsys):
+    folder = noise_folders(tmp_path / "set", 40)
+    words = [*SMOKE, "--data", str(folder), "--size-px", "28", "--num-epochs", "2", "--flip"]
+    words += ["--batch-size", "16"]
+    assert arcadia.main([*words, "--name", "memory"]) == 0
+    kept = capsys.readouterr().out
+    assert arcadia.main([*words, "--name", "disk", "--memory-gb", "1e-9"]) == 0
+    read = capsys.readouterr().out
+    first, second = weights("memory"), weights("disk")
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    scores = [
+        json.loads((find_run(n).folder / "eval.json").read_text()) for n in ("memory", "disk")
+    ]
+    assert scores[0]["scores"] == scores[1]["scores"]
+    assert "on the disk" not in kept and "train: 79 pictures stay on the disk" in read
+    assert all("1 pictures left out (train/a/5.png: is " in said for said in (kept, read))
+
+
+def test_a_part_held_out_of_pictures_on_disk_is_that_of_memory(tmp_path):
+    folder = class_folders(tmp_path, {"a": 20, "b": 20}, ("train", "test"))
+    kept, read = labelled(folder, samples=9), labelled(folder, samples=9, memory_gb=1e-9)
+    assert isinstance(read.pictures("train"), PictureFiles)
+    for split in ("train", "val", "test"):
+        both = [s.samples(split).batch(s.samples(split).in_order()) for s in (kept, read)]
+        assert all(torch.equal(both[0][name], both[1][name]) for name in ("picture", "label"))
+    described = [source.describe_data() for source in (kept, read)]
+    assert described[0] == described[1]
+
+
+def test_a_picture_that_is_gone_while_it_is_learnt_from_is_one_line(tmp_path):
+    folder = class_folders(tmp_path, {"a": 20, "b": 20})
+    samples = labelled(folder, memory_gb=1e-9).samples("train")
+    (folder / "train" / "a" / "7.png").unlink()
+    with pytest.raises(UserError, match=r"a/7\.png does not exist, and could be read before"):
+        samples.batch(samples.in_order())
+
+
+def test_mean_and_deviation_of_many_bytes_are_those_of_few(monkeypatch):
+    picture = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (5_000, 3, 4, 4), "u1"))
+    at_once = labelled_module.mean_and_std(Dense(picture), 48)
+    monkeypatch.setattr(labelled_module, "SMALL_BYTES", 48 * 16 * 7)
+    for few, many in zip(at_once, labelled_module.mean_and_std(Dense(picture), 48), strict=True):
+        assert many == pytest.approx(few, rel=1e-5)
+    values = picture[::2].numpy().astype(np.float64)
+    assert many == pytest.approx(values.std((0, 2, 3), ddof=1).tolist(), rel=1e-12)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from backbones.training.errors import UserError
 from tasks.data.find import read_set, splits_of
 from tasks.data.formats.folders import read_classes, read_folder, read_picture, read_tars
-from tasks.data.pictures import shown_names
+from tasks.data.pictures import PictureFiles, shown_names
 
 
 def encoded(pixels: object, kind: str = "PNG", **options: object) -> bytes:
@@ -439,3 +440,35 @@ def test_links_are_followed_contents_known_and_the_rest_is_named(tmp_path: Path)
     assert values(train) == [1, 3, 4, 7, 5] and train.skipped == ()
     names = ["train/.ipynb_checkpoints", "train/dog/Thumbs.db", "train/dog/notes.txt"]
     assert sorted(train.passed) == names
+
+
+def test_a_tar_knows_pictures_by_content_and_names_what_it_passes_over(tmp_path: Path):
+    photo = encoded([[7, 7], [7, 7]], "JPEG")
+    files = {"train/cat/1.png": one(1), "train/cat/2.jfif": photo, "train/dog/n5": one(5)}
+    files |= {"train/dog/6.tif": one(6), "train/dog/notes.txt": b"a", "train/dog/empty": b""}
+    files |= {"train/cat/._1.png": b"a Mac's", "train/README": b"pictures of 2 by 2"}
+    pack(tmp_path / "train.tar.gz", files, "w:gz")
+    train = read_classes(tmp_path, "train", size_px=2, channels=1)
+    assert values(train) == [1, 7, 6, 5] and train.skipped == ()
+    passed = ["README", "cat/._1.png", "dog/empty", "dog/notes.txt"]
+    assert sorted(train.passed) == [f"train.tar.gz/train/{name}" for name in passed]
+
+
+def test_a_tar_larger_than_there_is_room_for_is_refused_at_once(tmp_path: Path):
+    pack(tmp_path / "train.tar", {f"cat/{n}.png": one(n) for n in range(200)})
+    with pytest.raises(
+        UserError, match=r"would take more memory than there is room for.* unpack it"
+    ):
+        read_classes(tmp_path, "train", size_px=2, channels=1, most_bytes=800.0)
+    assert len(read_classes(tmp_path, "train", size_px=2, channels=1, most_bytes=1_600.0)) == 200
+
+
+def test_folders_larger_than_there_is_room_for_are_read_when_asked(tmp_path: Path):
+    write(tmp_path, SET | {"train/cat/broken.png": b"no", "train/cat/deep/.hidden": b""})
+    kept = read_classes(tmp_path, "train", size_px=2, channels=1)
+    read = read_classes(tmp_path, "train", size_px=2, channels=1, most_bytes=19.0)
+    assert isinstance(read, PictureFiles) and read.size_bytes == 20
+    assert (read.classes, read.skipped, read.passed) == (kept.classes, kept.skipped, kept.passed)
+    assert read.label.tolist() == kept.label.tolist()
+    picture = read.column.batch("picture", torch.arange(4))["picture"]
+    assert torch.equal(picture, kept.picture)
