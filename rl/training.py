@@ -85,6 +85,9 @@ class Training:
         )
         self.world.broadcast_(learner.network.state_dict().values())
         learner.choose_precision()
+        # What a timing found: a repeat of this config computes the same.
+        run = changed(self.config.run, precision=learner.precision.name)
+        self.config = changed(self.config, run=run)
         self.pipeline.begin(learner)
         return log_lines
 
@@ -137,10 +140,6 @@ class Training:
     ) -> None:
         """Learn rollout after rollout; save, evaluate, make a video: see `Loop.run`."""
         config, learner, world = self.config, self.learner, self.world
-        if not resumed:
-            # What was found by a timing: a start anew and a repeat of this config compute the same.
-            precision = changed(config.run, precision=learner.precision.name)
-            run = run.reconfigured(changed(config, run=precision))
         session = Session(
             run,
             config.run,

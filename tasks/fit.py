@@ -19,6 +19,7 @@ from torch import Tensor
 from backbones import transfer
 from backbones.start import start_from
 from backbones.training.checkpoint import Checkpoint, prefixed, under
+from backbones.training.config import changed
 from backbones.training.device.memory import keep_few_shapes, model_bytes, require_memory
 from backbones.training.device.precision import (
     Precision,
@@ -97,6 +98,9 @@ class Fitting:
             model,
             self.world,
         )
+        # A repeat of this config computes the same.
+        run = changed(self.config.run, precision=self.precision.name)
+        self.config = changed(self.config, run=run)
         self.optimise()
         return log_lines
 

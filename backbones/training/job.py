@@ -28,6 +28,9 @@ ANEW: AbstractContextManager[object] = nullcontext()
 class Loop(Protocol):
     """A training in progress, from its first update or from a checkpoint."""
 
+    config: Any
+    """The job's config; once started, with what was found out, such as the number format."""
+
     def start(self) -> list[str]:
         """Begin from nothing, or from another run's weights; return lines for the log."""
 
@@ -103,6 +106,7 @@ class Job(ABC):
         config, notes = self.settle(config, world)
         loop = self.build(config, world)
         notes = [*notes, *loop.start()]
+        config = loop.config
         name, base = config.run.name, self.base_name(config)
         run = shared_run(
             world, lambda: Run.create(self.findable(), config, name, base, preset, folder=self.name)
@@ -142,6 +146,7 @@ class Job(ABC):
                 run.log(f"{run.name} has no checkpoint yet: it begins anew")
                 for line in loop.start():
                     run.log(line)
+                run = run.reconfigured(loop.config)
             loop.run(run, found.info if found else {}, on_update)
         return run
 
