@@ -42,7 +42,12 @@ def is_atari(env: str) -> bool:
 
 
 def imported(module: str) -> None:
-    """Import a user's own module; UserError, with the place, for an error in its code."""
+    """Import a user's own module; UserError, with the place, for an error in its code.
+
+    ModuleNotFoundError if there is none of that name, or if it is no name.
+    """
+    if not all(map(str.isidentifier, module.split("."))):
+        raise ModuleNotFoundError(f"{module!r} is no name of a Python module")
     try:
         import_own(module)
     except (ModuleNotFoundError, MemoryError):
