@@ -132,7 +132,7 @@ def same_numbers(small: bool, out: Path) -> dict[str, Any]:
         with ThreadPoolExecutor(1) as pool:
             for _ in range(5):
                 rollout = training.advance(pool)[0]
-        ends[graphs] = (training.learner.gradients, training.learner.network, rollout)
+        ends[graphs] = (training.learner.updater.gradients, training.learner.network, rollout)
         training.envs.close()
     weights = [
         torch.cat([p.detach().flatten() for p in ends[g][1].parameters()]) for g in (False, True)
