@@ -15,19 +15,20 @@ from backbones.training.device.memory import model_bytes, require_memory
 from backbones.training.device.precision import choose_device
 from backbones.training.distributed import World, leave
 from backbones.training.errors import Stopped, UserError
-from backbones.training.job import ANEW, Job
+from backbones.training.job import ANEW
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
-from backbones.transfer import full_name, load_weights, snapshot
+from backbones.transfer import load_weights, snapshot
 from rl.experience.pipeline import Pipeline, take_from_checkpoint
 from rl.experience.rollout import Rollout
 from rl.finish import finish
 from rl.games.contract import require_same_actions
 from rl.games.first_look import first_look
-from rl.games.make import make_environments, short_name
+from rl.games.make import make_environments
 from rl.games.repeats import settle_end_of_games
 from rl.games.screen import drawing_notes
 from rl.games.stacks import STACK
+from rl.play_job import PlayJob
 from rl.scoring import SCORE_OVER_GAMES, mean_score
 from rl.shows.reel import Reel
 from rl.start import start_from
@@ -196,14 +197,12 @@ def refuse_too_large(job: "AgentJob", config: Any, device: torch.device) -> None
     require_memory(size, "this run", "--hidden, --width, --size-px, --num-envs or --num-steps")
 
 
-class AgentJob(Job):
+class AgentJob(PlayJob):
     """An algorithm that learns from rollouts, as a job.
 
     `build_network(config, num_actions)` returns its untrained network; `make_learner` is a class
     such as `Learner` in `rl/ppo.py`.
     """
-
-    kind = "agent"
 
     def __init__(
         self,
@@ -225,7 +224,8 @@ class AgentJob(Job):
         return Training(self, config, world, rebuilt)
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
-        notes: list[str] = world.broadcast_json(lambda: first_look(config.env, config.env_options))
+        config, notes = super().settle(config, world)
+        notes += world.broadcast_json(lambda: first_look(config.env, config.env_options))
         if config.end_games_every is None:
             every, more = world.broadcast_json(
                 lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)
@@ -234,18 +234,4 @@ class AgentJob(Job):
             config = changed(config, end_games_every=every)
         if config.eval_games:
             notes += world.broadcast_json(lambda: drawing_notes(config.env, config.env_options))
-        # By its own name: `last` will be this run soon.
-        init = world.broadcast_json(lambda: full_name(config.trunk.init))
-        return changed(config, trunk=changed(config.trunk, init=init)), notes
-
-    def lengthen(self, config: Any, extend: int) -> Any:
-        return changed(config, total_steps=config.total_steps + extend)
-
-    def total(self, config: Any, found: Checkpoint) -> int:
-        return int(config.total_steps)
-
-    def base_name(self, config: Any) -> str:
-        return short_name(config.env)
-
-    def title(self, config: Any) -> str:
-        return f"{config.env}, {config.total_steps:,} env steps"
+        return config, notes

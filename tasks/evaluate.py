@@ -16,11 +16,10 @@ from backbones.training.device.memory import keep_few_shapes
 from backbones.training.device.precision import choose_device
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import UserError
-from backbones.training.files import write_atomically
 from backbones.training.find_job import job_of, require_kind
-from backbones.training.log import Board, read_metrics
+from backbones.training.log import Board
 from backbones.training.run import Run, find_run
-from backbones.training.session import newest_checkpoint
+from backbones.training.session import newest_checkpoint, write_evaluation
 from backbones.training.streams import printable
 from backbones.transfer import load_weights
 from tasks.answering import with_answer_flags
@@ -128,16 +127,8 @@ def finish(
     for line in lines(result):
         run.log(line)
     scored = {f"eval/{name}": value for name, value in result["scores"].items()}
-    # A run that was killed between this row and eval.json has it already.
-    if not any(
-        {"step": progress, **scored}.items() <= row.items() for row in read_metrics(run.folder)
-    ):
-        board.scalars(progress, scored)
-    try:
-        text = json.dumps({**result, "progress": progress}, indent=2) + "\n"
-        write_atomically(run.folder / "eval.json", text)
-    except OSError as error:
-        run.warn(f"eval.json could not be written ({error.strerror}); `arcadia eval` says it again")
+    result = {**result, "progress": progress}
+    write_evaluation(run, board, progress, scored, result, "`arcadia eval` says it again")
 
 
 def report(run: str, task: Task[Any], split: Split, sums: Sums) -> dict[str, Any]:

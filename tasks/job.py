@@ -11,7 +11,6 @@ from backbones.training.device.memory import keep_freed_memory
 from backbones.training.distributed import World
 from backbones.training.errors import UserError
 from backbones.training.job import ANEW, Job
-from backbones.transfer import full_name
 from tasks.fit import Fitting
 from tasks.task import Task
 
@@ -33,15 +32,11 @@ class TaskJob(Job):
         self.make_task = task_type.of
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
-        if hasattr(config, "init"):
-            config = changed(config, init=world.broadcast_json(lambda: full_name(config.init)))
-        if hasattr(config, "trunk"):
-            init = world.broadcast_json(lambda: full_name(config.trunk.init))
-            config = changed(config, trunk=changed(config.trunk, init=init))
+        config, notes = super().settle(config, world)
         if getattr(config, "data", ""):
             # A run is resumed and scored from other folders too.
             config = changed(config, data=str(Path(config.data).expanduser().absolute()))
-        return config, []
+        return config, notes
 
     def build(
         self,

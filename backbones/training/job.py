@@ -20,6 +20,7 @@ from backbones.training.errors import UserError
 from backbones.training.jobs import JOBS, Kind
 from backbones.training.run import Run, begun_before, shared_run
 from backbones.training.session import OnUpdate, finished, is_evaluated, resume_point
+from backbones.transfer import full_name
 
 ANEW: AbstractContextManager[object] = nullcontext()
 
@@ -85,7 +86,15 @@ class Job(ABC):
         """Return the progress at which a run of this config ends; None if only a loop can say."""
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
-        """Return a config in which nothing depends on this moment, and lines for the log."""
+        """Return a config in which nothing depends on this moment, and lines for the log.
+
+        `--init` gets the full name of its run: `last` will be this run soon.
+        """
+        if hasattr(config, "init"):
+            config = changed(config, init=world.broadcast_json(lambda: full_name(config.init)))
+        if hasattr(config, "trunk"):
+            init = world.broadcast_json(lambda: full_name(config.trunk.init))
+            config = changed(config, trunk=changed(config.trunk, init=init))
         return config, []
 
     def base_name(self, config: Any) -> str:

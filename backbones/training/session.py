@@ -5,6 +5,7 @@ metrics, and continues when the disk is full. Times are those of a monotonic clo
 """
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -22,7 +23,8 @@ from backbones.training.checks.received import INFO_BYTES, read_json
 from backbones.training.config import RunConfig
 from backbones.training.device.machine import commit, hardware, versions
 from backbones.training.distributed import World, launch
-from backbones.training.log import Board
+from backbones.training.files import write_atomically
+from backbones.training.log import Board, read_metrics
 from backbones.training.progress import ProgressReport
 from backbones.training.run import Run
 
@@ -250,6 +252,28 @@ def evaluated_at(run: Run) -> int | None:
         return int(result["progress"] if "progress" in result else result["env_steps"])
     except (OSError, KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def write_evaluation(
+    run: Run,
+    board: Board,
+    progress: int,
+    scores: Mapping[str, float],
+    result: Mapping[str, Any],
+    remedy: str,
+) -> None:
+    """Write the final scores as TensorBoard tags, and eval.json, by which the run is finished.
+
+    A run that was killed between the two has the scores, and they are not written again. A disk
+    that does not take eval.json is a warning, which ends with the remedy.
+    """
+    rows = read_metrics(run.folder)
+    if not any(row.get("step") == progress and scores.keys() <= row.keys() for row in rows):
+        board.scalars(progress, dict(scores))
+    try:
+        write_atomically(run.folder / "eval.json", json.dumps(result, indent=2) + "\n")
+    except OSError as error:
+        run.warn(f"eval.json could not be written ({error.strerror}); {remedy}")
 
 
 def finished(name: str) -> str:

@@ -23,7 +23,6 @@ from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.limits import MOST_GAMES, require_at_most
 from backbones.training.config import (
     RunConfig,
-    changed,
     require_fraction,
     require_not_negative,
     require_positive,
@@ -32,18 +31,19 @@ from backbones.training.device.memory import model_bytes, require_memory
 from backbones.training.device.precision import choose_device
 from backbones.training.distributed import ALONE, World
 from backbones.training.errors import Stopped, UserError
-from backbones.training.job import ANEW, Job
+from backbones.training.job import ANEW
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot
-from backbones.transfer import TrunkConfig, full_name, load_weights, snapshot
+from backbones.transfer import TrunkConfig, load_weights, snapshot
 from rl.finish import finish
 from rl.games.contract import require_same_actions
 from rl.games.first_look import first_look
-from rl.games.make import is_atari, make_environments, short_name
+from rl.games.make import is_atari, make_environments
 from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes
 from rl.games.stacks import STACK
 from rl.networks.body import MOST_UNITS, build_cnn
+from rl.play_job import PlayJob
 from rl.sb3.environments import SB3Environments, TrunkExtractor
 from rl.scoring import SCORE_OVER_GAMES, Game, mean_score
 from rl.start import start_from
@@ -147,10 +147,8 @@ class Recorder(BaseCallback):
         self.session.record(self.num_timesteps, figures, shown)
 
 
-class StockJob(Job):
+class StockJob(PlayJob):
     """A stock algorithm as a job of ours: its model, and our network of the same shape."""
-
-    kind = "agent"
 
     def __init__(
         self, name: str, presets: Mapping[str, Any], make_model: MakeModel, network_type: type[Any]
@@ -177,11 +175,10 @@ class StockJob(Job):
             require_memory(size, "the network", "--hidden, --width or --size-px")
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
-        # By its own name: `last` will be this run soon.
-        trunk = changed(config.trunk, init=full_name(config.trunk.init))
-        notes = first_look(config.env, config.env_options)
+        config, notes = super().settle(config, world)
+        notes += first_look(config.env, config.env_options)
         notes += drawing_notes(config.env, config.env_options) if config.eval_games else []
-        return changed(config, trunk=trunk), notes
+        return config, notes
 
     def build(
         self,
@@ -193,18 +190,6 @@ class StockJob(Job):
         refuse_what_sb3_cannot_do(config, world)
         self.refuse_too_large(config)
         return StockLoop(self, config, rebuilt)
-
-    def lengthen(self, config: Any, extend: int) -> Any:
-        return changed(config, total_steps=config.total_steps + extend)
-
-    def total(self, config: Any, found: Checkpoint) -> int:
-        return int(config.total_steps)
-
-    def base_name(self, config: Any) -> str:
-        return short_name(config.env)
-
-    def title(self, config: Any) -> str:
-        return f"{config.env}, {config.total_steps:,} env steps"
 
 
 def refuse_what_sb3_cannot_do(config: Any, world: World) -> None:

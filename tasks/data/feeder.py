@@ -61,6 +61,8 @@ class Feeder:
                 f"a sample counts {samples.largest} and {world.size} of them do not fit into a "
                 f"batch of {self.batch_size}; use a larger batch_size"
             )
+        # Asked for several times an update, and a sum over all samples.
+        self.updates_an_epoch = samples.total // self.batch_size
         self.world, self.device = world, device
         self.pool = ThreadPoolExecutor(1, "feeder", use_device, (device,))
         self.at_once = at_once or self.fitting_at_once()
@@ -78,11 +80,6 @@ class Feeder:
         trace: TracebackType | None,
     ) -> None:
         self.pool.shutdown(cancel_futures=True)
-
-    @property
-    def updates_an_epoch(self) -> int:
-        """Batches in an epoch."""
-        return self.samples.total // self.batch_size
 
     def indices(self, update: int) -> Int64[Tensor, "B"]:
         """Return the numbers of this process's share of an update's samples."""

@@ -1,0 +1,26 @@
+"""What every job shares that trains an agent, whoever's algorithm it is: its unit is env steps."""
+
+from typing import Any
+
+from backbones.training.checkpoint import Checkpoint
+from backbones.training.config import changed
+from backbones.training.job import Job
+from rl.games.make import short_name
+
+
+class PlayJob(Job):
+    """An algorithm that learns from play, named after its game."""
+
+    kind = "agent"
+
+    def lengthen(self, config: Any, extend: int) -> Any:
+        return changed(config, total_steps=config.total_steps + extend)
+
+    def total(self, config: Any, found: Checkpoint) -> int:
+        return int(config.total_steps)
+
+    def base_name(self, config: Any) -> str:
+        return short_name(config.env)
+
+    def title(self, config: Any) -> str:
+        return f"{config.env}, {config.total_steps:,} env steps"
