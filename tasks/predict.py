@@ -24,28 +24,32 @@ from tasks.task import Task
 
 
 class Input(NamedTuple):
-    """What is asked, what it is called, and the name of an answer that becomes a file."""
+    """What is asked, what it is called, and the name of an answer that becomes a file; or why it
+    cannot be asked."""
 
     name: str
-    given: Path | bytes | tuple[()]
+    given: Path | bytes | tuple[()] | UserError
     stem: str
 
 
 def sources(inputs: Sequence[str]) -> Iterator[Input]:
-    """Yield everything that the inputs mean; UserError if something is missing."""
+    """Yield everything that the inputs mean; what is missing as its error, so that the rest is
+    answered."""
     for given in inputs:
         path = Path(given)
         if given == "-":
             data = read_at_most(standard_input(), LARGEST_BYTES + 1)
             yield Input("standard input", data, "standard input")
         elif os.path.isdir(path):
-            yield from inside(path)
+            try:
+                yield from inside(path)
+            except UserError as error:
+                yield Input(shortened(given, 200), error, "")
         elif os.path.exists(path):
             yield Input(given, path, path.stem)
         else:
-            raise UserError(
-                f"{shortened(given)} does not exist; give files, folders or - for standard input"
-            )
+            missing = UserError("does not exist; give files, folders or - for standard input")
+            yield Input(shortened(given, 200), missing, "")
 
 
 def inside(folder: Path) -> Iterator[Input]:
@@ -55,7 +59,7 @@ def inside(folder: Path) -> Iterator[Input]:
     if hidden:
         say(f"arcadia: {folder}: {hidden:,} hidden files or folders passed over", sys.stderr)
     if not found:
-        raise UserError(f"{folder} has no files in it")
+        raise UserError("has no files in it")
     for path in sorted(found):
         # Two folders may have files of one name.
         stem = "-".join(path.relative_to(folder).with_suffix("").parts)
@@ -128,6 +132,8 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
     asked = sources(config.inputs) if task.takes else iter([Input("answer", (), "answer")])
     for name, given, given_stem in asked:
         try:
+            if isinstance(given, UserError):
+                raise given
             answers = predictor.answer(given)
             doubts = task.doubts(given) if task.takes else ""
             seen = predictor.explain([given]) if config.explain else []
