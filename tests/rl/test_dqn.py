@@ -1,0 +1,171 @@
+"""DQN: losses and targets by hand, cadence, known values, and a stopped run that ends the same."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from backbones.training import checkpoint
+from backbones.training.config import changed
+from backbones.training.distributed import World
+from backbones.training.errors import UserError
+from rl import dqn
+from rl.experience.learner import RolloutLearner
+from rl.explore import Exploration
+from rl.training import Training
+
+TINY = changed(
+    dqn.SMOKE, env="Arcadia/Catch-v0", total_steps=1024, eval_games=0, minibatch_size=256
+)
+
+
+def trained(config, blocks):
+    training = Training(dqn.JOB, config, World())
+    training.start()
+    with ThreadPoolExecutor(1) as pool:
+        figures = [training.advance(pool)[1] for _ in range(blocks)]
+    return training, figures
+
+
+def everything(training):
+    """Return all tensors of a checkpoint, chunks included."""
+    made = training.checkpoint()
+    parts = {**made.parts, **{name: give() for name, give in made.chunks.items()}}
+    return {f"{part}.{name}": t for part, ts in parts.items() for name, t in ts.items()}
+
+
+def test_the_loss_is_huber_s_by_hand():
+    q_value = torch.tensor([[1.0, 2.0], [0.0, 5.0], [3.0, 1.0]], requires_grad=True)
+    action, target = torch.tensor([1, 0, 0]), torch.tensor([2.5, 4.0, 3.0])
+    loss, figures = dqn.dqn_loss(q_value, action, target, None, of=4)
+    assert_close(loss.item(), (0.5 * 0.5**2 + 3.5 + 0) / 4)
+    assert_close(figures, torch.tensor([[0.125, 2.0, 0.5], [3.5, 0.0, 4.0], [0.0, 3.0, 0.0]]))
+    loss.backward()
+    assert_close(q_value.grad, torch.tensor([[0, -0.125], [-0.25, 0], [0, 0]]))
+    weighted, _ = dqn.dqn_loss(q_value, action, target, torch.tensor([1.0, 0.5, 1.0]), of=4)
+    assert_close(weighted.item(), (0.125 + 1.75) / 4)
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_targets_take_the_action_that_the_switch_says(double):
+    training, _ = trained(changed(TINY, double=double, n_step=2, sync=True), 3)
+    learner = training.learner
+    # Another target than the network, so that the two name different actions.
+    torch.manual_seed(5)
+    for parameter in learner.target.parameters():
+        parameter.copy_(torch.randn_like(parameter) * 0.3)
+    position = torch.tensor(list(learner.replay.drawable))
+    seen = learner.replay.transitions(position, gamma=0.99, clip=False)
+    blank = torch.zeros(len(position), dtype=torch.bool)
+    following = learner.target.step(seen.next_obs, None, blank).q_value
+    chooser = learner.network.step(seen.next_obs, None, blank).q_value
+    assert (following.argmax(1) != chooser.argmax(1)).any()
+    best = following.gather(1, chooser.argmax(1)[:, None])[:, 0] if double else following.max(1)[0]
+    target = seen.returns + seen.discount * best
+    chosen = learner.network.step(seen.obs, None, blank).q_value.gather(1, seen.action[:, None])
+    _, figures = learner.loss(learner.replay, position, None)
+    assert_close(figures[:, 2], (target - chosen[:, 0]).abs(), atol=1e-5, rtol=1e-4)
+
+
+def test_updates_and_targets_are_counted_in_env_steps_whatever_the_block():
+    for num_envs, num_steps in ((4, 16), (2, 7)):
+        config = changed(
+            TINY,
+            num_envs=num_envs,
+            num_steps=num_steps,
+            train_every=24,
+            learning_starts=0,
+            minibatch_size=8,
+            target_every=10_000,
+        )
+        training, figures = trained(config, 5)
+        assert training.learner.updates == 5 * num_envs * num_steps // 24
+        assert any("train/td_error" in row for row in figures)
+    before = training.learner.target.q.weight.clone()
+    assert not torch.equal(before, training.learner.network.q.weight)
+
+
+def test_the_target_is_the_network_of_its_last_multiple():
+    config = changed(TINY, learning_starts=0, train_every=16, target_every=64, minibatch_size=8)
+    learner = trained(config, 3)[0].learner
+    # Blocks are of 64 env steps: the last update of each falls on a multiple.
+    for name, parameter in learner.network.named_parameters():
+        assert torch.equal(parameter, dict(learner.target.named_parameters())[name]), name
+
+
+def test_nothing_is_learnt_before_learning_starts_and_play_is_random_until_then():
+    config = changed(TINY, learning_starts=130, explore=Exploration(epsilon_fraction=0.0))
+    assert [float(config.epsilon(k, range(1))) for k in (0, 2, 3)] == pytest.approx([1, 1, 0.01])
+    _, figures = trained(config, 4)
+    assert ["train/loss" in row for row in figures] == [False, False, True, True]
+
+
+SWITCHES = {
+    "plain": {"double": False, "n_step": 1},
+    "all": {"double": True, "dueling": True, "prioritised": True, "n_step": 3},
+}
+
+
+@pytest.mark.parametrize("switches", SWITCHES.values(), ids=SWITCHES)
+def test_a_run_with_its_replay_goes_on_bit_for_bit(tmp_path, switches):
+    # The ring is full and written over, and games are cut off by the clock.
+    options = dataclasses.replace(TINY.env_options, max_frames=9)
+    config = changed(TINY, buffer_size=160, env_options=options, **switches)
+    whole, _ = trained(config, 7)
+    assert whole.learner.replay.head > 2 * whole.learner.replay.live
+    assert whole.learner.replay.last_frames
+    part, _ = trained(config, 4)
+    made = part.checkpoint()
+    checkpoint.save(tmp_path, made.progress, made.parts, made.info, made.metadata, made.chunks)
+    again = Training(dqn.JOB, config, World())
+    assert again.restore(checkpoint.load_newest(tmp_path)[0]) == []
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            again.advance(pool)
+    expected, found = everything(whole), everything(again)
+    assert expected.keys() == found.keys() and any("replay" in name for name in found)
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name
+
+
+def test_playing_ahead_or_not_threads_change_no_bit():
+    first, second = (everything(trained(TINY, 5)[0]) for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    training = Training(dqn.JOB, TINY, World())
+    training.start()
+    for _ in range(5):
+        # Learning alone, without the pool's help.
+        rollout = training.pipeline.rollout
+        training.pipeline.copy_weights(training.learner)
+        upcoming = training.pipeline.collect()
+        training.learner.learn(rollout)
+        training.pipeline.rollout = upcoming
+    alone = dict(training.learner.network.named_parameters())
+    for name, tensor in trained(TINY, 5)[0].learner.network.named_parameters():
+        assert torch.equal(alone[name], tensor), name
+
+
+def test_the_learner_is_what_a_run_asks_for():
+    assert isinstance(trained(TINY, 0)[0].learner, RolloutLearner)
+
+
+def test_what_cannot_be_learnt_from_is_refused_in_one_line():
+    with pytest.raises(ValueError, match="learning_starts = 1,200,000 must come before the end"):
+        dqn.Config(learning_starts=1_200_000)
+    with pytest.raises(ValueError, match="buffer_size = 100 must hold a block and a window"):
+        dqn.Config(buffer_size=100)
+    with pytest.raises(ValueError, match="transitions, not sequences"):
+        dqn.Config(memory="lstm")
+    with pytest.raises(ValueError, match="n_step = 0"):
+        dqn.Config(n_step=0)
+    with pytest.raises(UserError, match=r"transitions takes .* GB.*--buffer-size"):
+        Training(dqn.JOB, changed(TINY, buffer_size=10**12), World())
+
+
+@pytest.mark.parametrize("preset", dqn.PRESETS)
+def test_every_preset_is_a_config_that_learns_8_samples_a_step(preset):
+    config = dqn.PRESETS[preset]
+    if preset not in ("smoke", "catch"):
+        assert config.minibatch_size / config.train_every == 8
