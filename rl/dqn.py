@@ -374,10 +374,9 @@ class DQNLearner:
             "updates": self.updates,
             "precision": self.precision.name,
         }
-        if self.replay is None:
-            return LearnerState(tensors, info)
-        tensors |= prefixed("replay", self.replay.state_dict())
-        return LearnerState(tensors, info, self.replay.chunks())
+        if self.replay is not None:
+            tensors |= prefixed("replay", self.replay.state_dict())
+        return LearnerState(tensors, info, self.replay.chunks() if self.replay else {})
 
     def load_state(
         self,
