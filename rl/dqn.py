@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Float32, Int64, Shaped
 from torch import Tensor
 
 from backbones import transfer
@@ -231,7 +231,7 @@ class DQNLearner:
         if world.size > 1:
             raise UserError("dqn learns in one process: its replay is not shared; leave torchrun")
         options = config.env_options
-        frame_bytes = (3 if options.colour else 1) * options.size_px**2
+        frame_bytes = (3 if options.colour else 1) * (options.size_px // config.trunk.pool) ** 2
         require_room(config.buffer_size, frame_bytes, device, prioritised=config.prioritised)
         torch.manual_seed(config.run.seed)
         self.config, self.device, self.world, self.share = config, device, world, share
@@ -255,13 +255,10 @@ class DQNLearner:
 
     def choose_precision(self) -> None:
         """Time the network where `auto` needs it, and make its target in that number format."""
-        obs = self.network.blank_obs(self.config.minibatch_size)
+        network, name = self.network, self.config.run.precision
+        obs = network.blank_obs(self.config.minibatch_size)
         self.precision = choose_precision(
-            self.config.run.precision,
-            self.device,
-            lambda: self.network(obs)[1].sum(),
-            self.network,
-            self.world,
+            name, self.device, lambda: network(obs)[1].sum(), network, self.world
         )
         self.target = acting_copy(self.network, self.precision.dtype)
 
@@ -270,18 +267,16 @@ class DQNLearner:
         chances = partial(self.config.epsilon, envs=self.share)
         return EpsilonGreedyPolicy(acting, chances, len(self.share))
 
-    def replay_like(self, frames: Tensor) -> Replay:
-        """Return the replay, of frames such as these [..., N, C, H, W]."""
+    def replay_like(self, frames: Shaped[Tensor, "rows N C *frame"]) -> Replay:
+        """Return the replay, of frames such as these; they are kept as the trunk pools them."""
         config = self.config
         if self.replay is None:
             self.replay = Replay(
                 config.buffer_size,
-                config.num_envs,
-                tuple(frames.shape[2:]),
-                self.device,
+                frames,
                 n_step=config.n_step,
                 exponent=config.priority_exponent if config.prioritised else None,
-                dtype=frames.dtype,
+                keep=self.network.cnn.pool,
                 first_env=self.share.start,
             )
         return self.replay
@@ -354,12 +349,13 @@ class DQNLearner:
         config, network = self.config, self.network
         seen = replay.transitions(position, gamma=config.gamma, clip=config.sees_clipped_rewards)
         with self.precision.autocast():
-            q_value = network.judge(network.cnn.prepare(seen.obs)).q_value
+            obs = seen.obs.contiguous(memory_format=torch.channels_last)
+            q_value = network.judge(obs).q_value
         # Autocasts of their own: one that has seen weights without gradients keeps them so.
         with torch.no_grad(), self.precision.autocast():
-            prepared = network.cnn.prepare(seen.next_obs)
-            following = self.target.judge(prepared).q_value
-            chooser = network.judge(prepared).q_value if config.double else following
+            next_obs = seen.next_obs.contiguous(memory_format=torch.channels_last)
+            following = self.target.judge(next_obs).q_value
+            chooser = network.judge(next_obs).q_value if config.double else following
         assert q_value is not None and following is not None and chooser is not None
         best = following.gather(1, chooser.argmax(1, keepdim=True))[:, 0]
         target = seen.returns + seen.discount * best

@@ -21,7 +21,6 @@ from functools import partial
 from itertools import takewhile
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 from torch import Tensor
@@ -59,32 +58,26 @@ class Replay:
     def __init__(
         self,
         capacity: int,
-        num_envs: int,
-        frame_shape: tuple[int, ...],
-        device: torch.device,
+        like: Shaped[Tensor, "rows N C *frame"],
         *,
         n_step: int = 1,
         exponent: float | None = None,
-        dtype: torch.dtype = torch.uint8,
+        keep: Callable[[Tensor], Tensor] = lambda frames: frames,
         first_env: int = 0,
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
-        """`exponent` is that of priorities, None for uniform draws; `first_env` the number of the
-        first environment among those of all processes. See `require_room` for the memory."""
-        self.num_envs, self.n_step, self.device, self.first_env = (
-            num_envs,
-            n_step,
-            device,
-            first_env,
-        )
+        """`like` are frames such as those of rollouts, of which `keep` gives what is kept, such as
+        pooled ones; `exponent` is that of priorities, None for uniform draws; `first_env` the
+        number of the first environment among those of all processes. See `require_room`."""
+        like = keep(like[:1])
+        self.num_envs, self.device = num_envs, device = like.shape[1], like.device
+        self.n_step, self.keep, self.first_env = n_step, keep, first_env
         self.live = capacity // num_envs
-        item = torch.empty((), dtype=dtype).element_size() * int(np.prod(frame_shape))
-        row_bytes = num_envs * item
-        self.chunk_rows = max(1, min(chunk_bytes // row_bytes, self.live // 8))
+        self.chunk_rows = max(1, min(chunk_bytes // like.nbytes, self.live // 8))
         self.rows = rows = self.live + self.chunk_rows + STACK
         self.head = 0
         # Frames as `stack` wants them: K - 1 rows ahead of all else.
-        self.frames = torch.empty(rows, num_envs, *frame_shape, dtype=dtype, device=device)
+        self.frames = like.new_empty(rows, *like.shape[1:])
         shape = (rows, num_envs)
         self.action = torch.zeros(shape, dtype=torch.int64, device=device)
         self.age = torch.zeros(shape, dtype=torch.int32, device=device)
@@ -116,12 +109,13 @@ class Replay:
         """Add what was played; the oldest steps make room."""
         before, count = self.drawable, len(rollout.action)
         row = self.rows_of(range(self.head, self.head + count))
-        newest = slice(STACK - 1, STACK - 1 + count)
-        self.frames.index_copy_(0, (row + STACK - 1) % self.rows, rollout.frames[newest])
+        frames = self.keep(rollout.frames[STACK - 1 : STACK - 1 + count])
+        self.frames.index_copy_(0, (row + STACK - 1) % self.rows, frames)
         for name, column in self.columns.items():
             column.index_copy_(0, row, getattr(rollout, name)[:count].to(column.dtype))
         if rollout.cuts is not None and rollout.cut_frames is not None:
-            for (t, n), frame in zip(rollout.cuts.tolist(), rollout.cut_frames, strict=True):
+            last = self.keep(rollout.cut_frames)
+            for (t, n), frame in zip(rollout.cuts.tolist(), last, strict=True):
                 position = (self.head + t) * self.num_envs + n - self.first_env
                 self.last_frames[position] = frame.clone()
         self.head += count

@@ -58,15 +58,24 @@ def test_targets_take_the_action_that_the_switch_says(double):
         parameter.copy_(torch.randn_like(parameter) * 0.3)
     position = torch.tensor(list(learner.replay.drawable))
     seen = learner.replay.transitions(position, gamma=0.99, clip=False)
-    blank = torch.zeros(len(position), dtype=torch.bool)
-    following = learner.target.step(seen.next_obs, None, blank).q_value
-    chooser = learner.network.step(seen.next_obs, None, blank).q_value
+    following = learner.target.judge(seen.next_obs).q_value
+    chooser = learner.network.judge(seen.next_obs).q_value
     assert (following.argmax(1) != chooser.argmax(1)).any()
     best = following.gather(1, chooser.argmax(1)[:, None])[:, 0] if double else following.max(1)[0]
     target = seen.returns + seen.discount * best
-    chosen = learner.network.step(seen.obs, None, blank).q_value.gather(1, seen.action[:, None])
+    chosen = learner.network.judge(seen.obs).q_value.gather(1, seen.action[:, None])
     _, figures = learner.loss(learner.replay, position, None)
     assert_close(figures[:, 2], (target - chosen[:, 0]).abs(), atol=1e-5, rtol=1e-4)
+
+
+def test_observations_of_the_replay_are_those_that_were_played_as_the_trunk_pools_them():
+    training = trained(changed(TINY, learning_starts=1000), 3)[0]
+    rollout, learner = training.pipeline.rollout, training.learner
+    learner.learn(rollout)
+    expected = learner.network.cnn.pool(rollout.all_obs())
+    steps, count = rollout.action.shape
+    step = torch.arange(learner.replay.head - steps, learner.replay.head).repeat_interleave(count)
+    assert torch.equal(learner.replay.obs(step, torch.arange(count).repeat(steps)), expected)
 
 
 def test_updates_and_targets_are_counted_in_env_steps_whatever_the_block():

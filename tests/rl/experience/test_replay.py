@@ -28,6 +28,7 @@ class World:
             dtype,
         )
         self.frames = [self.picture() for _ in range(STACK)]
+        self.like = torch.stack(self.frames)
         self.age = [torch.zeros(num_envs, dtype=torch.int64)]
         # Of each env step: action, reward, terminated, truncated, over, last frame.
         self.steps = []
@@ -128,9 +129,7 @@ def test_every_transition_is_that_of_the_games_themselves(
     seed, num_envs, live, n_step, blocks, chunk_bytes
 ):
     world = World(seed, num_envs)
-    replay = Replay(
-        live * num_envs, num_envs, (1, 2, 2), CPU, n_step=n_step, chunk_bytes=chunk_bytes
-    )
+    replay = Replay(live * num_envs, world.like, n_step=n_step, chunk_bytes=chunk_bytes)
     for count in blocks:
         replay.append(world.play(count))
     first, last = max(0, sum(blocks) - live), max(0, sum(blocks) - n_step)
@@ -141,7 +140,7 @@ def test_every_transition_is_that_of_the_games_themselves(
 def test_vectors_and_colours_are_kept_like_pictures():
     for shape, dtype in (((3,), torch.float32), ((3, 2, 2), torch.uint8)):
         world = World(5, 2, shape, dtype)
-        replay = Replay(40, 2, shape, CPU, n_step=2, dtype=dtype)
+        replay = Replay(40, world.like, n_step=2)
         for _ in range(9):
             replay.append(world.play(5))
         hold_against_lists(world, replay, 2)
@@ -149,7 +148,7 @@ def test_vectors_and_colours_are_kept_like_pictures():
 
 def test_clipped_rewards_are_signs():
     world = World(3, 1)
-    replay = Replay(30, 1, (1, 2, 2), CPU)
+    replay = Replay(30, world.like)
     replay.append(world.play(20))
     positions = torch.arange(19)
     raw = replay.transitions(positions, gamma=GAMMA, clip=False).returns
@@ -159,7 +158,7 @@ def test_clipped_rewards_are_signs():
 
 def test_uniform_draws_reach_everything_alike():
     world = World(3, 2)
-    replay = Replay(20, 2, (1, 2, 2), CPU, n_step=3)
+    replay = Replay(20, world.like, n_step=3)
     for _ in range(5):
         replay.append(world.play(4))
     uniform = torch.rand(20_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -174,7 +173,7 @@ def test_uniform_draws_reach_everything_alike():
 @given(st.integers(0, 2**32), st.lists(st.integers(1, 6), min_size=2, max_size=20))
 def test_priorities_follow_their_transitions_round_the_ring(seed, blocks):
     world = World(seed, 2)
-    replay = Replay(24, 2, (1, 2, 2), CPU, n_step=2, exponent=1.0, chunk_bytes=8)
+    replay = Replay(24, world.like, n_step=2, exponent=1.0, chunk_bytes=8)
     errors = {}  # position -> its last error
     rng = np.random.default_rng(seed)
     for count in blocks:
@@ -197,10 +196,12 @@ def test_priorities_follow_their_transitions_round_the_ring(seed, blocks):
 
 @pytest.mark.parametrize("exponent", [None, 0.5])
 def test_a_replay_goes_on_from_its_chunks_which_are_written_once(exponent):
-    def make():
-        return Replay(36, 2, (1, 2, 2), CPU, n_step=3, exponent=exponent, chunk_bytes=24)
+    world = World(7, 2)
 
-    world, replay, disk = World(7, 2), make(), {}
+    def make():
+        return Replay(36, world.like, n_step=3, exponent=exponent, chunk_bytes=24)
+
+    replay, disk = make(), {}
     for _ in range(25):
         replay.append(world.play(4))
         for name, give in replay.chunks().items():
@@ -231,7 +232,7 @@ def test_a_replay_beyond_memory_is_refused_with_what_fits(monkeypatch):
 
 
 def test_a_million_transitions_take_less_than_7_5_gb():
-    with torch.device("meta"):
-        replay = Replay(1_000_000, 16, (1, 84, 84), torch.device("meta"))
+    frames = torch.empty(1, 16, 1, 84, 84, dtype=torch.uint8, device="meta")
+    replay = Replay(1_000_000, frames)
     tensors = [replay.frames, *replay.columns.values()]
     assert sum(tensor.nbytes for tensor in tensors) < 7.5e9
