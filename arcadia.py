@@ -86,8 +86,9 @@ VERBS = {
 
 # bench: module with Config and main
 BENCHES = {
-    "ppo": "rl.bench",
-    "ppo-lstm": "rl.bench_lstm",
+    "ppo": "rl.bench.ppo",
+    "ppo-lstm": "rl.bench.ppo_lstm",
+    "dqn": "rl.bench.dqn",
     "classify": "tasks.bench",
     "translate": "tasks.bench_translate",
     "go": "rl.go.bench",

@@ -32,7 +32,7 @@ from rl.experience.priorities import Priorities
 from rl.experience.rollout import Rollout
 from rl.games.stacks import STACK, stack
 
-CHUNK_BYTES = 2**25
+CHUNK_BYTES = 2**24
 # Of a transition besides its frame: action, reward, two flags, age.
 OTHER_BYTES = 8 + 4 + 2 + 4
 PRIORITY_BYTES = 4 * 8  # nodes of the sum tree, which is up to twice as wide as needed
@@ -73,7 +73,7 @@ class Replay:
         self.num_envs, self.device = num_envs, device = like.shape[1], like.device
         self.n_step, self.keep, self.first_env = n_step, keep, first_env
         self.live = capacity // num_envs
-        self.chunk_rows = max(1, min(chunk_bytes // like.nbytes, self.live // 8))
+        self.chunk_rows = max(1, min(chunk_bytes // like.nbytes, self.live // 16))
         self.rows = rows = self.live + self.chunk_rows + STACK
         self.head = 0
         # Frames as `stack` wants them: K - 1 rows ahead of all else.
@@ -93,6 +93,13 @@ class Replay:
         """What there is of each step besides its frame, by the names in a rollout."""
         names = ("action", "age", "reward", "terminated", "done")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes."""
+        tensors = [self.frames, *self.columns.values(), *self.last_frames.values()]
+        tree = [self.priorities.tree.nodes] if self.priorities is not None else []
+        return sum(tensor.nbytes for tensor in tensors + tree)
 
     @property
     def drawable(self) -> range:
