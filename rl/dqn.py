@@ -120,10 +120,11 @@ class Config(PlayConfig):
         return self.explore.chances(env_step / self.total_steps, envs, self.num_envs)
 
 
-DEFAULT = Config(
+FAST = Config(
+    total_steps=600_000,
     learning_rate=5e-4,
     hidden=256,
-    explore=Exploration(epsilon_fraction=0.1),
+    learning_starts=8_000,
     trunk=TrunkConfig(width=0.5, pool=2),
 )
 # Mnih et al. 2015, but for Adam in place of RMSprop, 8 games side by side, and no FIRE after a lost
@@ -184,8 +185,8 @@ CATCH = Config(
     trunk=TrunkConfig(width=0.25, pool=2),
 )
 PRESETS = {
-    "default": DEFAULT,
-    "fast": DEFAULT,
+    "default": FAST,
+    "fast": FAST,
     "nature": NATURE,
     "reference": REFERENCE,
     "smoke": SMOKE,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+import arcadia
 from backbones.training import checkpoint
 from backbones.training.config import RunConfig, changed
 from backbones.training.distributed import World
@@ -181,6 +182,32 @@ def test_every_preset_is_a_config_that_learns_8_samples_a_step(preset):
     config = dqn.PRESETS[preset]
     if preset not in ("smoke", "catch"):
         assert config.minibatch_size / config.train_every == 8
+
+
+def test_every_verb_takes_its_runs(runs, tmp_path, capsys):
+    flags = ["--preset", "smoke", "--env", "Arcadia/Catch-v0", "--eval-epsilon", "0.25"]
+    assert arcadia.main(["train", "dqn", *flags, "--name", "a", "--precision", "fp32"]) == 0
+    assert arcadia.main(["resume", "a", "--extend", "128"]) == 0
+    said = capsys.readouterr().out
+    assert "lengthened from 384 to 512 env steps" in said and "epsilon 0.25" in said
+    assert arcadia.main(["eval", "a", "--games", "2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["env_steps"], result["protocol"]["epsilon"]) == (512, 0.25)
+    assert arcadia.main(["eval", "a", "--games", "2", "--epsilon", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["protocol"]["epsilon"] == 0.0
+    film, folder = tmp_path / "film.mp4", tmp_path / "agent"
+    assert arcadia.main(["watch", "a", "--video", str(film), "--limit-s", "1"]) == 0
+    assert arcadia.main(["export", "a", "--folder", str(folder)]) == 0
+    # The agent alone: no replay goes with it.
+    assert not list(folder.rglob("replay-*")) and list((runs / "dqn" / "a").rglob("replay-*"))
+    assert arcadia.main(["train", "dqn", *flags, "--learning-starts", "500"]) == 2
+    assert "--learning-starts = 500 must come before the end" in capsys.readouterr().err
+
+
+def test_several_processes_are_refused(runs):
+    two = World(rank=0, size=2)
+    with pytest.raises(UserError, match="dqn learns in one process"):
+        dqn.DQNLearner(TINY, 3, torch.device("cpu"), two, range(2))
 
 
 KNOWN = changed(
