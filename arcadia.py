@@ -88,8 +88,7 @@ VERBS = {
 
 # bench: module with Config and main
 BENCHES = {
-    "ppo": "rl.bench",
-    "ppo-lstm": "rl.bench_lstm",
+    **{name: f"rl.bench.{name.replace('-', '_')}" for name in ("ppo", "ppo-lstm", "dqn")},
     "classify": "tasks.bench",
     "translate": "tasks.bench_translate",
     "go": "rl.go.bench",
