@@ -14,7 +14,7 @@ from tasks.worlds.scenes import Scene, pictures, scene
 from tasks.worlds.things import COLOURS, SHAPES, SIZES, TEXTURES
 
 NUMBERS = {"a": 1, "an": 1, "two": 2, "three": 3, "four": 4, "five": 5}
-SIDES = ("left of", "right of", "above", "below", "in front of")
+SIDES = ("left of", "right of", "above", "below", "in front of", "behind")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,8 @@ def holds(sample: Scene, i: int, side: str, j: int) -> bool:
     (x, y), (other_x, other_y) = centres(sample)[i], centres(sample)[j]
     if side == "in front of":
         return i > j and bool((sample.whole[i] & sample.whole[j]).any())
+    if side == "behind":
+        return holds(sample, j, "in front of", i)
     far = {
         "left of": other_x - x,
         "right of": x - other_x,
