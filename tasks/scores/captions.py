@@ -95,7 +95,8 @@ def diversity(captions: Sequence[str]) -> dict[str, float]:
     """Return how many of some captions, and of their words, are different ones."""
     words = [tuple(scored_words(caption)) for caption in captions]
     different = {word for row in words for word in row}
-    return {"distinct_captions": len(set(words)), "distinct_words": len(different)}
+    counts = {"distinct_captions": len(set(words)), "distinct_words": len(different)}
+    return {name: float(count) for name, count in counts.items()}
 
 
 def truth_sums(scenes: Sequence[Facts], answers: Sequence[str]) -> Sums:
