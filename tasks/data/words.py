@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from backbones.training.errors import UserError
 from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN
@@ -52,11 +53,12 @@ def learn_words(captions: Iterable[str], least: int) -> list[str]:
 class Words:
     """The vocabulary of a run: padding, unknown, begin and end are the numbers 0 to 3."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[Any]) -> None:
         """`words` is what `learn_words` returned; UserError if it is not that."""
-        if len(set(words)) < len(words) or not all(isinstance(w, str) and w for w in words):
-            raise UserError("the run's vocabulary is damaged; train it again")
         self.words = [*MARKS, *words]
+        whole = all(isinstance(word, str) and word for word in self.words)
+        if not whole or len(set(self.words)) < len(self.words):
+            raise UserError("the run's vocabulary is damaged; train it again")
         self.numbers = {word: number for number, word in enumerate(self.words)}
 
     def __len__(self) -> int:

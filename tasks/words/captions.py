@@ -199,7 +199,9 @@ class CaptionedPictures(Source):
                     rows.append([*row, END])
                     which.append(number)
         if not rows:
-            raise UserError(f"all captions have more than longest = {longest} words, the end one")
+            raise UserError(
+                f"all training captions have more than {longest - 1} words; give a larger --longest"
+            )
         if left := sum(map(len, found.captions)) - len(rows):
             said = f"train: {left:,} captions of more than {longest - 1} words left out"
             self.log_lines[said] = None

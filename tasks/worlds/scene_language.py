@@ -160,10 +160,10 @@ def parsed(sentence: str) -> Statement | None:
         return None
     several = firsts[0] in NUMBERS
     if "no" in firsts:
-        # "There is no circle" and "there are no circles".
-        several = rest.split()[-1] in PLURALS
         if not opened or len(items) > 1:
             return None
+        # "There is no circle" and "there are no circles".
+        several = rest.split()[-1] in PLURALS
     if opened and several != (verb == " are "):
         return None
     return Statement(tuple((number_of(first), noun) for first, noun in counted))

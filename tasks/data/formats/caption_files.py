@@ -25,7 +25,7 @@ from tasks.data.split_names import NAMES, Split
 LARGEST_JSON = 2**29  # of bytes: COCO's largest has 144 million
 QUOTED = r'"((?:[^"]|"")*)"'
 ROW = re.compile(rf"(?:{QUOTED}|([^,]*)),(.*)")
-BARS = re.compile(r"([^|]*)\|\s*\d+\s*\|?\s*(.*)")
+BARS = re.compile(r"image_name\s*\|.*|([^|]*)\|\s*\d+\s*\|?\s*(.*)")
 TOKEN = re.compile(r"(.*)#\d+\s*\t(.*)")
 
 
@@ -62,21 +62,8 @@ def read_token(path: Path) -> list[Caption]:
 
 def read_bars(path: Path) -> list[Caption]:
     """Return the captions of Flickr30k's results.csv; UserError for a line that is none."""
-    expected = "a photo's name, a number and a caption with bars between"
-    lines = (line for line in read_lines(path))
-    head = next(lines, "")
-    if "|" not in head:
-        raise UserError(
-            f"{path}, line 1: {head[:80]!r}; expected image_name| comment_number| comment"
-        )
-    captions = []
-    for number, line in enumerate(lines, 2):
-        found = BARS.fullmatch(line)
-        if not found and line.strip():
-            raise UserError(f"{path}, line {number}: {line[:80]!r} is not {expected}")
-        if found:
-            captions.append(caption_of(found[1], found[2]))
-    return captions
+    rows = rows_of(path, BARS, "a photo's name, a number and a caption with bars between")
+    return [caption_of(found[1], found[2]) for _, found in rows if found[1] is not None]
 
 
 def read_csv(path: Path) -> list[Caption]:

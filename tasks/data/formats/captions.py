@@ -142,7 +142,7 @@ def photos_below(folder: Path) -> tuple[dict[str, Path], list[str]]:
             if is_picture(PurePosixPath(name)) and not is_hidden(PurePosixPath(name)):
                 twice |= {name} & places.keys()
                 places.setdefault(name, Path(parent, name))
-    said = f"{len(twice):,} photos lie there twice, and the first by path is read ({some(twice)})"
+    said = f"photos that lie there twice, the first by path read: {len(twice):,} ({some(twice)})"
     return places, [said] if twice else []
 
 
@@ -161,9 +161,9 @@ def notes_on(
             )
         notes.append(f"{said}; their captions are left out ({some(missing)})")
     if without := sorted(name for name in places if not texts.get(name)):
-        notes.append(f"{len(without):,} photos without captions are left out ({some(without)})")
+        notes.append(f"photos without captions, left out: {len(without):,} ({some(without)})")
     if empty:
-        notes.append(f"{empty:,} empty captions are left out")
+        notes.append(f"empty captions, left out: {empty:,}")
     counts = {len(mine) for name, mine in texts.items() if mine and name in places}
     if len(counts) > 1:
         notes.append(f"photos have {min(counts)} to {max(counts)} captions, and all are used")
@@ -203,7 +203,7 @@ def in_splits(
             if name in given:
                 splits[given[name]].append(photo)
         if left := len(photos) - sum(map(len, splits.values())):
-            notes.append(f"{left:,} photos with captions are in no split, and left out")
+            notes.append(f"photos with captions in no split, left out: {left:,}")
         if not splits["test"] and splits["val"]:
             splits["test"], splits["val"] = splits["val"], []
             notes.append("there is no test split: val is the test")
