@@ -131,9 +131,7 @@ def finish(
     write_evaluation(run, board, progress, scored, result, "`arcadia eval` says it again")
 
 
-def report(
-    run: str, task: Task[Any], model: nn.Module, split: Split, sums: Sums
-) -> dict[str, Any]:
+def report(run: str, task: Task[Any], model: nn.Module, split: Split, sums: Sums) -> dict[str, Any]:
     """Return the object that `eval --json` prints."""
     scores, task.scored = task.scores(sums), split
     baseline, how = task.baseline()

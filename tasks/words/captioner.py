@@ -1,7 +1,7 @@
 """The network of captioning: an image trunk that looks, an LSTM that writes, attention between.
 
-Letters: B pictures, C channels, H rows, W columns, S regions, T words, V words of the vocabulary,
-D units, L layers.
+Letters: B pictures, N captions, C channels, H rows, W columns, S regions, T words, V words of the
+vocabulary, D units, L layers.
 
 See `tasks/words/caption.py` for papers. Every place of the trunk's last map is a region: what it
 shows, and where it lies, are projected to D numbers. Their mean, projected once more, is the first
@@ -85,10 +85,14 @@ class Captioner(Writer):
     def forward(
         self,
         picture: Shaped[Tensor, "B C H W"],
-        tokens: Int64[Tensor, "B T"],
-        target: Int64[Tensor, "B T"],
+        which: Int64[Tensor, "N"],
+        tokens: Int64[Tensor, "N T"],
+        target: Int64[Tensor, "N T"],
         smoothing: float,
-    ) -> Float[Tensor, "B T"]:
-        """Return the loss of every target word after `tokens`, 0 where the target is over."""
-        out = self.follow(tokens, *self.read(picture))[0]
+    ) -> Float[Tensor, "N T"]:
+        """Return the loss of every target word after `tokens`, 0 where the target is over; `which`
+        is the number of each caption's picture."""
+        (hidden, cell), memory, inside = self.read(picture)
+        state = hidden[:, which], cell[:, which]
+        out = self.follow(tokens, state, memory[:, which], inside[:, which])[0]
         return self.losses(out, target, smoothing)

@@ -1,9 +1,9 @@
 """Pictures with captions by split: photos in the field's own files, or a world's scenes.
 
-One training sample is a picture with one of its captions; a picture is kept, or lies on the disk,
-once for all of them. Whatever is scored is a picture with all its captions as its references.
+One training sample is a picture with all its captions, so that a trunk sees it once for all of
+them. Whatever is scored is a picture with all its captions as its references.
 
-Letters: N pictures, B samples of a batch.
+Letters: N pictures, B samples of a batch, L numbers of all captions of one, C captions, T words.
 """
 
 import hashlib
@@ -17,12 +17,11 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from backbones.training.checkpoint import Checkpoint
 from backbones.training.device.memory import room_bytes
 from backbones.training.errors import UserError
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
-from tasks.data.columns import Column, Lookup, Rows
+from tasks.data.columns import Column, Rows
 from tasks.data.find import found_folder
 from tasks.data.formats.captions import PhotoSet, hold_out, read_photos
 from tasks.data.formats.folders import read_files
@@ -30,7 +29,7 @@ from tasks.data.pictures import mean_and_std
 from tasks.data.samples import Batch, ColumnOf, Generated, InMemory
 from tasks.data.source import Source
 from tasks.data.split_names import Split
-from tasks.data.vocabulary import END, UNKNOWN
+from tasks.data.vocabulary import END, PAD, UNKNOWN
 from tasks.data.words import Words, learn_words
 from tasks.worlds import scenes
 from tasks.worlds.chance import SEEDS
@@ -82,15 +81,11 @@ class CaptionedPictures(Source):
     def find_origin(self) -> Run | None:
         """Return the run whose vocabulary this one takes; None without `init`, or for a backbone
         alone."""
-        init = self.config.init
+        init = self.config.trunk.init
         if not init or ":" in init or init.endswith(".safetensors"):
             return None
         run = find_run(init)
         return run if run.job == JOB else None
-
-    def has_same_vocabulary(self, run: Run, found: Checkpoint) -> bool:
-        """Say whether a run has the same words, so that its embedding means the same."""
-        return bool(found.info.get("about", {}).get("words") == self.about["words"])
 
     def describe_data(self) -> dict[str, Any]:
         """Return the words of the training captions, and what the training pictures are like."""
@@ -111,11 +106,11 @@ class CaptionedPictures(Source):
     def check_known(self, vocabulary: Words, captions: list[str]) -> None:
         """UserError if another run's vocabulary does not know these captions."""
         numbers = [number for row in vocabulary.encode(captions) for number in row]
-        share = numbers.count(UNKNOWN) / max(1, len(numbers))
+        share, init = numbers.count(UNKNOWN) / max(1, len(numbers)), self.config.trunk.init
         if share > MOST_UNKNOWN:
             raise UserError(
-                f"--init {self.config.init}: its vocabulary does not know {share:.0%} of the words "
-                f"of these captions; take its trunk alone, with --init {self.config.init}:cnn"
+                f"--init {init}: its vocabulary does not know {share:.0%} of the words of these "
+                f"captions; take its trunk alone, with --init {init}:cnn"
             )
 
     @cached_property
@@ -182,31 +177,39 @@ class CaptionedPictures(Source):
     def samples(self, split: Split) -> InMemory:
         if split not in self.splits:
             found = self.captioned(split)
-            self.splits[split] = self.pairs(found) if split == "train" else whole(found)
+            self.splits[split] = self.taught(found) if split == "train" else whole(found)
         return self.splits[split]
 
-    def pairs(self, found: Captioned) -> InMemory:
-        """Return every training picture with each of its captions that is not too long."""
+    def scored(self, split: Split) -> InMemory:
+        """Return the pictures of a split, each with all its captions, as they are scored."""
+        return whole(self.captioned(split)) if split == "train" else self.samples(split)
+
+    def taught(self, found: Captioned) -> InMemory:
+        """Return every training picture with its captions that are not too long, each with its
+        end, one behind the other in one row."""
         if self.about["captions"] != found.digest:
             raise UserError(
                 f"the training captions of {self.name} are not those that this run began with; "
                 "give it those again, or train anew with --init"
             )
-        longest, rows, which = self.config.longest, list[list[int]](), list[int]()
-        for number, captions in enumerate(found.captions):
-            for row in self.vocabulary.encode(captions):
-                if 0 < len(row) < longest:
-                    rows.append([*row, END])
-                    which.append(number)
-        if not rows:
+        longest, rows, left = self.config.longest, list[list[int]](), 0
+        for captions in found.captions:
+            encoded = self.vocabulary.encode(captions)
+            kept = [[*row, END] for row in encoded if 0 < len(row) < longest]
+            left += len(encoded) - len(kept)
+            rows.append([number for row in kept for number in row])
+        there = [n for n, row in enumerate(rows) if row]
+        if not there:
             raise UserError(
                 f"all training captions have more than {longest - 1} words; give a larger --longest"
             )
-        if left := sum(map(len, found.captions)) - len(rows):
+        if left:
             said = f"train: {left:,} captions of more than {longest - 1} words left out"
             self.log_lines[said] = None
-        picture = Lookup(found.picture, torch.tensor(which))
-        return InMemory({"picture": picture, "caption": Rows.of(rows)})
+        picture = found.picture
+        if len(there) < len(rows):
+            picture = picture.part(torch.tensor(there))
+        return InMemory({"picture": picture, "caption": Rows.of([rows[n] for n in there])})
 
     def captions(self, split: Split) -> tuple[tuple[str, ...], ...]:
         """Return all captions of every picture of a split, by the picture's number."""
@@ -244,3 +247,18 @@ def references_of(batch: Batch) -> list[list[str]]:
     rows: Tensor = batch["reference"]
     pairs = zip(rows.tolist(), batch["reference_length"].tolist(), strict=True)
     return [bytes(row[:length]).decode().split("\n") for row, length in pairs]
+
+
+def one_by_one(rows: Int64[Tensor, "B L"]) -> tuple[Int64[Tensor, "C T"], Int64[Tensor, "C"]]:
+    """Return the captions that stand one behind the other in training samples, each in a row of its
+    own, and of which sample each is."""
+    inside = rows != PAD
+    words, ends = rows[inside], (rows == END)
+    last = (words == END).long()
+    number = last.cumsum(0) - last
+    length = torch.bincount(number)
+    place = torch.arange(len(words), device=rows.device) - (length.cumsum(0) - length)[number]
+    target = rows.new_full((len(length), int(length.max())), PAD)
+    target[number, place] = words
+    sample = torch.arange(len(rows), device=rows.device)
+    return target, sample.repeat_interleave(ends.sum(1))

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from backbones.training.errors import UserError
+from backbones.transfer import TrunkConfig
 from tasks.data.vocabulary import END
 from tasks.fit_config import FitConfig
-from tasks.words.captions import CaptionedPictures, references_of
+from tasks.words.captions import CaptionedPictures, one_by_one, references_of
 from tasks.worlds import scenes
 from tasks.worlds.scene_language import is_right
 
@@ -30,7 +31,7 @@ class Settings:
     least: int = 1
     longest: int = 40
     memory_gb: float = 1.0
-    init: str = ""
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
     fit: FitConfig = field(default_factory=FitConfig)
 
 
@@ -43,17 +44,17 @@ def photos(folder, count, captions=2):
     return str(folder)
 
 
-def test_training_has_one_sample_for_each_caption_of_a_scene():
+def test_training_has_one_sample_for_each_scene_with_all_its_captions():
     source = CaptionedPictures(Settings())
     samples = source.samples("train")
-    assert len(samples) == 200 and not samples.counted
-    batch = samples.batch(torch.arange(5, 10))
-    assert torch.equal(batch["picture"], batch["picture"][:1].expand(5, -1, -1, -1))
+    assert len(samples) == 40 and not samples.counted
+    batch = samples.batch(torch.arange(1, 6))
     scene = scenes.scene(1, 1, 32)
     assert np.array_equal(batch["picture"][0].numpy(), scene.picture)
-    assert source.vocabulary.decode(batch["caption"].tolist()) == list(scene.captions)
-    ends = batch["caption"].gather(1, batch["caption_length"][:, None] - 1)
-    assert (ends == END).all()
+    target, which = one_by_one(batch["caption"])
+    assert which.tolist() == [n for n in range(5) for _ in range(5)]
+    assert source.vocabulary.decode(target[:5].tolist()) == list(scene.captions)
+    assert ((target == END).sum(1) == 1).all()
 
 
 def test_scores_have_each_picture_once_with_all_its_references():
@@ -88,12 +89,12 @@ def test_photos_are_the_same_in_memory_and_on_the_disk(tmp_path, memory_gb):
         Settings(data=photos(tmp_path, 36), samples=0, memory_gb=memory_gb, size_px=8)
     )
     # 32 to learn from and validate on, 4 to test.
-    assert [len(source.samples(split)) for split in ("train", "val", "test")] == [60, 2, 4]
-    batch = source.samples("train").batch(torch.tensor([0, 1, 59]))
+    assert [len(source.samples(split)) for split in ("train", "val", "test")] == [30, 2, 4]
+    batch = source.samples("train").batch(torch.tensor([0, 1, 29]))
     assert batch["picture"].shape == (3, 3, 8, 8)
-    assert batch["picture"][:, 0, 0, 0].tolist() == [0, 0, 29]
-    shown = source.vocabulary.decode(batch["caption"].tolist())
-    assert shown[2] == "A dog, number 29 of 1."
+    assert batch["picture"][:, 0, 0, 0].tolist() == [0, 1, 29]
+    shown = source.vocabulary.decode(one_by_one(batch["caption"])[0].tolist())
+    assert shown[4:] == ["A dog, number 29 of 0.", "A dog, number 29 of 1."]
     test = source.samples("test").batch(torch.tensor([3]))
     assert references_of(test) == [["A dog , number 35 of 0 .", "A dog , number 35 of 1 ."]]
     assert source.names("test")[3] == "035.png"
@@ -106,9 +107,9 @@ def test_photos_are_the_same_in_memory_and_on_the_disk(tmp_path, memory_gb):
 def test_without_validation_no_training_photo_is_held_out(tmp_path):
     fit = FitConfig(eval_every=0)
     source = CaptionedPictures(Settings(data=photos(tmp_path, 36), samples=0, fit=fit))
-    assert len(source.samples("train")) == 64
+    assert len(source.samples("train")) == 32
     few = CaptionedPictures(Settings(data=str(tmp_path), samples=5, fit=fit))
-    assert len(few.samples("train")) == 10 and len(few.samples("test")) == 4
+    assert len(few.samples("train")) == 5 and len(few.samples("test")) == 4
 
 
 def test_rare_words_are_unknown_and_long_captions_are_left_out(tmp_path):
@@ -116,7 +117,7 @@ def test_rare_words_are_unknown_and_long_captions_are_left_out(tmp_path):
     source = CaptionedPictures(Settings(data=data, samples=0, least=5, longest=8))
     assert source.about["words"] == [",", "a", "dog", "number", "of", "0", "1"]
     text = source.vocabulary.decode(
-        source.samples("train").batch(torch.tensor([20]))["caption"].tolist()
+        source.samples("train").batch(torch.tensor([10]))["caption"].tolist()
     )
     assert text == ["A dog, number <unknown> of 0."]
     with pytest.raises(
@@ -138,7 +139,7 @@ def test_a_photo_that_is_none_is_named_and_too_few_photos_have_no_test(tmp_path)
     data = photos(tmp_path, 36)
     (tmp_path / "005.png").write_bytes(b"no picture")
     source = CaptionedPictures(Settings(data=data, samples=0))
-    assert len(source.samples("train")) == 58
+    assert len(source.samples("train")) == 29
     assert any("1 photos left out" in note and "005.png" in note for note in source.notes())
     (tmp_path / "few").mkdir()
     with pytest.raises(UserError, match="has no test photos with captions"):
@@ -153,5 +154,5 @@ def test_a_set_that_is_nowhere_is_said_with_what_to_do():
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs flickr8k_1k in ARCADIA_DATA")
 def test_the_photos_of_flickr8k_are_read():
     source = CaptionedPictures(Settings(set="flickr8k_1k", samples=0, size_px=16))
-    assert [len(source.samples(split)) for split in ("train", "val", "test")] == [3750, 50, 100]
+    assert [len(source.samples(split)) for split in ("train", "val", "test")] == [750, 50, 100]
     assert {len(texts) for texts in source.captions("test")} == {5}
