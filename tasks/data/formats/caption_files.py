@@ -29,7 +29,7 @@ BARS = re.compile(r"image_name\s*\|.*|([^|]*)\|\s*\d+\s*\|?\s*(.*)")
 TOKEN = re.compile(r"(.*)#\d+\s*\t(.*)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Caption:
     """One caption of a photo, and the photo's split where the file says so."""
 

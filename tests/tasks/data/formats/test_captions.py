@@ -38,10 +38,12 @@ def numbered(count):
 def test_flickr8k_has_a_token_file_and_lists_of_splits(tmp_path):
     photos(tmp_path / "Flicker8k_Dataset", "a.png", "b.png", "c.png", "d.png")
     lines = [f"{name}.png#{n}\tA {name} no. {n} ." for name in "cabd" for n in range(2)]
-    (tmp_path / "Flickr8k.token.txt").write_text("\n".join(lines) + "\n")
-    (tmp_path / "Flickr8k.lemma.token.txt").write_text("a.png#0\tbe\n")
+    texts = tmp_path / "Flickr8k_text"
+    texts.mkdir()
+    (texts / "Flickr8k.token.txt").write_text("\n".join(lines) + "\n")
+    (texts / "Flickr8k.lemma.token.txt").write_text("a.png#0\tbe\n")
     for split, names in (("train", "a.png\nd.png\n"), ("dev", "b.png"), ("test", "c.png\n")):
-        (tmp_path / f"Flickr_8k.{split}Images.txt").write_text(names)
+        (texts / f"Flickr_8k.{split}Images.txt").write_text(names)
     found = read_photos(tmp_path)
     assert told(found, "train") == {
         "a.png": ["A a no. 0 .", "A a no. 1 ."],
