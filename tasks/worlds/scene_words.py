@@ -41,7 +41,8 @@ DETAILS = (
     (),
 )
 UP_TO = (0.5, 0.7, 0.82, 0.88, 0.94, 1.0)  # the shares of these, added up
-LONG = 3  # From so many things on, a list of all of them says one thing of each.
+# A list of LONG things or more says one thing of each.
+LONG, BRIEF = 3, (("colour",), ("colour",), ("size",), ("texture",), ())
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,9 @@ def chosen_from(rng: np.random.Generator, count: int) -> int:
     return int(rng.random() * count)
 
 
-def some_detail(rng: np.random.Generator, most: int = len(DETAILS)) -> tuple[str, ...]:
+def some_detail(rng: np.random.Generator) -> tuple[str, ...]:
     """Choose what names are to say, colours most often."""
-    chosen = DETAILS[bisect_right(UP_TO, rng.random())]
-    return chosen if len(chosen) <= most else DETAILS[0]
+    return DETAILS[bisect_right(UP_TO, rng.random())]
 
 
 def list_of(things: list[Thing], detail: tuple[str, ...], opened: bool) -> str:
@@ -138,10 +138,9 @@ def captions(rng: np.random.Generator, facts: Facts) -> tuple[str, ...]:
     """
     order = np.argsort(facts.boxes[:, 0] + facts.boxes[:, 2], kind="stable").tolist()
     things = [facts.objects[k] for k in order]
-    most = 1 if len(things) >= LONG else len(DETAILS)
-    lines = dict.fromkeys(
-        [list_of(things, ("colour",), False), list_of(things, some_detail(rng, most), True)]
-    )
+    few = len(things) < LONG
+    other = some_detail(rng) if few else BRIEF[chosen_from(rng, len(BRIEF))]
+    lines = dict.fromkeys([list_of(things, ("colour",), False), list_of(things, other, True)])
     found = plain_relations(facts)
     sides = [each for each in found if each[1] in SIDES]
     hiding = [each for each in found if each[1] not in SIDES]

@@ -128,6 +128,12 @@ def test_coco_has_json_by_split_and_its_val_is_the_test(tmp_path):
     assert "photos without captions, left out: 1 (2.png)" in found.notes
 
 
+def test_half_of_a_surrogate_pair_in_json_becomes_a_question_mark(tmp_path):
+    photos(tmp_path, "1.png")
+    (tmp_path / "captions_train2017.json").write_text(coco({"1.png": ["A \ud83d dog"]}))
+    assert told(read_photos(tmp_path), "train") == {"1.png": ["A ? dog"]}
+
+
 def test_karpathys_json_says_the_split_and_is_preferred(tmp_path):
     photos(tmp_path / "images", *numbered(4))
     images = [
@@ -218,6 +224,7 @@ def test_photos_in_no_list_and_photos_that_lie_there_twice_are_said(tmp_path):
         ("captions_val2017.json", '{"images": [], "annotations": [{}]}', "KeyError: 'image_id'"),
         ("captions_other.json", coco({"a.png": ["x"]}), "has the split 'other'; expected train"),
         ("dataset_coco.json", '{"images": [{"split": "x"}]}', "has the split 'x'; expected train"),
+        ("captions_val2017.json", coco({"a.png": [None]}), "caption is 'None', no text"),
         ("dataset_coco.json", "{}", "has not what Karpathy's splits have"),
         ("captions.txt", "image,caption\n", "holds no photo that has a caption in captions.txt"),
         ("words.txt", "", r"holds a.png, words.txt; expected captions.txt \(image,caption\)"),
