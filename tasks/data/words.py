@@ -20,12 +20,12 @@ COMMA = ","
 WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:['-][^\W_]+)*|,")
 QUOTES = str.maketrans("\u2018\u2019\u00b4`", "''''")
 # Treebank's cut is undone: "the dog 's" and "does n't" are one word each.
-CUT = re.compile(r"\s+(?=(?:n't|'(?:s|re|ll|ve|d|m))\b)")
+CUT = re.compile(r" (?=(?:n't|'(?:s|re|ll|ve|d|m))\b)")
 
 
 def words_of(caption: str) -> list[str]:
     """Return the words of a caption, commas between them among these."""
-    text = unicodedata.normalize("NFC", caption).lower().translate(QUOTES)
+    text = unicodedata.normalize("NFC", " ".join(caption.split())).lower().translate(QUOTES)
     words: list[str] = WORD.findall(CUT.sub("", text))
     while words and words[-1] == COMMA:
         words.pop()

@@ -19,6 +19,7 @@ from itertools import zip_longest
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
+from sacrebleu import __version__ as VERSION
 from sacrebleu.metrics import BLEU
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from tasks.scores.sums import Counts, Kept, Sums
 from tasks.scores.text import bleu
 from tasks.worlds.scene_language import Facts, is_right, is_true, num_claims, parses
 
-SIGNATURE = "all references, lower case, no marks; CIDEr-D x 100, sigma 6"
+SIGNATURE = f"all references, lower case, no marks; sacrebleu {VERSION}, CIDEr-D x 100, sigma 6"
 NUM_DIVERSE = 1_000
 
 

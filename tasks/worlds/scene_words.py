@@ -41,7 +41,8 @@ DETAILS = (
     (),
 )
 UP_TO = (0.5, 0.7, 0.82, 0.88, 0.94, 1.0)  # the shares of these, added up
-LONG = 3  # From so many things on, a list of all of them says one thing of each.
+# A list of LONG things or more says one thing of each.
+LONG, BRIEF = 3, (("colour",), ("colour",), ("size",), ("texture",), ())
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,14 @@ def sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def some_detail(rng: np.random.Generator, most: int = len(DETAILS)) -> tuple[str, ...]:
+def chosen_from(rng: np.random.Generator, count: int) -> int:
+    """Choose a number below `count`; a third of the time of `rng.integers`."""
+    return int(rng.random() * count)
+
+
+def some_detail(rng: np.random.Generator) -> tuple[str, ...]:
     """Choose what names are to say, colours most often."""
-    chosen = DETAILS[bisect_right(UP_TO, rng.random())]
-    return chosen if len(chosen) <= most else DETAILS[0]
+    return DETAILS[bisect_right(UP_TO, rng.random())]
 
 
 def list_of(things: list[Thing], detail: tuple[str, ...], opened: bool) -> str:
@@ -105,7 +110,10 @@ def list_of(things: list[Thing], detail: tuple[str, ...], opened: bool) -> str:
 def pair(rng: np.random.Generator, things: list[Thing]) -> str:
     """Return a list of two of the things, or of all where these two are not all of one name."""
     detail, opened = some_detail(rng), bool(rng.random() < 0.5)
-    chosen = [things[k] for k in np.sort(rng.permutation(len(things))[:2])]
+    first, other = chosen_from(rng, len(things)), chosen_from(rng, max(1, len(things) - 1))
+    # The first is passed over, and of one thing alone it is the other, too.
+    places = {first, (other + (other >= first)) % len(things)}
+    chosen = [things[k] for k in sorted(places)]
     names = [named(thing, detail) for thing in things]
     if len({named(thing, detail) for thing in chosen}) == 1 < len(chosen):
         # "Two circles" would be false of three.
@@ -115,7 +123,7 @@ def pair(rng: np.random.Generator, things: list[Thing]) -> str:
 
 def related(rng: np.random.Generator, things: tuple[Thing, ...], found: list[Relation]) -> str:
     """Return a sentence with one of some relations."""
-    i, word, j = found[rng.integers(len(found))]
+    i, word, j = found[chosen_from(rng, len(found))]
     detail = some_detail(rng)
     first, second = named(things[i], detail), named(things[j], detail)
     other = f"another {second}" if first == second else with_article(second)
@@ -130,10 +138,9 @@ def captions(rng: np.random.Generator, facts: Facts) -> tuple[str, ...]:
     """
     order = np.argsort(facts.boxes[:, 0] + facts.boxes[:, 2], kind="stable").tolist()
     things = [facts.objects[k] for k in order]
-    most = 1 if len(things) >= LONG else len(DETAILS)
-    lines = dict.fromkeys(
-        [list_of(things, ("colour",), False), list_of(things, some_detail(rng, most), True)]
-    )
+    few = len(things) < LONG
+    other = some_detail(rng) if few else BRIEF[chosen_from(rng, len(BRIEF))]
+    lines = dict.fromkeys([list_of(things, ("colour",), False), list_of(things, other, True)])
     found = plain_relations(facts)
     sides = [each for each in found if each[1] in SIDES]
     hiding = [each for each in found if each[1] not in SIDES]

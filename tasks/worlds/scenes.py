@@ -144,18 +144,18 @@ def scene(seed: int, index: int, size_px: int = DESIGN_PX) -> Scene:
     rng = sample_rng(seed, SCENES, index)
     layout = lay_out(rng, size_px)
     picture = np.ascontiguousarray(draw(rng, layout, size_px))
-    about = words_of(layout, seed, index)
+    about = told_of(layout, seed, index)
     asked = questions(sample_rng(seed, SCENE_QUESTIONS, index), about)
     return Scene(**vars(about), questions=asked, picture=picture)
 
 
 def told(seed: int, index: int, size_px: int = DESIGN_PX) -> Told:
-    """Return what there is to say of the scene of that number, in a fifth of the time."""
+    """Return what there is to say of the scene of that number, in half the time."""
     check_size(size_px)
-    return words_of(lay_out(sample_rng(seed, SCENES, index), size_px), seed, index)
+    return told_of(lay_out(sample_rng(seed, SCENES, index), size_px), seed, index)
 
 
-def words_of(layout: Layout, seed: int, index: int) -> Told:
+def told_of(layout: Layout, seed: int, index: int) -> Told:
     """Return a scene's facts and captions."""
     masks, whole = np.stack(layout.visible) > 0, np.stack(layout.whole) > 0
     facts = Told(tuple(layout.things), boxes_of(masks), masks, whole, ())

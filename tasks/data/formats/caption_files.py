@@ -29,7 +29,7 @@ BARS = re.compile(r"image_name\s*\|.*|([^|]*)\|\s*\d+\s*\|?\s*(.*)")
 TOKEN = re.compile(r"(.*)#\d+\s*\t(.*)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Caption:
     """One caption of a photo, and the photo's split where the file says so."""
 
@@ -40,7 +40,16 @@ class Caption:
 
 def caption_of(photo: str, text: str, split: Split | None = None) -> Caption:
     """Return a caption with the photo's name alone, without folders, and with single blanks."""
+    # JSON can have half of a pair of surrogates, which no file can.
+    text = text.encode(errors="replace").decode()
     return Caption(PurePosixPath(photo.strip()).name, " ".join(text.split()), split)
+
+
+def text_in(entry: Any, key: str) -> str:
+    """Return a text of a JSON object; TypeError or KeyError if there is none."""
+    if not isinstance(entry[key], str):
+        raise TypeError(f"{key} is {str(entry[key])[:40]!r}, no text")
+    return str(entry[key])
 
 
 def rows_of(path: Path, row: re.Pattern[str], expected: str) -> Iterator[tuple[str, re.Match[str]]]:
@@ -105,8 +114,8 @@ def read_coco(path: Path) -> list[Caption]:
     other JSON, or a caption of no photo."""
     found = parsed_json(path)
     try:
-        names = {each["id"]: str(each["file_name"]) for each in found["images"]}
-        told = [(each["image_id"], str(each["caption"])) for each in found["annotations"]]
+        names = {each["id"]: text_in(each, "file_name") for each in found["images"]}
+        told = [(each["image_id"], text_in(each, "caption")) for each in found["annotations"]]
         captions = [caption_of(names[number], text) for number, text in told]
         without = names.keys() - {number for number, _ in told}
     except (KeyError, TypeError) as error:
@@ -126,9 +135,9 @@ def read_splits(path: Path) -> list[Caption]:
     captions = []
     try:
         for each in found["images"]:
-            split = split_named(str(each["split"]), path)
-            texts = [str(sentence["raw"]) for sentence in each["sentences"]]
-            name = str(each["filename"])
+            split = split_named(text_in(each, "split"), path)
+            texts = [text_in(sentence, "raw") for sentence in each["sentences"]]
+            name = text_in(each, "filename")
             captions += [caption_of(name, text, split) for text in texts or [""]]
     except (KeyError, TypeError) as error:
         raise UserError(

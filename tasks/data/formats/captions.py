@@ -1,14 +1,15 @@
 """Photos with captions, in the files of Flickr8k, Flickr30k, COCO and Karpathy's splits.
 
-What lies in the folder says which it is (`caption_files.py` has the formats): `dataset_*.json`,
-`captions_*.json` (also in `annotations/`), `*.token[.txt]`, `results.csv`, `captions.txt`; of
-several kinds the first of these is read. Photos lie anywhere below the folder.
+What lies in the folder, or in a folder in it such as COCO's `annotations`, says which it is
+(`caption_files.py` has the formats): `dataset_*.json`, `captions_*.json`, `*.token[.txt]`,
+`results.csv`, `captions.txt`; of several kinds the first of these is read. Photos lie anywhere
+below the folder.
 
 A photo's split is what the file says (Karpathy), what the file's name says (`captions_val2017`), or
-what lists of names say: `Flickr_8k.trainImages.txt`, `devImages`, `testImages`. Where nothing says
-it, the last ninth of the photos by name is the test. A test that is missing beside a val is the
-val. Where there is no val left, the last sixteenth of the training photos by name, at most 1,000,
-is held out for it.
+what lists of names beside it say: `Flickr_8k.trainImages.txt`, `devImages`, `testImages`. Where
+nothing says it, the last ninth of the photos by name is the test. A test that is missing beside a
+val is the val. Where there is no val left, the last sixteenth of the training photos by name, at
+most 1,000, is held out for it.
 
 Captions whose photo is missing are left out and named; above one in a hundred of the photos they
 are an error, as are photos that cannot be read. So are photos that two splits have.
@@ -60,8 +61,8 @@ def files_of(folder: Path) -> tuple[list[Path], Reader]:
     """Return the files of captions in a folder and who reads them; UserError if there are none."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; expected one with photos and captions")
-    places = [folder, folder / "annotations"]
-    files = sorted(path for place in places if place.is_dir() for path in place.iterdir())
+    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    files = [path for place in places for path in sorted(place.iterdir())]
     for pattern, reader in READERS:
         found = [path for path in files if re.fullmatch(pattern, path.name, re.IGNORECASE)]
         if len(found) > 1 and reader is not read_coco:
@@ -92,7 +93,8 @@ def read_photos(folder: Path) -> PhotoSet:
     }
     if not photos:
         raise UserError(f"{folder} holds no photo that has a caption in {where}")
-    given = {c.photo: c.split for c in captions if c.split} or listed_splits(folder, photos)
+    said = {each.photo: each.split for each in captions if each.split}
+    given = said or listed_splits(files[0].parent, photos)
     check_one_split(captions)
     return in_splits(photos, given, notes)
 

@@ -38,10 +38,12 @@ def numbered(count):
 def test_flickr8k_has_a_token_file_and_lists_of_splits(tmp_path):
     photos(tmp_path / "Flicker8k_Dataset", "a.png", "b.png", "c.png", "d.png")
     lines = [f"{name}.png#{n}\tA {name} no. {n} ." for name in "cabd" for n in range(2)]
-    (tmp_path / "Flickr8k.token.txt").write_text("\n".join(lines) + "\n")
-    (tmp_path / "Flickr8k.lemma.token.txt").write_text("a.png#0\tbe\n")
+    texts = tmp_path / "Flickr8k_text"
+    texts.mkdir()
+    (texts / "Flickr8k.token.txt").write_text("\n".join(lines) + "\n")
+    (texts / "Flickr8k.lemma.token.txt").write_text("a.png#0\tbe\n")
     for split, names in (("train", "a.png\nd.png\n"), ("dev", "b.png"), ("test", "c.png\n")):
-        (tmp_path / f"Flickr_8k.{split}Images.txt").write_text(names)
+        (texts / f"Flickr_8k.{split}Images.txt").write_text(names)
     found = read_photos(tmp_path)
     assert told(found, "train") == {
         "a.png": ["A a no. 0 .", "A a no. 1 ."],
@@ -124,6 +126,12 @@ def test_coco_has_json_by_split_and_its_val_is_the_test(tmp_path):
     assert told(found, "test") == {"3.png": ["A man"]} and not found.splits["val"]
     assert "there is no test split: val is the test" in found.notes
     assert "photos without captions, left out: 1 (2.png)" in found.notes
+
+
+def test_half_of_a_surrogate_pair_in_json_becomes_a_question_mark(tmp_path):
+    photos(tmp_path, "1.png")
+    (tmp_path / "captions_train2017.json").write_text(coco({"1.png": ["A \ud83d dog"]}))
+    assert told(read_photos(tmp_path), "train") == {"1.png": ["A ? dog"]}
 
 
 def test_karpathys_json_says_the_split_and_is_preferred(tmp_path):
@@ -216,6 +224,7 @@ def test_photos_in_no_list_and_photos_that_lie_there_twice_are_said(tmp_path):
         ("captions_val2017.json", '{"images": [], "annotations": [{}]}', "KeyError: 'image_id'"),
         ("captions_other.json", coco({"a.png": ["x"]}), "has the split 'other'; expected train"),
         ("dataset_coco.json", '{"images": [{"split": "x"}]}', "has the split 'x'; expected train"),
+        ("captions_val2017.json", coco({"a.png": [None]}), "caption is 'None', no text"),
         ("dataset_coco.json", "{}", "has not what Karpathy's splits have"),
         ("captions.txt", "image,caption\n", "holds no photo that has a caption in captions.txt"),
         ("words.txt", "", r"holds a.png, words.txt; expected captions.txt \(image,caption\)"),
