@@ -90,6 +90,7 @@ BENCHES = {
     "ppo-lstm": "rl.bench_lstm",
     "classify": "tasks.bench",
     "translate": "tasks.bench_translate",
+    "caption": "tasks.bench_caption",
     "go": "rl.go.bench",
 }
 

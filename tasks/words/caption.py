@@ -39,7 +39,7 @@ from tasks.data.augment import AugmentConfig, augment
 from tasks.data.decode import given_picture
 from tasks.data.samples import Batch, InMemory, moved
 from tasks.data.split_names import Split
-from tasks.data.vocabulary import BEGIN
+from tasks.data.vocabulary import BEGIN, PAD
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
 from tasks.looks.captions import attention_picture, captions_picture
@@ -58,7 +58,7 @@ from tasks.task import Task
 from tasks.words.captioner import Captioner
 from tasks.words.captions import WORLD, CaptionedPictures, one_by_one, references_of
 from tasks.words.nearest import nearest_captions
-from tasks.words.writer import SearchConfig, begun
+from tasks.words.writer import SearchConfig
 from tasks.worlds.scene_language import is_true
 
 MOST_SIZE_PX, MOST_LONGEST, MOST_UNITS, MOST_LAYERS = 4_096, 2**12, 2**14, 64
@@ -169,11 +169,9 @@ class Caption(Task[list[str]]):
         return {**batch, "picture": picture}
 
     def loss(self, model: Captioner, batch: Batch) -> Float[Tensor, "B"]:
-        target, which = one_by_one(batch["caption"])
-        of_each = model(batch["picture"], which, begun(target), target, self.config.label_smoothing)
-        count = torch.bincount(which)
-        total = torch.zeros(len(count), device=of_each.device)
-        return total.index_add(0, which, of_each.sum(1)) / count
+        target = one_by_one(batch["caption"])
+        of_each = model(batch["picture"], target, self.config.label_smoothing).sum(2)
+        return of_each.sum(1) / (target[:, :, 0] != PAD).sum(1)
 
     def predict(self, model: Captioner, batch: Batch) -> list[str]:
         return self.vocabulary.decode([each.tokens for each in self.search(model, batch)])

@@ -1,7 +1,7 @@
 """The network of captioning: an image trunk that looks, an LSTM that writes, attention between.
 
-Letters: B pictures, N captions, C channels, H rows, W columns, S regions, T words, V words of the
-vocabulary, D units, L layers.
+Letters: B pictures, K captions of each, C channels, H rows, W columns, S regions, T words, V words
+of the vocabulary, D units, L layers.
 
 See `tasks/words/caption.py` for papers. Every place of the trunk's last map is a region: what it
 shows, and where it lies, are projected to D numbers. Their mean, projected once more, is the first
@@ -19,7 +19,7 @@ from backbones.decoding import State
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
 from backbones.trunk import Trunk
 from tasks.data.vocabulary import PAD
-from tasks.words.writer import Writer
+from tasks.words.writer import Writer, begun
 
 Read = tuple[State, Float[Tensor, "S B D"], Shaped[Tensor, "S B"]]
 
@@ -83,16 +83,11 @@ class Captioner(Writer):
         return state, memory, inside
 
     def forward(
-        self,
-        picture: Shaped[Tensor, "B C H W"],
-        which: Int64[Tensor, "N"],
-        tokens: Int64[Tensor, "N T"],
-        target: Int64[Tensor, "N T"],
-        smoothing: float,
-    ) -> Float[Tensor, "N T"]:
-        """Return the loss of every target word after `tokens`, 0 where the target is over; `which`
-        is the number of each caption's picture."""
+        self, picture: Shaped[Tensor, "B C H W"], target: Int64[Tensor, "B K T"], smoothing: float
+    ) -> Float[Tensor, "B K T"]:
+        """Return the loss of every word of every picture's captions, 0 where they are over."""
+        count, texts = target.shape[1], target.flatten(0, 1)
         (hidden, cell), memory, inside = self.read(picture)
-        state = hidden[:, which], cell[:, which]
-        out = self.follow(tokens, state, memory[:, which], inside[:, which])[0]
-        return self.losses(out, target, smoothing)
+        state = hidden.repeat_interleave(count, 1), cell.repeat_interleave(count, 1)
+        out = self.follow(begun(texts), state, memory, inside)[0]
+        return self.losses(out, texts, smoothing).view(target.shape)

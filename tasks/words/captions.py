@@ -3,7 +3,7 @@
 One training sample is a picture with all its captions, so that a trunk sees it once for all of
 them. Whatever is scored is a picture with all its captions as its references.
 
-Letters: N pictures, B samples of a batch, L numbers of all captions of one, C captions, T words.
+Letters: N pictures, B samples of a batch, L numbers of all captions of one, K captions, T words.
 """
 
 import hashlib
@@ -249,16 +249,15 @@ def references_of(batch: Batch) -> list[list[str]]:
     return [bytes(row[:length]).decode().split("\n") for row, length in pairs]
 
 
-def one_by_one(rows: Int64[Tensor, "B L"]) -> tuple[Int64[Tensor, "C T"], Int64[Tensor, "C"]]:
+def one_by_one(rows: Int64[Tensor, "B L"]) -> Int64[Tensor, "B K T"]:
     """Return the captions that stand one behind the other in training samples, each in a row of its
-    own, and of which sample each is."""
-    inside = rows != PAD
-    words, ends = rows[inside], (rows == END)
-    last = (words == END).long()
-    number = last.cumsum(0) - last
-    length = torch.bincount(number)
-    place = torch.arange(len(words), device=rows.device) - (length.cumsum(0) - length)[number]
+    own; where a picture has fewer than others, rows of padding."""
+    inside, last = rows != PAD, (rows == END).long()
+    of_sample = last.cumsum(1) - last
+    count = int(of_sample[inside].max()) + 1
+    number = (torch.arange(len(rows), device=rows.device)[:, None] * count + of_sample)[inside]
+    length = torch.bincount(number, minlength=len(rows) * count)
+    place = torch.arange(len(number), device=rows.device) - (length.cumsum(0) - length)[number]
     target = rows.new_full((len(length), int(length.max())), PAD)
-    target[number, place] = words
-    sample = torch.arange(len(rows), device=rows.device)
-    return target, sample.repeat_interleave(ends.sum(1))
+    target[number, place] = rows[inside]
+    return target.view(len(rows), count, -1)

@@ -1,6 +1,7 @@
 """What writes a text word by word: an LSTM, attention after it, one matrix for words in and out.
 
-Letters: B texts, T words, S places looked at, V words of the vocabulary, D units, L layers.
+Letters: B texts, T words, M texts or pictures read, S places of each, V words of the vocabulary,
+D units, L layers.
 
 A translator and a captioner write alike and read differently. Nothing that was looked at goes back
 into the LSTM (Luong et al. 2015, https://arxiv.org/abs/1508.04025), so that a whole target is one
@@ -59,16 +60,24 @@ class Writer(nn.Module, ABC):
         self,
         tokens: Int64[Tensor, "B T"],
         state: State,
-        memory: Float[Tensor, "S B D"],
-        inside: Bool[Tensor, "S B"],
+        memory: Float[Tensor, "S M D"],
+        inside: Bool[Tensor, "S M"],
     ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:
-        """Return what the writer makes of each token, the state after them, and where it looked."""
+        """Return what the writer makes of each token, the state after them, and where it looked.
+
+        Several texts that stand side by side may look at the same places: B is so many times M.
+        """
         embedded = self.dropout(self.embedding(tokens).transpose(0, 1))
         hidden, cell = (part.contiguous() for part in state)
         out, after = self.writer(embedded, (hidden, cell))
         out, weights = self.dropout(out), None
         if self.attention is not None:
-            out, weights = self.attention(out, memory, inside)
+            several = len(tokens) // memory.shape[1]
+            # To the places, a text is as good as more steps of the one before it.
+            query = out.unflatten(1, (-1, several)).movedim(2, 0).flatten(0, 1)
+            seen, weights = self.attention(query, memory, inside)
+            out = seen.unflatten(0, (several, -1)).movedim(0, 2).flatten(1, 2)
+            weights = weights.unflatten(1, (several, -1)).flatten(0, 1)
             out = self.dropout(out)
         return out, after, weights
 
