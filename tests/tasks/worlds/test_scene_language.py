@@ -344,6 +344,13 @@ def test_what_the_world_writes_is_right_and_a_second_checker_agrees(scenes):
             assert second_opinion(scene, sentence), (sentence, scene.objects)
 
 
+@pytest.mark.parametrize("size_px", [32, 100])
+def test_what_the_world_writes_is_right_at_any_size(size_px):
+    for number in range(60):
+        scene = told(7, number, size_px)
+        assert all(is_right(scene, sentence) for sentence in scene.captions)
+
+
 def test_a_second_checker_agrees_on_sentences_with_a_word_exchanged(scenes):
     random_, verdicts = random.Random(0), Counter[bool]()
     for scene in scenes:
