@@ -292,6 +292,7 @@ SMOKE = changed(
     samples=64,
     units=32,
     least=1,
+    longest=24,
     answer=SearchConfig(beam=2),
     fit=changed(FIT, num_epochs=1, batch_size=32, eval_every=1),
     trunk=TrunkConfig(trunk="plain", norm="batch", width=0.25),
