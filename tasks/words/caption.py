@@ -127,7 +127,7 @@ class Config:
         )
 
 
-class Caption(Task[list[str]]):
+class Captioning(Task[list[str]]):
     """The task; see `tasks/task.py` for what each method is for."""
 
     metric = "cider"
@@ -308,5 +308,5 @@ FLICKR8K = changed(
 )
 PRESETS = {"default": SCENES, "smoke": SMOKE, "flickr8k": FLICKR8K}
 
-JOB = TaskJob("caption", PRESETS, Caption)
+JOB = TaskJob("caption", PRESETS, Captioning)
 train, resume = JOB.train, JOB.resume

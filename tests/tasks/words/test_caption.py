@@ -85,7 +85,7 @@ def trained(toy, monkeypatch):
 
 def made(attention=True, **changes):
     """A task on few scenes and an untrained model in eval mode."""
-    task = caption.Caption.of(changed(caption.SMOKE, attention=attention, **changes))
+    task = caption.Captioning.of(changed(caption.SMOKE, attention=attention, **changes))
     torch.manual_seed(1)
     return task, task.model().eval()
 
