@@ -48,7 +48,6 @@ from tasks.scores.captions import (
     caption_scores,
     caption_sums,
     cider_of,
-    most_frequent,
     truth_scores,
     truth_sums,
 )
@@ -198,7 +197,7 @@ class Captioning(Task[list[str]]):
         return {**truth, **caption_scores(sums)}
 
     def baseline(self) -> tuple[float, str]:
-        answer = most_frequent(self.source.captions("train"))
+        answer = self.source.about["most_frequent"]
         answers = [answer] * len(self.source.captions(self.scored))
         return self.score_of(answers), f"always {answer!r}"
 
@@ -215,7 +214,7 @@ class Captioning(Task[list[str]]):
         pictures: of CIDEr-D, and of by how much it is above each baseline's."""
         references, ours = self.source.captions(self.scored), 100 * cider_of(sums)
         near = nearest_captions(model, self.source, self.scored)
-        always = [most_frequent(self.source.captions("train"))] * len(near)
+        always = [self.source.about["most_frequent"]] * len(near)
         found = {f"nearest_{self.metric}": self.score_of(near)}
         for name, gain in (
             ("cider", ours),

@@ -31,6 +31,7 @@ from tasks.data.source import Source
 from tasks.data.split_names import Split
 from tasks.data.vocabulary import END, PAD, UNKNOWN
 from tasks.data.words import Words, learn_words
+from tasks.scores.captions import most_frequent
 from tasks.worlds import scenes
 from tasks.worlds.chance import SEEDS
 
@@ -101,6 +102,7 @@ class CaptionedPictures(Source):
         if not self.offline:
             mean, std = mean_and_std(train.picture, CHANNELS * self.about["side_px"] ** 2)
         about = {"words": words, "channels": CHANNELS, "captions": train.digest}
+        about["most_frequent"] = most_frequent(train.captions)
         return {**self.about, **about, "mean": mean, "std": std}
 
     def check_known(self, vocabulary: Words, captions: list[str]) -> None:
@@ -131,16 +133,25 @@ class CaptionedPictures(Source):
     def captioned(self, split: Split) -> Captioned:
         """Return the pictures of a split with all their captions; UserError if there are none."""
         if split not in self.read:
-            found = self.made(split) if self.offline else self.on_disk(split)
             few = self.config.samples if split == "train" else 0
-            self.read[split] = found.first(few) if 0 < few < len(found) else found
+            if self.offline:
+                self.read[split] = self.made(split, few or WORLD_SIZES[split])
+            else:
+                found = self.on_disk(split)
+                self.read[split] = found.first(few) if 0 < few < len(found) else found
         return self.read[split]
 
-    def made(self, split: Split) -> Captioned:
-        """Return a split of the world; its captions are written at once, pictures when needed."""
+    def remembered(self, most: int) -> Captioned:
+        """Return so many of the first training pictures, or all; scenes are told no more of."""
+        if not self.offline or "train" in self.read:
+            return self.captioned("train").first(most)
+        return self.made("train", min(self.config.samples or WORLD_SIZES["train"], most))
+
+    def made(self, split: Split, count: int) -> Captioned:
+        """Return the first scenes of a split of the world; captions are written at once, pictures
+        when needed."""
         side_px, seed = self.about["side_px"], SEEDS[split]
-        count = self.config.samples if split == "train" else 0
-        numbers = range(count or WORLD_SIZES[split])
+        numbers = range(count)
 
         def make(index: Int64[np.ndarray, "B"]) -> dict[str, np.ndarray]:
             return {"picture": scenes.pictures(seed, index, side_px)[0]}

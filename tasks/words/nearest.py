@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from tasks.data.samples import Samples
+from tasks.data.samples import InMemory, Samples
 from tasks.data.split_names import Split
 from tasks.evaluate import eval_batch
 from tasks.words.captioner import Captioner
@@ -24,15 +24,14 @@ MOST_REMEMBERED = 5_000  # training pictures, the first ones
 def nearest_captions(model: Captioner, source: CaptionedPictures, split: Split) -> list[str]:
     """Return, for every picture of a split, the first caption of the training picture whose
     features make the smallest angle with its own; of the training split itself, of another one."""
-    seen, train = source.scored(split), source.scored("train")
-    index = torch.arange(min(len(train), MOST_REMEMBERED))
-    remembered = features_of(model, train.part(index))
-    captions, near = source.captions("train"), list[str]()
-    for start, ours in enumerate(features_of(model, seen)):
+    train = source.remembered(MOST_REMEMBERED)
+    remembered = features_of(model, InMemory({"picture": train.picture}))
+    near = list[str]()
+    for number, ours in enumerate(features_of(model, source.scored(split))):
         alike = remembered @ ours
-        if split == "train" and start < len(alike):
-            alike[start] = -torch.inf
-        near.append(captions[int(alike.argmax())][0])
+        if split == "train" and number < len(alike):
+            alike[number] = -torch.inf
+        near.append(train.captions[int(alike.argmax())][0])
     return near
 
 
