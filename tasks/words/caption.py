@@ -65,15 +65,15 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 SHOWN = 8  # pictures in TensorBoard
 
 FIT = FitConfig(
-    num_epochs=12,
-    batch_size=64,
+    num_epochs=10,
+    batch_size=16,
     optimizer="adamw",
     learning_rate=2e-3,
     warm_up=0.1,
     weight_decay=0.01,
     max_grad_norm=5.0,
-    ema=0.998,
-    eval_every=4,
+    ema=0.999,
+    eval_every=2,
 )
 
 
@@ -96,7 +96,7 @@ class Config:
     """Words that the training captions have less often are unknown."""
     longest: int = 40
     """Words of a caption, its end counted; longer ones are not learnt from, nor written."""
-    units: int = 256
+    units: int = 192
     """Numbers of the LSTM's state, of a word's embedding and of a region."""
     layers: int = 1
     """LSTMs on top of each other."""
@@ -300,10 +300,10 @@ SMOKE = changed(
 FLICKR8K = changed(
     SCENES,
     set="flickr8k_1k",
-    dropout=0.5,
+    dropout=0.3,
     label_smoothing=0.1,
     augment=AugmentConfig(flip=True, zoom=0.3),
-    fit=changed(FIT, num_epochs=15, batch_size=64, learning_rate=1e-3, eval_every=5),
+    fit=changed(FIT, num_epochs=20, learning_rate=1e-3, ema=0.99, eval_every=10),
 )
 PRESETS = {"default": SCENES, "smoke": SMOKE, "flickr8k": FLICKR8K}
 
