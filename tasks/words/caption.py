@@ -65,15 +65,15 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 SHOWN = 8  # pictures in TensorBoard
 
 FIT = FitConfig(
-    num_epochs=10,
-    batch_size=16,
+    num_epochs=12,
+    batch_size=32,
     optimizer="adamw",
     learning_rate=2e-3,
     warm_up=0.1,
     weight_decay=0.01,
     max_grad_norm=5.0,
-    ema=0.999,
-    eval_every=2,
+    ema=0.998,
+    eval_every=3,
 )
 
 
@@ -293,7 +293,7 @@ SMOKE = changed(
     least=1,
     longest=24,
     answer=SearchConfig(beam=2),
-    fit=changed(FIT, num_epochs=1, batch_size=32, eval_every=1),
+    fit=changed(FIT, num_epochs=1, eval_every=1),
     trunk=TrunkConfig(trunk="plain", norm="batch", width=0.25),
     run=RunConfig(threads=1),
 )
@@ -303,7 +303,7 @@ FLICKR8K = changed(
     dropout=0.3,
     label_smoothing=0.1,
     augment=AugmentConfig(flip=True, zoom=0.3),
-    fit=changed(FIT, num_epochs=20, learning_rate=1e-3, ema=0.99, eval_every=10),
+    fit=changed(FIT, num_epochs=20, batch_size=16, learning_rate=1e-3, ema=0.99, eval_every=10),
 )
 PRESETS = {"default": SCENES, "smoke": SMOKE, "flickr8k": FLICKR8K}
 
