@@ -91,6 +91,7 @@ BENCHES = {
     **{name: f"rl.bench.{name.replace('-', '_')}" for name in ("ppo", "ppo-lstm", "dqn")},
     "classify": "tasks.bench",
     "translate": "tasks.bench_translate",
+    "caption": "tasks.bench_caption",
     "go": "rl.go.bench",
 }
 
@@ -117,10 +118,8 @@ def usage() -> str:
     """Return the text of `arcadia --help`."""
     rows = [f"  {verb} {entry.args}".rstrip() for verb, entry in VERBS.items()]
     width = max(map(len, rows)) + 2
-    about = [entry.about for entry in VERBS.values()]
-    return ABOUT.format(
-        verbs="\n".join(f"{row:{width}}{what}" for row, what in zip(rows, about, strict=True))
-    )
+    entries = zip(rows, VERBS.values(), strict=True)
+    return ABOUT.format(verbs="\n".join(f"{row:{width}}{entry.about}" for row, entry in entries))
 
 
 def pick(name: str, table: dict[str, Any], kind: str) -> Any:

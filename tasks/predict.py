@@ -101,10 +101,15 @@ def main(config: Config) -> int:
     if predictor.task.takes == ("line",):
         return lines.main(config, predictor)
     check(config, predictor.task)
-    if config.output and predictor.task.gives == "line":
+    if config.output and predictor.task.gives == "line" and not pictures_only(config):
         with lines.written(config.output) as out:
             return answer_all(config, predictor, out)
     return answer_all(config, predictor, sys.stdout)
+
+
+def pictures_only(config: Config) -> bool:
+    """Say whether --output is where explanations go, and answers that are lines are printed."""
+    return config.explain and is_folder(config.output)
 
 
 def check(config: Config, task: Task[Any]) -> None:
@@ -137,6 +142,7 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
             answers = predictor.answer(given)
             doubts = task.doubts(given) if task.takes else ""
             seen = predictor.explain([given]) if config.explain else []
+            shown = [explained(each, config.output, given_stem) for each in seen]
         except UserError as error:
             say(f"arcadia: {name}: {error}", sys.stderr)
             failed = True
@@ -148,8 +154,17 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
             if answer.medium is not None:
                 stem = given_stem + (f"-{number + 1}" if len(answers) > 1 else "")
                 row["output"] = str(written(answer.medium, config.output, stem))
-            show(config, name, row, seen, out)
+            show(config, name, row, shown, out)
     return 2 if failed else 0
+
+
+def explained(seen: Answer, output: str, stem: str) -> Answer:
+    """Return what explains an answer; a picture of it is written, and the text says where."""
+    if seen.medium is None:
+        return seen
+    place = output if is_folder(output) else os.path.join(os.path.dirname(output), "")
+    path = written(seen.medium, place or "./", f"{stem}-attention")
+    return Answer(f"where it looked: {printable(path)}", {**seen.values, "output": str(path)})
 
 
 def show(

@@ -32,6 +32,7 @@ JOBS = {
     "classify": Entry(
         "tasks.labels.classify", "task", "image classification: MNIST, CIFAR-10, class folders"
     ),
+    "caption": Entry("tasks.words.caption", "task", "captions: a sentence for a picture"),
     "translate": Entry("tasks.words.translate", "task", "translation of text, line by line"),
 }
 
