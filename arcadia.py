@@ -46,9 +46,7 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "train": Verb(
-        "JOB [--preset NAME] [--flags]", "train a model; JOB is one of `arcadia jobs`", {}
-    ),
+    "train": Verb("JOB [--preset NAME] [--flags]", "train a model; `arcadia jobs` lists JOB", {}),
     "resume": Verb("[RUN] [--extend N]", "continue a run where its last checkpoint stands", {}),
     "eval": Verb(
         "[RUN] [--games N] [--json]",
@@ -89,6 +87,7 @@ BENCHES = {
     "ppo": "rl.bench.ppo",
     "ppo-lstm": "rl.bench.ppo_lstm",
     "dqn": "rl.bench.dqn",
+    "pqn": "rl.bench.pqn",
     "classify": "tasks.bench",
     "translate": "tasks.bench_translate",
     "go": "rl.go.bench",

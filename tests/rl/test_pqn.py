@@ -1,0 +1,202 @@
+"""PQN: returns against a slow version, the loss by hand, known values, and a stopped run that ends
+the same."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch.testing import assert_close
+
+from backbones.training import checkpoint
+from backbones.training.config import changed
+from backbones.training.distributed import World
+from rl import pqn
+from rl.agent import load_agent
+from rl.evaluate import evaluate
+from rl.experience.learner import RolloutLearner
+from rl.explore import Exploration
+from rl.games.options import EnvOptions
+from rl.training import Training
+
+TINY = changed(
+    pqn.SMOKE,
+    env="Arcadia/Catch-v0",
+    total_steps=1024,
+    minibatch_size=128,
+    eval_games=0,
+    lstm_units=8,
+    env_options=EnvOptions(max_frames=9),
+)
+
+
+def trained(config, rollouts):
+    training = Training(pqn.JOB, config, World())
+    training.start()
+    with ThreadPoolExecutor(1) as pool:
+        figures = [training.advance(pool)[1] for _ in range(rollouts)]
+    return training, figures
+
+
+def slow_return(t, n, reward, value, next_value, terminated, done, gamma, q_lambda):
+    """Return Q(lambda)'s return of one step by its recursion, written down as it stands."""
+    if terminated[t, n]:
+        return reward[t, n]
+    after = next_value[t, n]
+    if not done[t, n] and t + 1 < len(reward):
+        rest = slow_return(t + 1, n, reward, value, next_value, terminated, done, gamma, q_lambda)
+        after = (1 - q_lambda) * after + q_lambda * rest
+    return reward[t, n] + gamma * after
+
+
+@pytest.mark.parametrize("q_lambda", [0.0, 0.65, 1.0])
+def test_returns_are_those_of_a_slow_q_lambda(q_lambda):
+    training, _ = trained(changed(TINY, q_lambda=q_lambda, gamma=0.9), 0)
+    learner, rollout = training.learner, training.pipeline.rollout
+    cut = rollout.done & ~rollout.terminated
+    assert cut.any() and not torch.equal(rollout.noted["value"], rollout.noted["next_value"])
+    rollout.reward = torch.randn_like(rollout.reward)
+    rollout.terminated = rollout.done & (torch.arange(rollout.done.shape[1]) % 2 == 0)
+    learner.load(rollout)
+    names = ("value", "next_value")
+    given = (rollout.reward, *(rollout.noted[name] for name in names))
+    given = [x.double() for x in given] + [rollout.terminated, rollout.done]
+    steps, count = rollout.reward.shape
+    expected = [
+        float(slow_return(t, n, *given, 0.9, q_lambda)) for t in range(steps) for n in range(count)
+    ]
+    assert_close(learner.data["returns"], torch.tensor(expected), atol=1e-5, rtol=1e-5)
+
+
+def test_the_loss_is_half_the_squared_error_of_the_chosen_actions():
+    q_value = torch.tensor([[1.0, 2.0], [0.0, 5.0]], requires_grad=True)
+    loss, figures = pqn.q_loss(q_value, torch.tensor([1, 0]), torch.tensor([2.5, 4.0]), 4)
+    assert_close(figures, torch.tensor([(0.125 + 8.0) / 4, 0.5, 4.5 / 4]))
+    loss.backward()
+    assert_close(q_value.grad, torch.tensor([[0.0, -0.125], [-1.0, 0.0]]))
+
+
+class Corridor(gymnasium.Env):
+    """Two places; RIGHT of the last one is a reward of 1 and the end, LEFT of the first a wall."""
+
+    observation_space = Box(0, 255, (36, 36), np.uint8)
+    action_space = Discrete(2)
+    action_names = ("LEFT", "RIGHT")
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = int(self.np_random.integers(2))
+        return self.draw(), {}
+
+    def draw(self):
+        board = np.zeros((36, 36), np.uint8)
+        board[:, 18 * self.place : 18 * self.place + 18] = 255
+        return board
+
+    def step(self, action):
+        self.place = max(0, self.place + (1 if action else -1))
+        over = self.place == 2
+        self.place = min(1, self.place)
+        return self.draw(), float(over), over, False, {}
+
+
+@pytest.mark.slow
+def test_known_values_of_a_small_game_are_found_to_a_hundredth():
+    if "Corridor-v0" not in gymnasium.registry:
+        gymnasium.register("Corridor-v0", entry_point=Corridor)
+    # Whatever is done, one step's return of the best action is what optimal values obey.
+    config = changed(
+        TINY,
+        env="Corridor-v0",
+        total_steps=12_288,
+        num_envs=32,
+        num_steps=8,
+        minibatch_size=32,
+        num_epochs=2,
+        anneal_from=0.3,
+        learning_rate=2e-3,
+        gamma=0.8,
+        q_lambda=0.0,
+        env_options=EnvOptions(size_px=36),
+        explore=Exploration(epsilon=1.0),
+        trunk=changed(TINY.trunk, pool=1),
+        sync=True,
+    )
+    training, _ = trained(config, config.num_rollouts)
+    rollout, network = training.pipeline.rollout, training.learner.network.eval()
+    with torch.no_grad():
+        found = network.judge(network.cnn.prepare(rollout.all_obs())).q_value
+    place = rollout.all_obs()[:, -1, 0].float().argmax(1) // 18
+    optimal = torch.tensor([[0.8**2, 0.8], [0.8**2, 1.0]])
+    assert (found - optimal[place]).abs().max() < 1e-2
+
+
+@pytest.mark.parametrize("memory", ["none", "lstm"])
+def test_a_run_goes_on_bit_for_bit(tmp_path, memory):
+    config = changed(TINY, memory=memory)
+    whole, _ = trained(config, 6)
+    part, _ = trained(config, 3)
+    made = part.checkpoint()
+    checkpoint.save(tmp_path, made.progress, made.parts, made.info, made.metadata, made.chunks)
+    again = Training(pqn.JOB, config, World())
+    assert again.restore(checkpoint.load_newest(tmp_path)[0]) == []
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            again.advance(pool)
+    for name, tensors in whole.checkpoint().parts.items():
+        for key, tensor in tensors.items():
+            assert torch.equal(tensor, again.checkpoint().parts[name][key]), key
+
+
+def test_the_learner_is_what_a_run_asks_for_and_notes_values():
+    training, figures = trained(TINY, 2)
+    assert isinstance(training.learner, RolloutLearner)
+    assert training.pipeline.rollout.noted.keys() == {"value", "next_value"}
+    assert figures[0]["rollout/epsilon"] == 1.0
+    assert {"train/loss", "train/td_error", "train/grad_norm"} <= figures[0].keys()
+
+
+def test_epsilon_falls_with_progress_and_differs_between_environments_if_asked():
+    explore = Exploration(epsilon=0.1, epsilon_fraction=0.5, epsilon_spread=1.0)
+    config = changed(TINY, explore=explore)
+    assert config.num_rollouts == 8
+    assert_close(config.epsilon(4, range(4)), 0.1 ** (1 + torch.arange(4) / 3))
+    assert config.epsilon(0, range(1, 3)).tolist() == [1.0, 1.0]
+
+
+def test_the_hidden_layer_and_the_trunk_are_normalised():
+    network = pqn.build_network(pqn.FAST, 6)
+    names = dict(network.named_modules())
+    assert isinstance(names["hidden_norm"], torch.nn.LayerNorm)
+    norms = [module for module in names.values() if isinstance(module, torch.nn.GroupNorm)]
+    assert [norm.num_groups for norm in norms] == [1, 1, 1]
+
+
+@pytest.mark.slow
+def test_catch_is_solved_in_seconds(runs):
+    config = changed(pqn.CATCH, eval_games=0, run=changed(pqn.CATCH.run, precision="fp32"))
+    result = evaluate(load_agent(pqn.train(config)), games=60)
+    assert result.random < 0
+    assert result.mean >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("q_lambda", 1.5, "between 0 and 1"),
+        ("num_epochs", 0, "must be above 0"),
+        ("minibatch_size", 100, "try --minibatch-size = 4"),
+    ],
+)
+def test_wrong_values_are_refused_with_the_remedy(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        changed(pqn.FAST, **{field: value})
+    with pytest.raises(ValueError, match="whole sequences"):
+        changed(pqn.FAST, memory="lstm", minibatch_size=16)
+
+
+@pytest.mark.parametrize("preset", pqn.PRESETS)
+def test_every_preset_has_layer_normalisation(preset):
+    assert pqn.PRESETS[preset].trunk.norm == "layer"
