@@ -58,6 +58,7 @@ RUNS = {
         "--env-threads",
         "1",
     ),
+    "dqn": ("dqn", "--preset", "smoke", "--eval-games", "0", "--dueling", "--prioritised"),
     "classify": ("classify", "--preset", "smoke"),
     "classify-airbench": (
         "classify",

@@ -1,6 +1,7 @@
 """DQN: losses and targets by hand, cadence, known values, and a stopped run that ends the same."""
 
 import dataclasses
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,12 +9,14 @@ import torch
 from torch.testing import assert_close
 
 from backbones.training import checkpoint
-from backbones.training.config import changed
+from backbones.training.config import RunConfig, changed
 from backbones.training.distributed import World
 from backbones.training.errors import UserError
+from backbones.training.log import read_metrics
 from rl import dqn
 from rl.experience.learner import RolloutLearner
 from rl.explore import Exploration
+from rl.games.toys import Corridor
 from rl.training import Training
 
 TINY = changed(
@@ -178,3 +181,84 @@ def test_every_preset_is_a_config_that_learns_8_samples_a_step(preset):
     config = dqn.PRESETS[preset]
     if preset not in ("smoke", "catch"):
         assert config.minibatch_size / config.train_every == 8
+
+
+KNOWN = changed(
+    dqn.CATCH,
+    env="Arcadia/Corridor-v0",
+    total_steps=16_000,
+    num_envs=8,
+    gamma=0.9,
+    buffer_size=4_000,
+    learning_starts=500,
+    minibatch_size=64,
+    train_every=8,
+    target_every=128,
+    anneal_from=0.2,
+    eval_games=0,
+    explore=Exploration(epsilon=0.5, epsilon_fraction=0.1),
+    run=RunConfig(precision="fp32"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "switches",
+    [{"n_step": 1, "double": False}, {"n_step": 1, "dueling": True, "prioritised": True}],
+    ids=["plain", "all"],
+)
+def test_the_values_of_a_toy_are_found_to_a_hundredth(switches):
+    config = changed(KNOWN, **switches)
+    learner = trained(config, config.num_rollouts)[0].learner
+    # In every room, as a game begins there: no frame before it.
+    game, obs = Corridor(), torch.zeros(4, 4, 84, 84, dtype=torch.uint8)
+    for room in range(4):
+        game.room = room + 1
+        obs[room, -1] = torch.from_numpy(game.picture())
+    found = learner.network.step(obs, None, torch.ones(4, dtype=torch.bool)).q_value
+    expected = torch.from_numpy(Corridor.q_values(0.9)).float()
+    assert_close(found, expected, atol=1e-2, rtol=0)
+
+
+@pytest.mark.slow
+def test_an_endless_game_that_the_clock_cuts_off_is_worth_what_it_would_be(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "endless_game.py").write_text(ENDLESS)
+    options = dataclasses.replace(KNOWN.env_options, max_frames=6)
+    config = changed(KNOWN, env="endless_game:Endless-v0", n_step=3, env_options=options)
+    learner = trained(config, config.num_rollouts)[0].learner
+    position = torch.tensor(list(learner.replay.drawable)[:200])
+    seen = learner.replay.transitions(position, gamma=0.9, clip=False)
+    value = learner.network.judge(seen.obs).value
+    assert_close(value, torch.full_like(value, 0.1 / (1 - 0.9)), atol=1e-2, rtol=0)
+
+
+ENDLESS = """
+import gymnasium
+import numpy as np
+
+
+class Endless(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(0, 255, (84, 84), np.uint8)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.full((84, 84), 100, np.uint8), {}
+
+    def step(self, action):
+        return np.full((84, 84), 100, np.uint8), 0.1, False, False, {}
+
+
+gymnasium.register("Endless-v0", entry_point=Endless)
+"""
+
+
+@pytest.mark.slow
+def test_catch_is_learnt_in_less_than_a_minute(runs):
+    run = dqn.train(changed(dqn.CATCH, eval_games=50, run=RunConfig(precision="fp32")))
+    result = json.loads((run.folder / "eval.json").read_text())
+    assert result["score"] >= 0.9 and result["protocol"]["epsilon"] == 0.0
+    rows = read_metrics(run.folder)
+    wanted = {"train/q_value", "train/td_error", "rollout/epsilon", "replay/fill"}
+    assert wanted <= rows[-3].keys() | rows[-2].keys() | rows[-1].keys()
