@@ -3,11 +3,8 @@ the same."""
 
 from concurrent.futures import ThreadPoolExecutor
 
-import gymnasium
-import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Discrete
 from torch.testing import assert_close
 
 from backbones.training import checkpoint
@@ -19,6 +16,7 @@ from rl.evaluate import evaluate
 from rl.experience.learner import RolloutLearner
 from rl.explore import Exploration
 from rl.games.options import EnvOptions
+from rl.games.toys import Corridor
 from rl.training import Training
 
 TINY = changed(
@@ -78,59 +76,32 @@ def test_the_loss_is_half_the_squared_error_of_the_chosen_actions():
     assert_close(q_value.grad, torch.tensor([[0.0, -0.125], [-1.0, 0.0]]))
 
 
-class Corridor(gymnasium.Env):
-    """Two places; RIGHT of the last one is a reward of 1 and the end, LEFT of the first a wall."""
-
-    observation_space = Box(0, 255, (36, 36), np.uint8)
-    action_space = Discrete(2)
-    action_names = ("LEFT", "RIGHT")
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.place = int(self.np_random.integers(2))
-        return self.draw(), {}
-
-    def draw(self):
-        board = np.zeros((36, 36), np.uint8)
-        board[:, 18 * self.place : 18 * self.place + 18] = 255
-        return board
-
-    def step(self, action):
-        self.place = max(0, self.place + (1 if action else -1))
-        over = self.place == 2
-        self.place = min(1, self.place)
-        return self.draw(), float(over), over, False, {}
-
-
 @pytest.mark.slow
-def test_known_values_of_a_small_game_are_found_to_a_hundredth():
-    if "Corridor-v0" not in gymnasium.registry:
-        gymnasium.register("Corridor-v0", entry_point=Corridor)
-    # Whatever is done, one step's return of the best action is what optimal values obey.
+def test_the_values_of_a_toy_are_found_to_a_hundredth():
+    # One step's returns of the best action, whatever is done, are what optimal values obey.
     config = changed(
         TINY,
-        env="Corridor-v0",
-        total_steps=12_288,
+        env="Arcadia/Corridor-v0",
+        total_steps=16_384,
         num_envs=32,
         num_steps=8,
         minibatch_size=32,
         num_epochs=2,
-        anneal_from=0.3,
-        learning_rate=2e-3,
-        gamma=0.8,
+        anneal_from=0.2,
+        gamma=0.9,
         q_lambda=0.0,
-        env_options=EnvOptions(size_px=36),
+        env_options=EnvOptions(),
         explore=Exploration(epsilon=1.0),
-        trunk=changed(TINY.trunk, pool=1),
         sync=True,
     )
-    training, _ = trained(config, config.num_rollouts)
-    rollout, network = training.pipeline.rollout, training.learner.network.eval()
-    with torch.no_grad():
-        found = network.judge(network.cnn.prepare(rollout.all_obs())).q_value
-    place = rollout.all_obs()[:, -1, 0].float().argmax(1) // 18
-    optimal = torch.tensor([[0.8**2, 0.8], [0.8**2, 1.0]])
-    assert (found - optimal[place]).abs().max() < 1e-2
+    learner = trained(config, config.num_rollouts)[0].learner
+    # In every room, as a game begins there: no frame before it.
+    game, obs = Corridor(), torch.zeros(4, 4, 84, 84, dtype=torch.uint8)
+    for room in range(4):
+        game.room = room + 1
+        obs[room, -1] = torch.from_numpy(game.picture())
+    found = learner.network.step(obs, None, torch.ones(4, dtype=torch.bool)).q_value
+    assert_close(found, torch.from_numpy(Corridor.q_values(0.9)).float(), atol=1e-2, rtol=0)
 
 
 @pytest.mark.parametrize("memory", ["none", "lstm"])
