@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+import arcadia
 from backbones.training import checkpoint
 from backbones.training.config import changed
 from backbones.training.distributed import World
@@ -171,3 +172,21 @@ def test_wrong_values_are_refused_with_the_remedy(field, value, message):
 @pytest.mark.parametrize("preset", pqn.PRESETS)
 def test_every_preset_has_layer_normalisation(preset):
     assert pqn.PRESETS[preset].trunk.norm == "layer"
+
+
+def test_an_agent_with_a_memory_gives_its_q_values_as_a_graph_and_no_zip(runs, tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    agent = load_agent(pqn.train(changed(TINY, total_steps=256, memory="lstm")))
+    path = tmp_path / "a.onnx"
+    assert arcadia.main(["export", "last", "--onnx", str(path)]) == 0
+    obs = torch.randint(0, 256, (3, 4, 84, 84), dtype=torch.uint8)
+    memory = tuple(torch.randn_like(part) for part in agent.network.initial_memory(3))
+    given = {"obs": obs.numpy(), "hidden": memory[0].numpy(), "cell": memory[1].numpy()}
+    names = ["q_value", "value", "hidden_after"]
+    found = onnxruntime.InferenceSession(path).run(names, given)
+    with torch.no_grad():
+        judged = agent.network.step(obs, memory, torch.zeros(3, dtype=torch.bool))
+    for mine, theirs in zip((judged.q_value, judged.value, judged.memory[0]), found, strict=True):
+        assert_close(torch.from_numpy(theirs), mine, atol=1e-4, rtol=1e-4)
+    assert arcadia.main(["export", "last", "--sb3", str(tmp_path / "a.zip")]) == 2
+    assert "has layer normalisation behind its trunk" in capsys.readouterr().err
