@@ -85,6 +85,8 @@ class Config(PlayConfig):
     that played, and take its values."""
     value_coef: float = 0.5
     """Weight of the mean squared value error in the loss."""
+    target_kl: float = 0.0
+    """No further pass over a rollout after one with a mean `kl` above this; 0: all passes."""
     max_grad_norm: float = 0.5
     """Gradients are scaled down to this norm."""
     normalise_over: Literal["rollout", "minibatch"] = "rollout"
@@ -94,13 +96,7 @@ class Config(PlayConfig):
         super().__post_init__()
         require_positive(self, "num_epochs", "clip", "max_grad_norm")
         require_fraction(self, "anneal_entropy_from", "anneal_entropy_to", "gae_lambda")
-        require_positive(self, "anneal_entropy_to")
-        if 1 > self.anneal_entropy_from >= self.anneal_entropy_to:
-            raise ValueError(
-                f"anneal_entropy_from = {self.anneal_entropy_from} must come before "
-                f"anneal_entropy_to = {self.anneal_entropy_to}"
-            )
-        require_not_negative(self, "entropy_coef", "value_coef")
+        require_not_negative(self, "entropy_coef", "value_coef", "target_kl")
         if self.normalise_over == "minibatch" and self.minibatch_size == 1:
             raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
         if self.memory == "lstm":
@@ -109,9 +105,8 @@ class Config(PlayConfig):
 
     def entropy_weight(self, rollouts: int) -> float:
         """Return the entropy's weight after so many rollouts."""
-        progress = rollouts / self.num_rollouts / self.anneal_entropy_to
-        start = self.anneal_entropy_from / self.anneal_entropy_to
-        return self.entropy_coef * anneal(progress, start)
+        span = (self.anneal_entropy_from, self.anneal_entropy_to)
+        return self.entropy_coef * anneal(rollouts / self.num_rollouts, *span)
 
 
 FAST = Config(
@@ -277,7 +272,6 @@ class Learner:
         rate, entropy_coef = config.rate(self.rollouts), config.entropy_weight(self.rollouts)
         self.updater.set_rate(rate)
         self.entropy_coef.fill_(entropy_coef)
-        # Advantages and returns of all positions, from rewards as the algorithm sees them.
         advantage = self.load(rollout)
         # A few passes over the positions, each in another order; with a memory over whole columns.
         shape, columns = (config.num_steps, config.num_envs), config.memory == "lstm"
@@ -297,7 +291,8 @@ class Learner:
                 else:
                     self.index.copy_(index)
                     table.append(self.update_graph().clone())
-        # The figures of all processes, as means over the rollout's updates.
+            if config.target_kl and self.kl(table[-len(epoch) :]) > config.target_kl:
+                break
         value, returns = self.data["value"], self.data["returns"]
         figures = mean_figures(FIGURES, table, self.rollouts, self.world) | {
             "train/learning_rate": rate,
@@ -306,6 +301,11 @@ class Learner:
         }
         self.rollouts += 1
         return figures
+
+    def kl(self, table: list[Float[Tensor, "figures_and_norm"]]) -> float:
+        """Return the mean `kl` of some updates, over all processes."""
+        column = torch.stack(table)[:, FIGURES.index("kl")]
+        return float(self.world.sum_(column.mean()))
 
     def load(self, rollout: Rollout) -> Float32[Tensor, "TN"]:
         """Fill `data` from a rollout; return the advantages as they are."""

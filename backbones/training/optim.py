@@ -18,14 +18,15 @@ from backbones.training.errors import UserError
 T = TypeVar("T")
 
 
-def anneal(progress: float, start: float) -> float:
-    """Return the factor at this progress: 1 until `start`, then falling on a line to 0 at the end.
+def anneal(progress: float, start: float, end: float = 1.0) -> float:
+    """Return the factor at this progress: 1 until `start`, then falling on a line to 0 at `end`.
 
-    `start` 0 is the usual linear schedule, 1 is a constant.
+    `start` 0 is the usual linear schedule, 1 is a constant. Where `end` is not behind `start`, it
+    falls at once.
     """
     if progress <= start:
         return 1.0
-    return max(0.0, (1 - progress) / (1 - start))
+    return max(0.0, (end - progress) / (end - start)) if end > start else 0.0
 
 
 def one_cycle(progress: float, warm_up: float) -> float:

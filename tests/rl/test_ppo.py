@@ -330,6 +330,18 @@ def test_the_weight_of_the_entropy_falls_where_it_is_told_to():
     assert found == pytest.approx([0.01, 0.01, 0.005, 0.0, 0.0])
 
 
+def test_passes_end_where_the_policy_has_gone_far_enough():
+    ends = {}
+    for target_kl in (0.0, 1e-9, 1e9):
+        training = Training(ppo.JOB, changed(FEW, target_kl=target_kl), World())
+        training.start()
+        training.learner.learn(training.pipeline.rollout)
+        adam = training.learner.state().tensors
+        ends[target_kl] = int(next(v for name, v in adam.items() if name.endswith(".step")))
+    # The first of these updates, a whole rollout each, sees the policy that played.
+    assert ends == {0.0: 4, 1e-9: 2, 1e9: 4}
+
+
 def test_halves_leave_nothing_out_and_keep_columns_whole():
     def cut(count, rows):
         weight = torch.zeros(count, requires_grad=True)
@@ -442,7 +454,8 @@ def test_the_best_checkpoint_outlives_the_newest_ones_and_can_be_loaded(runs, mo
         ("learning_rate", 0.0, "must be above 0"),
         ("gamma", 1.5, "between 0 and 1"),
         ("entropy_coef", -0.1, "0 or above"),
-        ("anneal_entropy_to", 0.3, "anneal_entropy_from = 0.4 must come before"),
+        ("anneal_entropy_to", 1.3, "between 0 and 1"),
+        ("target_kl", -0.1, "0 or above"),
     ],
 )
 def test_wrong_values_are_refused_with_the_remedy(field, value, message):
