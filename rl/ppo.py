@@ -214,6 +214,11 @@ def ppo_loss(
     return loss, torch.stack([policy_loss, value_loss, entropy, kl, clip_fraction]).detach()
 
 
+def mean_kl(table: list[Float[Tensor, "figures_and_norm"]], world: World) -> float:
+    """Return the mean `kl` of some updates, over all processes."""
+    return float(world.sum_(torch.stack(table)[:, FIGURES.index("kl")].mean()))
+
+
 class Learner:
     """The network, its optimiser, and how many rollouts they have learnt from.
 
@@ -291,7 +296,7 @@ class Learner:
                 else:
                     self.index.copy_(index)
                     table.append(self.update_graph().clone())
-            if config.target_kl and self.kl(table[-len(epoch) :]) > config.target_kl:
+            if config.target_kl and mean_kl(table[-len(epoch) :], self.world) > config.target_kl:
                 break
         value, returns = self.data["value"], self.data["returns"]
         figures = mean_figures(FIGURES, table, self.rollouts, self.world) | {
@@ -301,11 +306,6 @@ class Learner:
         }
         self.rollouts += 1
         return figures
-
-    def kl(self, table: list[Float[Tensor, "figures_and_norm"]]) -> float:
-        """Return the mean `kl` of some updates, over all processes."""
-        column = torch.stack(table)[:, FIGURES.index("kl")]
-        return float(self.world.sum_(column.mean()))
 
     def load(self, rollout: Rollout) -> Float32[Tensor, "TN"]:
         """Fill `data` from a rollout; return the advantages as they are."""
