@@ -84,10 +84,7 @@ VERBS = {
 
 # bench: module with Config and main
 BENCHES = {
-    "ppo": "rl.bench.ppo",
-    "ppo-lstm": "rl.bench.ppo_lstm",
-    "dqn": "rl.bench.dqn",
-    "pqn": "rl.bench.pqn",
+    **{name: f"rl.bench.{name.replace('-', '_')}" for name in ("ppo", "ppo-lstm", "dqn", "pqn")},
     "classify": "tasks.bench",
     "translate": "tasks.bench_translate",
     "go": "rl.go.bench",

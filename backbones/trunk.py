@@ -192,7 +192,7 @@ class Trunk(nn.Module):
                 f"the trunk takes {self.spec.in_channels} channels, the picture has "
                 f"{picture.shape[1]} (shape {tuple(picture.shape)})"
             )
-        return self.pool(picture).contiguous(memory_format=torch.channels_last)
+        return channels_last(self.pool(picture))
 
     def pool(self, picture: Shaped[Tensor, "*B C H W"]) -> Shaped[Tensor, "*B C H2 W2"]:
         """Return pictures, of any number of channels, pooled: what `prepare` does first."""
@@ -245,6 +245,23 @@ def take_rows(
 ) -> Shaped[Tensor, "B2 C H W"]:
     """Return some of the prepared pictures in the same memory layout; plain indexing changes it."""
     return prepared.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+
+
+def channels_last(picture: Shaped[Tensor, "B C H W"]) -> Shaped[Tensor, "B C H W"]:
+    """Return pictures with their channels last in memory.
+
+    Bytes on a CPU are copied channel by channel: 13 us for 4 x 84 x 84, torch's own way 28.
+    """
+    bytes_on_cpu = picture.dtype == torch.uint8 and picture.device.type == "cpu"
+    there = picture.is_contiguous(memory_format=torch.channels_last)
+    # A graph that is exported keeps the number of pictures open, not so the loop below.
+    if there or not bytes_on_cpu or torch.jit.is_tracing():
+        return picture.contiguous(memory_format=torch.channels_last)
+    count, channels, height, width = picture.shape
+    laid_out = picture.new_empty(count, height, width, channels)
+    for channel in range(channels):
+        laid_out[..., channel].copy_(picture[:, channel])
+    return laid_out.permute(0, 3, 1, 2)
 
 
 def flattened(maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B CHW"]:

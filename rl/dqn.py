@@ -46,6 +46,7 @@ from backbones.training.optim import (
     with_rates,
 )
 from backbones.transfer import TrunkConfig
+from backbones.trunk import channels_last
 from rl.experience.learner import LearnerState
 from rl.experience.pipeline import backward_in_halves
 from rl.experience.replay import DRAWS, Replay, require_room
@@ -119,10 +120,11 @@ class Config(PlayConfig):
         return self.explore.chances(env_step / self.total_steps, envs, self.num_envs)
 
 
-DEFAULT = Config(
+FAST = Config(
+    total_steps=600_000,
     learning_rate=5e-4,
     hidden=256,
-    explore=Exploration(epsilon_fraction=0.1),
+    learning_starts=8_000,
     trunk=TrunkConfig(width=0.5, pool=2),
 )
 # Mnih et al. 2015, but for Adam in place of RMSprop, 8 games side by side, and no FIRE after a lost
@@ -183,8 +185,8 @@ CATCH = Config(
     trunk=TrunkConfig(width=0.25, pool=2),
 )
 PRESETS = {
-    "default": DEFAULT,
-    "fast": DEFAULT,
+    "default": FAST,
+    "fast": FAST,
     "nature": NATURE,
     "reference": REFERENCE,
     "smoke": SMOKE,
@@ -349,11 +351,10 @@ class DQNLearner:
         config, network = self.config, self.network
         seen = replay.transitions(position, gamma=config.gamma, clip=config.sees_clipped_rewards)
         with self.precision.autocast():
-            obs = seen.obs.contiguous(memory_format=torch.channels_last)
-            q_value = network.judge(obs).q_value
+            q_value = network.judge(channels_last(seen.obs)).q_value
         # Autocasts of their own: one that has seen weights without gradients keeps them so.
         with torch.no_grad(), self.precision.autocast():
-            next_obs = seen.next_obs.contiguous(memory_format=torch.channels_last)
+            next_obs = channels_last(seen.next_obs)
             following = self.target.judge(next_obs).q_value
             chooser = network.judge(next_obs).q_value if config.double else following
         assert q_value is not None and following is not None and chooser is not None

@@ -33,8 +33,14 @@ from rl.experience.rollout import Rollout
 from rl.games.stacks import STACK, stack
 
 CHUNK_BYTES = 2**24
-# Of a transition besides its frame: action, reward, two flags, age.
-OTHER_BYTES = 8 + 4 + 2 + 4
+COLUMNS = {
+    "action": torch.int64,
+    "age": torch.int32,
+    "reward": torch.float32,
+    "terminated": torch.bool,
+    "done": torch.bool,
+}
+OTHER_BYTES = sum(dtype.itemsize for dtype in COLUMNS.values())
 PRIORITY_BYTES = 4 * 8  # nodes of the sum tree, which is up to twice as wide as needed
 # Part of the memory that is free which a replay may take.
 ROOM = 0.9
@@ -78,21 +84,15 @@ class Replay:
         self.head = 0
         # Frames as `stack` wants them: K - 1 rows ahead of all else.
         self.frames = like.new_empty(rows, *like.shape[1:])
-        shape = (rows, num_envs)
-        self.action = torch.zeros(shape, dtype=torch.int64, device=device)
-        self.age = torch.zeros(shape, dtype=torch.int32, device=device)
-        self.reward = torch.zeros(shape, device=device)
-        self.terminated, self.done = torch.zeros(2, *shape, dtype=torch.bool, device=device)
+        # What there is of each step besides its frame, by the names in a rollout.
+        self.columns = {
+            name: torch.zeros(rows, num_envs, dtype=dtype, device=device)
+            for name, dtype in COLUMNS.items()
+        }
         self.last_frames: dict[int, Tensor] = {}  # of games that the clock cut off, by position
         self.priorities = None
         if exponent is not None:
             self.priorities = Priorities(rows * num_envs, exponent, device)
-
-    @property
-    def columns(self) -> dict[str, Tensor]:
-        """What there is of each step besides its frame, by the names in a rollout."""
-        names = ("action", "age", "reward", "terminated", "done")
-        return {name: getattr(self, name) for name in names}
 
     @property
     def nbytes(self) -> int:
@@ -170,20 +170,21 @@ class Replay:
         step, n = position // self.num_envs, position % self.num_envs
         ahead = torch.arange(self.n_step, device=self.device)
         index = (step[:, None] + ahead) % self.rows * self.num_envs + n[:, None]  # [B, n]
-        done = self.done.view(-1)[index]
+        flat = {name: column.view(-1) for name, column in self.columns.items()}
+        done = flat["done"][index]
         inside = done.cumsum(1) - done.long() == 0  # up to the step that ends the game
-        reward = self.reward.view(-1)[index]
+        reward = flat["reward"][index]
         reward = reward.sign() if clip else reward
         length = inside.sum(1)
         last = index.gather(1, length[:, None] - 1)[:, 0]
-        terminated = self.terminated.view(-1)[last]
+        terminated = flat["terminated"][last]
         next_obs = self.obs(step + length, n)
         if self.last_frames:
-            cut = self.done.view(-1)[last] & ~terminated
+            cut = flat["done"][last] & ~terminated
             self.show_last_frames(next_obs, step + length - 1, n, cut)
         return Transitions(
             self.obs(step, n),
-            self.action.view(-1)[index[:, 0]],
+            flat["action"][index[:, 0]],
             (reward * gamma**ahead * inside).sum(1),
             gamma**length * ~terminated,
             next_obs,
@@ -191,7 +192,7 @@ class Replay:
 
     def obs(self, step: Int64[Tensor, "B"], n: Int64[Tensor, "B"]) -> Shaped[Tensor, "B KC *frame"]:
         """Return the observations at some env steps of some environments."""
-        return stack(self.frames, self.age, step % self.rows, n)
+        return stack(self.frames, self.columns["age"], step % self.rows, n)
 
     def show_last_frames(
         self,

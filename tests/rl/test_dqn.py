@@ -1,13 +1,17 @@
 """DQN: losses and targets by hand, cadence, known values, and a stopped run that ends the same."""
 
+import copy
 import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
+import arcadia
 from backbones.training import checkpoint
 from backbones.training.config import RunConfig, changed
 from backbones.training.distributed import World
@@ -49,6 +53,41 @@ def test_the_loss_is_huber_s_by_hand():
     assert_close(q_value.grad, torch.tensor([[0, -0.125], [-0.25, 0], [0, 0]]))
     weighted, _ = dqn.dqn_loss(q_value, action, target, torch.tensor([1.0, 0.5, 1.0]), of=4)
     assert_close(weighted.item(), (0.125 + 1.75) / 4)
+
+
+def test_gradients_equal_those_of_stable_baselines3_on_a_frozen_batch():
+    sb3 = pytest.importorskip("stable_baselines3")
+    from stable_baselines3.common.buffers import ReplayBufferSamples
+    from stable_baselines3.common.logger import Logger
+
+    class Still(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (5,), np.float32)
+        action_space = gymnasium.spaces.Discrete(4)
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(5, np.float32), {}
+
+    size, generator = 64, torch.Generator().manual_seed(0)
+    obs, next_obs = torch.rand(2, size, 5, generator=generator) * 2 - 1
+    action = torch.randint(4, (size,), generator=generator)
+    reward = torch.randn(size, generator=generator) * 2
+    terminated = torch.rand(size, generator=generator) < 0.3
+    model = sb3.DQN("MlpPolicy", Still(), max_grad_norm=1e9, gamma=0.9, seed=0, device="cpu")
+    model.set_logger(Logger(None, []))
+    frozen = ReplayBufferSamples(
+        obs, action[:, None], next_obs, terminated.float()[:, None], reward[:, None]
+    )
+    model.replay_buffer.sample = lambda *args, **kwargs: frozen
+    before = copy.deepcopy(model.q_net)
+    model.train(1, batch_size=size)
+    with torch.no_grad():
+        following = model.q_net_target(next_obs).max(1)[0]
+    target = reward + 0.9 * ~terminated * following
+    loss, _ = dqn.dqn_loss(before(obs), action, target, None, of=size)
+    loss.backward()
+    assert (target - before(obs).detach().gather(1, action[:, None])[:, 0]).abs().max() > 1
+    for ours, theirs in zip(before.parameters(), model.q_net.parameters(), strict=True):
+        assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("double", [False, True])
@@ -181,6 +220,32 @@ def test_every_preset_is_a_config_that_learns_8_samples_a_step(preset):
     config = dqn.PRESETS[preset]
     if preset not in ("smoke", "catch"):
         assert config.minibatch_size / config.train_every == 8
+
+
+def test_every_verb_takes_its_runs(runs, tmp_path, capsys):
+    flags = ["--preset", "smoke", "--env", "Arcadia/Catch-v0", "--eval-epsilon", "0.25"]
+    assert arcadia.main(["train", "dqn", *flags, "--name", "a", "--precision", "fp32"]) == 0
+    assert arcadia.main(["resume", "a", "--extend", "128"]) == 0
+    said = capsys.readouterr().out
+    assert "lengthened from 384 to 512 env steps" in said and "epsilon 0.25" in said
+    assert arcadia.main(["eval", "a", "--games", "2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["env_steps"], result["protocol"]["epsilon"]) == (512, 0.25)
+    assert arcadia.main(["eval", "a", "--games", "2", "--epsilon", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["protocol"]["epsilon"] == 0.0
+    film, folder = tmp_path / "film.mp4", tmp_path / "agent"
+    assert arcadia.main(["watch", "a", "--video", str(film), "--limit-s", "1"]) == 0
+    assert arcadia.main(["export", "a", "--folder", str(folder)]) == 0
+    # The agent alone: no replay goes with it.
+    assert not list(folder.rglob("replay-*")) and list((runs / "dqn" / "a").rglob("replay-*"))
+    assert arcadia.main(["train", "dqn", *flags, "--learning-starts", "500"]) == 2
+    assert "--learning-starts = 500 must come before the end" in capsys.readouterr().err
+
+
+def test_several_processes_are_refused(runs):
+    two = World(rank=0, size=2)
+    with pytest.raises(UserError, match="dqn learns in one process"):
+        dqn.DQNLearner(TINY, 3, torch.device("cpu"), two, range(2))
 
 
 KNOWN = changed(
