@@ -87,8 +87,9 @@ FAST = Config(
     num_steps=32,
     minibatch_size=128,
     learning_rate=5e-4,
+    centred=True,
     hidden=256,
-    trunk=TrunkConfig(width=0.5, pool=2, norm="layer"),
+    trunk=TrunkConfig(width=0.5, pool=2, pooling="mean", norm="layer"),
 )
 # The paper's for Atari (its configuration pqn_atari), at 10 M of its 50 M env steps; it ends lives
 # as ours do and normalises over channels alone.
