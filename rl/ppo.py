@@ -112,6 +112,9 @@ class Config(PlayConfig):
 FAST = Config(
     hidden=256, minibatch_size=128, anneal_entropy_from=0.4, trunk=TrunkConfig(width=0.5, pool=2)
 )
+# With sticky actions: docs/results.md has what it gains there.
+CENTRED = replace(FAST, centred=True, trunk=replace(FAST.trunk, pooling="mean"))
+STICKY = replace(CENTRED, proximal=True, anneal_entropy_from=0.2, anneal_entropy_to=0.6)
 # The setting of Schulman et al. 2017 and of baselines' ppo2, but for four things: the clip range
 # is not annealed, values are not clipped, the value loss weighs twice as much as in baselines (as
 # in stable-baselines3), and no FIRE is pressed after a lost life, which makes Breakout harder.
@@ -158,6 +161,7 @@ GPU = replace(
 PRESETS = {
     "default": FAST,
     "fast": FAST,
+    "sticky": STICKY,
     "reference": REFERENCE,
     "smoke": SMOKE,
     "catch": CATCH,
@@ -212,11 +216,6 @@ def ppo_loss(
     clip_fraction = ((ratio - 1).abs() > clip).sum() / of
     loss = policy_loss + value_coef * value_loss - entropy_coef * entropy
     return loss, torch.stack([policy_loss, value_loss, entropy, kl, clip_fraction]).detach()
-
-
-def mean_kl(table: list[Float[Tensor, "figures_and_norm"]], world: World) -> float:
-    """Return the mean `kl` of some updates, over all processes."""
-    return float(world.sum_(torch.stack(table)[:, FIGURES.index("kl")].mean()))
 
 
 class Learner:
@@ -296,8 +295,10 @@ class Learner:
                 else:
                     self.index.copy_(index)
                     table.append(self.update_graph().clone())
-            if config.target_kl and mean_kl(table[-len(epoch) :], self.world) > config.target_kl:
-                break
+            if config.target_kl:
+                kl = torch.stack(table[-len(epoch) :])[:, FIGURES.index("kl")].mean()
+                if float(self.world.sum_(kl)) > config.target_kl:
+                    break
         value, returns = self.data["value"], self.data["returns"]
         figures = mean_figures(FIGURES, table, self.rollouts, self.world) | {
             "train/learning_rate": rate,
@@ -311,16 +312,15 @@ class Learner:
         """Fill `data` from a rollout; return the advantages as they are."""
         config, noted = self.config, rollout.noted
         prepared = self.network.cnn.prepare(rollout.all_obs())
-        log_prob, value, next_value = noted["log_prob"], noted["value"], noted["next_value"]
+        judged, value = noted, noted["value"]
         if config.proximal:
             with self.precision.autocast():
-                log_prob, value, next_value = judge_again(
-                    self.network, rollout, prepared, config.minibatch_size
-                )
+                judged = judge_again(self.network, rollout, prepared)
+            value = judged["value"]
         advantage = gae(
             rollout.reward.sign() if config.sees_clipped_rewards else rollout.reward,
             value,
-            next_value,
+            judged["next_value"],
             rollout.terminated,
             rollout.done,
             gamma=config.gamma,
@@ -331,18 +331,16 @@ class Learner:
         new = {
             "prepared": prepared,
             "action": rollout.action.flatten(),
-            "old_log_prob": log_prob.flatten(),
+            "old_log_prob": judged["log_prob"].flatten(),
             "value": value.flatten(),
             "returns": (advantage + value).flatten(),
             "advantage": normalise([raw], self.world)[0] if over_all else torch.empty_like(raw),
         }
         if config.proximal:
             # How much likelier an action was now than when it was played; more counts as 2.
-            behind = (log_prob - noted["log_prob"]).exp().clamp(max=MOST_WEIGHT)
+            behind = (judged["log_prob"] - noted["log_prob"]).exp().clamp(max=MOST_WEIGHT)
             new["weight"] = behind.flatten()
-        if rollout.hidden is not None and rollout.cell is not None:
-            # Of a network with a memory.
-            new |= {"begins": rollout.age[:-1] == 0, "hidden": rollout.hidden, "cell": rollout.cell}
+        new |= rollout.memory()
         self.data = self.data or {name: torch.empty_like(values) for name, values in new.items()}
         for name, values in new.items():
             self.data[name].copy_(values)

@@ -256,10 +256,7 @@ class PQNLearner:
             "action": rollout.action.flatten(),
             "returns": (advantage + value).flatten(),
         }
-        if rollout.hidden is not None and rollout.cell is not None:
-            # Of a network with a memory.
-            self.data |= {"begins": rollout.age[:-1] == 0}
-            self.data |= {"hidden": rollout.hidden, "cell": rollout.cell}
+        self.data |= rollout.memory()
 
     def update(
         self, index: Int64[Tensor, "B"], pool: ThreadPoolExecutor | None = None

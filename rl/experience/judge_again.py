@@ -5,8 +5,6 @@ log probabilities of the weights of then. One pass without gradients gives those
 proximal policy of Hilton et al. 2021, https://arxiv.org/abs/2110.00641.
 """
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float32, Shaped
 from torch import Tensor
@@ -14,25 +12,20 @@ from torch import Tensor
 from rl.experience.rollout import Rollout
 from rl.networks.body import Body
 
-
-class Judged(NamedTuple):
-    """What a network of now makes of a rollout."""
-
-    log_prob: Float32[Tensor, "T N"]  # of the actions that were taken
-    value: Float32[Tensor, "T N"]
-    next_value: Float32[Tensor, "T N"]  # as a rollout notes it
+CHUNK = 256  # observations at a time
 
 
 @torch.no_grad()
 def judge_again(
-    network: Body, rollout: Rollout, prepared: Shaped[Tensor, "TN KC H W"], chunk: int
-) -> Judged:
-    """Judge a rollout whose observations are `prepared`, `chunk` at a time.
+    network: Body, rollout: Rollout, prepared: Shaped[Tensor, "TN KC H W"]
+) -> dict[str, Float32[Tensor, "T N"]]:
+    """Return what a rollout notes ("log_prob", "value", "next_value") as it would be noted now.
 
-    A network with a memory takes it whole, from the memory that it was played with. So does the
-    last frame of a game that its time limit cut off: its value stays the one that was noted.
+    Its observations are `prepared`. A network with a memory takes them whole, from the memory that
+    they were played with. The value of the last frame of a game that its time limit cut off stays
+    the one that was noted.
     """
-    shape, memory = rollout.action.shape, None
+    shape, memory, chunk = rollout.action.shape, None, CHUNK
     if rollout.hidden is not None and rollout.cell is not None:
         memory, chunk = (rollout.hidden, rollout.cell), len(prepared)
     begins = rollout.age == 0
@@ -43,4 +36,5 @@ def judge_again(
     last = network.step(rollout.last_obs(), parts[-1].memory, begins[-1]).value
     following = torch.cat([value[1:], last[None]])
     cut = rollout.done & ~rollout.terminated
-    return Judged(log_prob, value, torch.where(cut, rollout.noted["next_value"], following))
+    next_value = torch.where(cut, rollout.noted["next_value"], following)
+    return {"log_prob": log_prob, "value": value, "next_value": next_value}

@@ -73,6 +73,13 @@ class Rollout:
         """Return the observations of all steps and environments, in the order of `obs`."""
         return self.obs(torch.arange(self.action.numel(), device=self.action.device))
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return what learning needs of a network with a memory, nothing of one without: where
+        games begin [T, N], and the memory before the first step."""
+        if self.hidden is None or self.cell is None:
+            return {}
+        return {"begins": self.age[:-1] == 0, "hidden": self.hidden, "cell": self.cell}
+
     def last_obs(self) -> Shaped[Tensor, "N KC H W"]:
         """Return the observations after the last step, which the next rollout begins with."""
         size = self.action.numel()

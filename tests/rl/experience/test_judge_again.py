@@ -37,8 +37,9 @@ def played(**changes):
 def test_the_weights_that_played_say_what_they_noted(memory):
     learner, rollout = played(memory=memory)
     prepared = learner.network.cnn.prepare(rollout.all_obs())
-    again = judge_again(learner.network, rollout, prepared, 100)
-    for name, values in again._asdict().items():
+    again = judge_again(learner.network, rollout, prepared)
+    assert again.keys() == rollout.noted.keys()
+    for name, values in again.items():
         assert_close(values, rollout.noted[name], atol=1e-5, rtol=1e-5)
 
 
