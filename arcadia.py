@@ -46,9 +46,7 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "train": Verb(
-        "JOB [--preset NAME] [--flags]", "train a model; JOB is one of `arcadia jobs`", {}
-    ),
+    "train": Verb("JOB [--preset NAME] [--flags]", "train a model; `arcadia jobs` lists JOB", {}),
     "resume": Verb("[RUN] [--extend N]", "continue a run where its last checkpoint stands", {}),
     "eval": Verb(
         "[RUN] [--games N] [--json]",
@@ -88,7 +86,7 @@ VERBS = {
 
 # bench: module with Config and main
 BENCHES = {
-    **{name: f"rl.bench.{name.replace('-', '_')}" for name in ("ppo", "ppo-lstm", "dqn")},
+    **{name: f"rl.bench.{name.replace('-', '_')}" for name in ("ppo", "ppo-lstm", "dqn", "pqn")},
     "classify": "tasks.bench",
     "translate": "tasks.bench_translate",
     "caption": "tasks.bench_caption",

@@ -40,9 +40,10 @@ class Nature(Trunk):
         stem = spec.stem_stride or 4 // spec.pool
         kernel = 2 * stem if stem > 1 else 3
         c1, c2, c3 = (scaled(c, spec.width) for c in (32, 64, 64))
-        self.s1 = nn.Conv2d(spec.in_channels, c1, kernel, stem, padding=1 if stem == 1 else 0)
-        self.s2 = nn.Conv2d(c1, c2, 4, 2)
-        self.s3 = nn.Conv2d(c2, c3, 3, 1)
+        kind, padding = spec.norm_kind, 1 if stem == 1 else 0
+        self.s1 = conv_norm(spec.in_channels, c1, kernel, stem, kind=kind, padding=padding)
+        self.s2 = conv_norm(c1, c2, 4, 2, kind=kind, padding=0)
+        self.s3 = conv_norm(c2, c3, 3, 1, kind=kind, padding=0)
         stride = stem * spec.pool
         self.channels = {"s1": c1, "s2": c2, "s3": c3}
         self.strides = {"s1": stride, "s2": 2 * stride, "s3": 2 * stride}

@@ -1,8 +1,10 @@
 """Normalisation layers of image trunks, and the convolutions that they follow.
 
 Letters: B pictures, C channels, H rows, W columns. The kinds are `none`, `group` (Wu and He 2018,
-https://arxiv.org/abs/1803.08494) and `batch` (Ioffe and Szegedy 2015,
-https://arxiv.org/abs/1502.03167). `NORMS` in `backbones/trunk.py` says which trunk has which.
+https://arxiv.org/abs/1803.08494), `batch` (Ioffe and Szegedy 2015,
+https://arxiv.org/abs/1502.03167) and `layer` (Ba et al. 2016, https://arxiv.org/abs/1607.06450;
+over channels, rows and columns, that is one group of all channels). `NORMS` in
+`backbones/trunk.py` says which trunk has which.
 
 What surprises: a convolution before a normalisation has no bias, because the layer would subtract
 it again. Batch statistics differ between processes and mix frames of different policies, so do not
@@ -26,6 +28,8 @@ def make_norm(kind: str, channels: int, *, eps: float = 1e-5, momentum: float = 
         return nn.Identity()
     if kind == "batch":
         return nn.BatchNorm2d(channels, eps=eps, momentum=momentum)
+    if kind == "layer":
+        return nn.GroupNorm(1, channels, eps=eps)
     # Groups of 16 channels where they divide, as in the paper; else the largest divisor below.
     return nn.GroupNorm(channels // math.gcd(channels, 16), channels, eps=eps)
 

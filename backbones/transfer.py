@@ -35,11 +35,11 @@ from backbones.training.errors import UserError
 from backbones.training.files import check_plain
 from backbones.training.run import find_run
 from backbones.training.session import Snapshot
-from backbones.trunk import Trunk, TrunkName, TrunkSpec
+from backbones.trunk import Pooling, Trunk, TrunkName, TrunkSpec, notice_mean
 
 Backbone = Trunk | LSTM
 UNREADABLE = (OSError, SafetensorError, UserError)
-MOST_WIDTH, MOST_POOL = 64.0, 1_024
+MOST_WIDTH, MOST_POOL, BRIGHTEST = 64.0, 1_024, 255.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +51,16 @@ class TrunkConfig:
     width: float = 1.0
     """Channels of every stage, as a multiple of the published ones."""
     pool: int = 1
-    """Pictures are max-pooled by this factor first (nature halves its first kernel with it)."""
+    """Pictures are pooled by this factor first (nature halves its first kernel with it)."""
+    pooling: Pooling = "max"
+    """What pooling takes: the brightest point, or the mean, which keeps dark things and places
+    between points."""
     norm: str = ""
-    """Normalisation layers: none, group, batch; empty: the trunk's own."""
+    """Normalisation layers: none, group, batch, layer; empty: the trunk's own."""
+    mean: float = 0.0
+    """What is subtracted from pictures (0 to 255) in the trunk."""
+    std: float = 255.0
+    """What they are divided by then."""
     init: str = ""
     """Start from another run: RUN (all of it if it learnt the same, else its backbones), RUN:cnn
     (its trunk alone), RUN:lstm (its LSTM alone) or a .safetensors file (a backbone of ours, or a
@@ -64,9 +71,9 @@ class TrunkConfig:
     """Multiplier on the backbones' learning rate."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "width", "pool")
-        require_not_negative(self, "lr_backbone")
-        require_at_most(self, width=MOST_WIDTH, pool=MOST_POOL)
+        require_positive(self, "width", "pool", "std")
+        require_not_negative(self, "lr_backbone", "mean")
+        require_at_most(self, width=MOST_WIDTH, pool=MOST_POOL, mean=BRIGHTEST, std=BRIGHTEST)
         timm.refuse_pickle(self.init)
         if self.init.endswith(".safetensors") and Path(self.init).exists():
             check_plain(Path(self.init))  # before anything waits for it
@@ -79,6 +86,9 @@ class TrunkConfig:
             in_channels=in_channels,
             width=self.width,
             pool=self.pool,
+            pooling=self.pooling,
+            mean=(self.mean,),
+            std=(self.std,),
             norm=self.norm,
         )
 
@@ -180,8 +190,10 @@ def full_name(text: str) -> str:
 
 @torch.no_grad()
 def copy_weights(backbone: Backbone, tensors: Mapping[str, Tensor]) -> str:
-    """Copy tensors by name; return what was adapted. A trunk's mean and deviation stay its own.
+    """Copy tensors by name; return what was adapted.
 
+    With a trunk's weights come the mean and deviation that they were learnt with, where these are
+    one number for all channels; else the trunk keeps its own.
     UserError, before anything is copied, names the first layer that does not fit. A first
     convolution of other input channels is adapted: see `adapted`.
     """
@@ -208,6 +220,12 @@ def copy_weights(backbone: Backbone, tensors: Mapping[str, Tensor]) -> str:
             )
     for name, tensor in target.items():
         tensor.copy_(source[name])
+    if isinstance(backbone, Trunk) and all(
+        name in tensors and tensors[name].numel() == 1 for name in ("mean", "std")
+    ):
+        backbone.mean.fill_(tensors["mean"].item())
+        backbone.std.fill_(tensors["std"].item())
+        notice_mean(backbone)
     return note
 
 

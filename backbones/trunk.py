@@ -45,9 +45,10 @@ TrunkName = Literal[
     "tower",
 ]
 NAMES: tuple[str, ...] = get_args(TrunkName)
+Pooling = Literal["max", "mean"]
 # Normalisation layers that each trunk can have; the first is its own.
 NORMS = {
-    "nature": ("none",),
+    "nature": ("none", "layer"),
     "impala": ("none",),
     "plain": ("none", "group", "batch"),
     "resnet": ("group", "batch"),
@@ -70,6 +71,7 @@ class TrunkSpec:
     in_channels: int = 4
     width: float = 1.0
     pool: int = 1
+    pooling: Pooling = "max"
     stem_stride: int | None = None
     stage_stride: int = 2
     mean: tuple[float, ...] = (0.0,)
@@ -132,6 +134,8 @@ class Trunk(nn.Module):
         self.frozen: tuple[str, ...] = ()
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, -1, 1, 1), persistent=True)
         self.register_buffer("std", torch.tensor(spec.std).view(1, -1, 1, 1), persistent=True)
+        self.centres = self.always_centres or any(spec.mean)
+        self.register_load_state_dict_post_hook(notice_mean)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -192,7 +196,7 @@ class Trunk(nn.Module):
 
     def pool(self, picture: Shaped[Tensor, "*B C H W"]) -> Shaped[Tensor, "*B C H2 W2"]:
         """Return pictures, of any number of channels, pooled: what `prepare` does first."""
-        return max_pool_bytes(picture, self.spec.pool) if self.spec.pool > 1 else picture
+        return pooled_bytes(picture, self.spec.pool, self.spec.pooling)
 
     def normalise(
         self, prepared: Shaped[Tensor, "B C H2 W2"], mask: Float[Tensor, "B 1 H W"] | None = None
@@ -200,7 +204,7 @@ class Trunk(nn.Module):
         """Convert prepared pictures to the computing precision, normalise, mask."""
         dtype = compute_dtype(next(self.parameters()).dtype, prepared.device.type)
         values = prepared.to(dtype)
-        if self.always_centres or any(self.spec.mean):
+        if self.centres:
             values = values - self.mean.to(dtype)
         return apply_mask(values * (1 / self.std).to(dtype), mask)
 
@@ -228,6 +232,12 @@ class Trunk(nn.Module):
         finally:
             self.train(before)
         return last.shape[1], last.shape[2], last.shape[3]
+
+
+def notice_mean(trunk: nn.Module, _: Any = None) -> None:
+    """Centre from now on if the weights that a trunk has taken over came with a mean."""
+    assert isinstance(trunk, Trunk)
+    trunk.centres = trunk.always_centres or (not trunk.mean.is_meta and bool(trunk.mean.any()))
 
 
 def take_rows(
@@ -276,6 +286,29 @@ def max_pool_bytes(picture: Shaped[Tensor, "*B C H W"], size: int) -> Shaped[Ten
     for i in range(1, size):
         pooled = torch.maximum(pooled, columns[..., i::size])
     return pooled
+
+
+def pooled_bytes(
+    picture: Shaped[Tensor, "*B C H W"], size: int, pooling: Pooling
+) -> Shaped[Tensor, "*B C H2 W2"]:
+    """Return pictures pooled without overlap; size 1 changes nothing."""
+    if size == 1:
+        return picture
+    return (max_pool_bytes if pooling == "max" else mean_pool_bytes)(picture, size)
+
+
+def mean_pool_bytes(picture: Shaped[Tensor, "*B C H W"], size: int) -> Shaped[Tensor, "*B C H2 W2"]:
+    """Mean pooling without overlap; of bytes it is rounded, half up, since they stay bytes."""
+    if picture.is_floating_point():
+        return F.avg_pool2d(picture, size)
+    cut = picture[..., : picture.shape[-2] // size * size, : picture.shape[-1] // size * size]
+    # 255 times 11 x 11 is the last sum of bytes that 16 bits hold.
+    wide = torch.int16 if size <= 11 else torch.int32
+    total = torch.zeros_like(cut[..., ::size, ::size], dtype=wide)
+    for i in range(size):
+        for j in range(size):
+            total += cut[..., i::size, j::size]
+    return total.add_(size * size // 2).div_(size * size, rounding_mode="floor").to(picture.dtype)
 
 
 def apply_mask(

@@ -60,15 +60,18 @@ def epsilon_greedy(
 
 
 class EpsilonGreedyPolicy:
-    """Takes the best action of a network with Q values, or a random one; notes nothing."""
-
-    notes: tuple[str, ...] = ()
+    """Takes the best action of a network with Q values, or a random one."""
 
     def __init__(
-        self, network: Body, chances: Callable[[int], Float32[Tensor, "N"]], num_envs: int
+        self,
+        network: Body,
+        chances: Callable[[int], Float32[Tensor, "N"]],
+        num_envs: int,
+        notes: tuple[str, ...] = (),
     ) -> None:
-        """`chances(rollout)` gives epsilon in a rollout, for each of `num_envs` environments."""
-        self.network, self.chances = network, chances
+        """`chances(rollout)` gives epsilon in a rollout, for each of `num_envs` environments.
+        `notes` may be "value", that of the best action."""
+        self.network, self.chances, self.notes = network, chances, notes
         # Always this tensor: an acting step that is a CUDA graph reads it anew.
         self.epsilon = torch.ones(num_envs, device=network.hidden.weight.device)
 
@@ -86,4 +89,6 @@ class EpsilonGreedyPolicy:
         """Choose one action a game; see `Policy.choose`."""
         judged = self.network.step(obs, memory, begins)
         assert judged.q_value is not None
-        return Choice(epsilon_greedy(judged.q_value, self.epsilon, uniform), {}, judged.memory)
+        action = epsilon_greedy(judged.q_value, self.epsilon, uniform)
+        noted = {"value": judged.value} if "value" in self.notes else {}
+        return Choice(action, noted, judged.memory)

@@ -2,9 +2,9 @@
 
 ONNX files take `obs`, uint8 [batch, K * C, H, W] with older frames first, and give `logits`
 [batch, A] and `value` [batch]: what the agent computes, in fp32, for any number of observations; of
-an agent of DQN `q_value` [batch, A] as well. With a memory they also take and give `hidden` and
-`cell`, [layers, batch, units]: zeros where a game begins. `--folder` writes the agent as a run
-without the state of its training, such as runs/zoo has.
+an agent with Q values `q_value` [batch, A] as well. With a memory they also take `hidden` and
+`cell` [layers, batch, units], zeros where a game begins, and give both as they are afterwards.
+`--folder` writes the agent as a run without the state of its training, such as runs/zoo has.
 """
 
 import warnings
@@ -21,7 +21,7 @@ from backbones.training.errors import UserError
 from backbones.training.published import publish, replacing_file, replacing_folder, writing
 from rl.agent import Agent, load_agent
 from rl.evaluate import Evaluation, evaluate
-from rl.networks.actor_critic import ActorCritic
+from rl.networks.body import Body
 from rl.networks.q_network import QNetwork
 
 OPSET = 17
@@ -55,44 +55,28 @@ class Config:
                 raise ValueError(f"{path} must end in {ending}")
 
 
-class Valuing(nn.Module):
-    """A network with Q values as a graph that gives these too."""
+class OneStep(nn.Module):
+    """One step of a network, as a graph: a memory goes in and comes out, where there is one."""
 
-    def __init__(self, network: QNetwork) -> None:
+    def __init__(self, network: Body) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, obs: Tensor) -> tuple[Tensor, ...]:
-        judged = self.network.judge(self.network.cnn.prepare(obs))
-        assert judged.q_value is not None
-        return judged.logits, judged.value, judged.q_value
-
-
-class Remembering(nn.Module):
-    """One step of a network with a memory, as a graph: the state goes in and comes out."""
-
-    def __init__(self, network: ActorCritic) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, obs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, obs: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         begins = torch.zeros_like(obs[:, 0, 0, 0], dtype=torch.bool)
-        logits, value, memory, _ = self.network.step(obs, (hidden, cell), begins)
-        assert memory is not None
-        return logits, value, *memory
+        before = (memory[0], memory[1]) if memory else None
+        logits, value, after, q_value = self.network.step(obs, before, begins)
+        values = () if q_value is None else (q_value,)
+        return logits, value, *values, *(after or ())
 
 
 def export_onnx(agent: Agent, path: Path) -> str:
     """Write an agent as an ONNX graph; return what it takes. UserError without `onnx`."""
     obs, network = agent.network.blank_obs(2), agent.network
-    inputs, outputs, memory = ["obs"], ["logits", "value"], network.initial_memory(2)
-    graph: nn.Module = network
-    if isinstance(network, QNetwork):
-        graph, outputs = Valuing(network), [*outputs, "q_value"]
-    elif memory is not None:
-        assert isinstance(network, ActorCritic)
-        graph, inputs = Remembering(network), ["obs", "hidden", "cell"]
-        outputs += ["hidden_after", "cell_after"]
+    memory = network.initial_memory(2)
+    inputs = ["obs", *(["hidden", "cell"] if memory else [])]
+    outputs = ["logits", "value", *(["q_value"] if isinstance(network, QNetwork) else [])]
+    outputs += ["hidden_after", "cell_after"] if memory else []
     axes = {name: {int("hidden" in name or "cell" in name): "batch"} for name in inputs + outputs}
     try:
         with warnings.catch_warnings():
@@ -100,7 +84,7 @@ def export_onnx(agent: Agent, path: Path) -> str:
             # packages and gives the same graph for three convolutions.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                graph,
+                OneStep(network),
                 (obs, *(memory or ())),
                 str(path),
                 input_names=inputs,

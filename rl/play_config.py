@@ -40,6 +40,9 @@ class PlayConfig:
     """Discount per env step."""
     clip_rewards: bool | None = None
     """Learn from the sign of rewards; default: on Atari only. Scores are always raw."""
+    centred: bool = False
+    """Measure pictures of random play before the run, and centre what the trunk sees on them; the
+    run's trunk.mean and trunk.std say what was found."""
     hidden: int = 512
     """Units between the trunk and the heads, or the memory."""
     memory: Literal["none", "lstm"] = "none"

@@ -39,15 +39,22 @@ from backbones.training.optim import (
     Updater,
     anneal,
     load_optimizer_tensors,
+    mean_figures,
     optimizer_tensors,
-    require_finite,
     with_rates,
 )
 from backbones.transfer import TrunkConfig
 from backbones.trunk import take_rows
+from rl.experience.judge_again import judge_again
 from rl.experience.learner import LearnerState
 from rl.experience.pipeline import backward_in_halves
-from rl.experience.rollout import Rollout, epochs_of_minibatches, require_whole_minibatches
+from rl.experience.rollout import (
+    Rollout,
+    epochs_of_minibatches,
+    memory_of_columns,
+    require_whole_columns,
+    require_whole_minibatches,
+)
 from rl.games.options import EnvOptions
 from rl.networks.acting import SamplingPolicy
 from rl.networks.actor_critic import ActorCritic
@@ -71,8 +78,15 @@ class Config(PlayConfig):
     """Weight of the entropy in the loss."""
     anneal_entropy_from: float = 1.0
     """Progress (0 to 1) from which that weight decays linearly to 0; 1: never."""
+    anneal_entropy_to: float = 1.0
+    """Progress at which it is 0."""
+    proximal: bool = False
+    """Judge a rollout once more before learning from it: clip around that policy instead of the one
+    that played, and take its values."""
     value_coef: float = 0.5
     """Weight of the mean squared value error in the loss."""
+    target_kl: float = 0.0
+    """No further pass over a rollout after one with a mean `kl` above this; 0: all passes."""
     max_grad_norm: float = 0.5
     """Gradients are scaled down to this norm."""
     normalise_over: Literal["rollout", "minibatch"] = "rollout"
@@ -81,25 +95,26 @@ class Config(PlayConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "num_epochs", "clip", "max_grad_norm")
-        require_fraction(self, "anneal_entropy_from", "gae_lambda")
-        require_not_negative(self, "entropy_coef", "value_coef")
+        require_fraction(self, "anneal_entropy_from", "anneal_entropy_to", "gae_lambda")
+        require_not_negative(self, "entropy_coef", "value_coef", "target_kl")
         if self.normalise_over == "minibatch" and self.minibatch_size == 1:
             raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
-        if self.memory == "lstm" and self.minibatch_size % self.num_steps:
-            raise ValueError(
-                f"minibatch_size = {self.minibatch_size} must be a multiple of num_steps = "
-                f"{self.num_steps}: with a memory, minibatches are whole sequences"
-            )
+        if self.memory == "lstm":
+            require_whole_columns(self.minibatch_size, self.num_steps)
         require_whole_minibatches(self.rollout_size, self.minibatch_size)
 
     def entropy_weight(self, rollouts: int) -> float:
         """Return the entropy's weight after so many rollouts."""
-        return self.entropy_coef * anneal(rollouts / self.num_rollouts, self.anneal_entropy_from)
+        span = (self.anneal_entropy_from, self.anneal_entropy_to)
+        return self.entropy_coef * anneal(rollouts / self.num_rollouts, *span)
 
 
 FAST = Config(
     hidden=256, minibatch_size=128, anneal_entropy_from=0.4, trunk=TrunkConfig(width=0.5, pool=2)
 )
+# With sticky actions: docs/results.md has what it gains there.
+CENTRED = replace(FAST, centred=True, trunk=replace(FAST.trunk, pooling="mean"))
+STICKY = replace(CENTRED, proximal=True, anneal_entropy_from=0.2, anneal_entropy_to=0.6)
 # The setting of Schulman et al. 2017 and of baselines' ppo2, but for four things: the clip range
 # is not annealed, values are not clipped, the value loss weighs twice as much as in baselines (as
 # in stable-baselines3), and no FIRE is pressed after a lost life, which makes Breakout harder.
@@ -146,6 +161,7 @@ GPU = replace(
 PRESETS = {
     "default": FAST,
     "fast": FAST,
+    "sticky": STICKY,
     "reference": REFERENCE,
     "smoke": SMOKE,
     "catch": CATCH,
@@ -161,6 +177,7 @@ def build_network(config: Config, num_actions: int) -> ActorCritic:
     return ActorCritic(cnn, config.env_options.size_px, num_actions, config.hidden, lstm)
 
 
+MOST_WEIGHT = 2.0
 FIGURES = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
 
 
@@ -176,8 +193,11 @@ def ppo_loss(
     value_coef: float,
     entropy_coef: float | Float32[Tensor, ""],
     of: int,
+    weight: Float[Tensor, "B"] | None = None,
 ) -> tuple[Tensor, Float[Tensor, "figures"]]:
     """Return the loss of a minibatch (equation 9 of the paper, negated) and its `FIGURES`.
+
+    `weight` multiplies each position's policy loss.
 
     Both are sums over these positions divided by `of`, the size of the minibatch that they are a
     share of. `kl` is the estimate (r - 1) - log r of Schulman,
@@ -188,7 +208,8 @@ def ppo_loss(
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
     clipped = ratio.clamp(1 - clip, 1 + clip)
-    policy_loss = -torch.minimum(ratio * advantage, clipped * advantage).sum() / of
+    gain = torch.minimum(ratio * advantage, clipped * advantage)
+    policy_loss = -(gain if weight is None else gain * weight).sum() / of
     value_loss = (value - returns).square().sum() / of
     entropy = -(log_probs.exp() * log_probs).sum() / of
     kl = (ratio - 1 - log_ratio).sum() / of
@@ -235,13 +256,10 @@ class Learner:
 
     def choose_precision(self) -> None:
         """Time the network where `auto` needs it."""
-        obs = self.network.blank_obs(self.config.minibatch_size)
+        network, name = self.network, self.config.run.precision
+        obs = network.blank_obs(self.config.minibatch_size)
         self.precision = choose_precision(
-            self.config.run.precision,
-            self.device,
-            lambda: self.network(obs)[0].sum(),
-            self.network,
-            self.world,
+            name, self.device, lambda: network(obs)[0].sum(), network, self.world
         )
 
     def policy(self, acting: Body) -> SamplingPolicy:
@@ -258,7 +276,6 @@ class Learner:
         rate, entropy_coef = config.rate(self.rollouts), config.entropy_weight(self.rollouts)
         self.updater.set_rate(rate)
         self.entropy_coef.fill_(entropy_coef)
-        # Advantages and returns of all positions, from rewards as the algorithm sees them.
         advantage = self.load(rollout)
         # A few passes over the positions, each in another order; with a memory over whole columns.
         shape, columns = (config.num_steps, config.num_envs), config.memory == "lstm"
@@ -278,31 +295,32 @@ class Learner:
                 else:
                     self.index.copy_(index)
                     table.append(self.update_graph().clone())
-        # The figures of all processes, as means over the rollout's updates.
-        value, returns = rollout.noted["value"], self.data["returns"]
-        figures = self.means(torch.stack(table)) | {
+            if config.target_kl:
+                kl = torch.stack(table[-len(epoch) :])[:, FIGURES.index("kl")].mean()
+                if float(self.world.sum_(kl)) > config.target_kl:
+                    break
+        value, returns = self.data["value"], self.data["returns"]
+        figures = mean_figures(FIGURES, table, self.rollouts, self.world) | {
             "train/learning_rate": rate,
             "train/entropy_coef": entropy_coef,
-            "train/explained_variance": explained_variance(value.flatten(), returns, self.world),
+            "train/explained_variance": explained_variance(value, returns, self.world),
         }
         self.rollouts += 1
         return figures
 
-    def means(self, table: Float[Tensor, "updates figures_and_norm"]) -> dict[str, float]:
-        """Return the figures of all processes, mean over a rollout's updates, as tags; UserError
-        names the first update at which one is not finite."""
-        table = torch.cat([self.world.sum_(table[:, :-1].clone()), table[:, -1:]], dim=1).cpu()
-        require_finite(table, self.rollouts * len(table) + 1)
-        names = [f"train/{name}" for name in (*FIGURES, "grad_norm")]
-        return dict(zip(names, table.mean(0).tolist(), strict=True))
-
     def load(self, rollout: Rollout) -> Float32[Tensor, "TN"]:
         """Fill `data` from a rollout; return the advantages as they are."""
         config, noted = self.config, rollout.noted
+        prepared = self.network.cnn.prepare(rollout.all_obs())
+        judged, value = noted, noted["value"]
+        if config.proximal:
+            with self.precision.autocast():
+                judged = judge_again(self.network, rollout, prepared)
+            value = judged["value"]
         advantage = gae(
             rollout.reward.sign() if config.sees_clipped_rewards else rollout.reward,
-            noted["value"],
-            noted["next_value"],
+            value,
+            judged["next_value"],
             rollout.terminated,
             rollout.done,
             gamma=config.gamma,
@@ -311,15 +329,18 @@ class Learner:
         raw = advantage.flatten()
         over_all = config.normalise_over == "rollout"
         new = {
-            "prepared": self.network.cnn.prepare(rollout.all_obs()),
+            "prepared": prepared,
             "action": rollout.action.flatten(),
-            "old_log_prob": noted["log_prob"].flatten(),
-            "returns": (advantage + noted["value"]).flatten(),
+            "old_log_prob": judged["log_prob"].flatten(),
+            "value": value.flatten(),
+            "returns": (advantage + value).flatten(),
             "advantage": normalise([raw], self.world)[0] if over_all else torch.empty_like(raw),
         }
-        if rollout.hidden is not None and rollout.cell is not None:
-            # Of a network with a memory: where games begin, and the memory before the first step.
-            new |= {"begins": rollout.age[:-1] == 0, "hidden": rollout.hidden, "cell": rollout.cell}
+        if config.proximal:
+            # How much likelier an action was now than when it was played; more counts as 2.
+            behind = (judged["log_prob"] - noted["log_prob"]).exp().clamp(max=MOST_WEIGHT)
+            new["weight"] = behind.flatten()
+        new |= rollout.memory()
         self.data = self.data or {name: torch.empty_like(values) for name, values in new.items()}
         for name, values in new.items():
             self.data[name].copy_(values)
@@ -339,11 +360,7 @@ class Learner:
     def loss(self, index: Int64[Tensor, "B"]) -> tuple[Tensor, Float[Tensor, "figures"]]:
         """Return the loss at some positions of the rollout, and its figures."""
         config, data = self.config, self.data
-        begins = memory = None
-        if self.network.lstm is not None:
-            # The positions are whole columns, step by step: the first row says which.
-            n = index[: len(index) // config.num_steps] % len(self.share)
-            begins, memory = data["begins"][:, n], (data["hidden"][:, n], data["cell"][:, n])
+        begins, memory = memory_of_columns(data, index, config.num_steps, len(self.share))
         with self.precision.autocast():
             judged = self.network.judge(take_rows(data["prepared"], index), begins, memory)
         return ppo_loss(
@@ -357,6 +374,7 @@ class Learner:
             value_coef=config.value_coef,
             entropy_coef=self.entropy_coef,
             of=config.minibatch_size,
+            weight=data["weight"][index] if config.proximal else None,
         )
 
     def state(self) -> LearnerState:

@@ -22,6 +22,7 @@ from backbones.transfer import load_weights, snapshot
 from rl.experience.pipeline import Pipeline, take_from_checkpoint
 from rl.experience.rollout import Rollout
 from rl.finish import finish
+from rl.games.background import UNCENTRED, background
 from rl.games.contract import require_same_actions
 from rl.games.first_look import first_look
 from rl.games.make import make_environments
@@ -226,6 +227,11 @@ class AgentJob(PlayJob):
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
         config, notes = super().settle(config, world)
         notes += world.broadcast_json(lambda: first_look(config.env, config.env_options))
+        if config.centred and (config.trunk.mean, config.trunk.std) == UNCENTRED:
+            mean, std = world.broadcast_json(
+                lambda: background(config.env, config.env_options, config.trunk)
+            )
+            config = changed(config, trunk=changed(config.trunk, mean=mean, std=std))
         if config.end_games_every is None:
             every, more = world.broadcast_json(
                 lambda: settle_end_of_games(config.env, config.env_options, config.num_steps)

@@ -59,6 +59,7 @@ RUNS = {
         "1",
     ),
     "dqn": ("dqn", "--preset", "smoke", "--eval-games", "0", "--dueling", "--prioritised"),
+    "pqn": ("pqn", "--preset", "smoke", "--eval-games", "0", "--total-steps", "512"),
     "classify": ("classify", "--preset", "smoke"),
     "classify-airbench": (
         "classify",

@@ -24,6 +24,7 @@ class Entry(NamedTuple):
 JOBS = {
     "ppo": Entry("rl.ppo", "agent", "PPO agents on Atari, or any game seen as pixels"),
     "dqn": Entry("rl.dqn", "agent", "DQN agents: double, dueling, n-step, prioritised replay"),
+    "pqn": Entry("rl.pqn", "agent", "PQN agents: Q(lambda) from parallel games, without a replay"),
     "sb3-ppo": Entry(
         "rl.sb3.ppo", "agent", "stock PPO of stable-baselines3 on our environments and trunks"
     ),

@@ -18,14 +18,15 @@ from backbones.training.errors import UserError
 T = TypeVar("T")
 
 
-def anneal(progress: float, start: float) -> float:
-    """Return the factor at this progress: 1 until `start`, then falling on a line to 0 at the end.
+def anneal(progress: float, start: float, end: float = 1.0) -> float:
+    """Return the factor at this progress: 1 until `start`, then falling on a line to 0 at `end`.
 
-    `start` 0 is the usual linear schedule, 1 is a constant.
+    `start` 0 is the usual linear schedule, 1 is a constant. Where `end` is not behind `start`, it
+    falls at once.
     """
     if progress <= start:
         return 1.0
-    return max(0.0, (1 - progress) / (1 - start))
+    return max(0.0, (end - progress) / (end - start)) if end > start else 0.0
 
 
 def one_cycle(progress: float, warm_up: float) -> float:
@@ -156,6 +157,24 @@ class Updater:
         norm = self.gradients.clip(self.max_grad_norm)
         self.optimizer.step()
         return result, norm
+
+
+def mean_figures(
+    names: Sequence[str],
+    table: Sequence[Float32[Tensor, "figures_and_norm"]],
+    bursts: int,
+    world: World,
+) -> dict[str, float]:
+    """Return the figures of a burst of updates, as TensorBoard tags: sums over processes, means
+    over updates. Last in each row stands the norm of the gradient, the same in all processes.
+
+    UserError names the first update at which one is not finite; `bursts` as long went before.
+    """
+    rows = torch.stack(list(table))
+    rows = torch.cat([world.sum_(rows[:, :-1].clone()), rows[:, -1:]], dim=1).cpu()
+    require_finite(rows, bursts * len(rows) + 1)
+    tags = [f"train/{name}" for name in (*names, "grad_norm")]
+    return dict(zip(tags, rows.mean(0).tolist(), strict=True))
 
 
 def require_finite(figures: Float32[Tensor, "updates figures"], first_update: int) -> None:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64, Shaped
 from torch import Tensor
 
+from backbones.lstm import State
 from backbones.training.device.graphs import upload
 from rl.games.stacks import stack
 from rl.returns import refuse_single
@@ -72,6 +73,19 @@ class Rollout:
         """Return the observations of all steps and environments, in the order of `obs`."""
         return self.obs(torch.arange(self.action.numel(), device=self.action.device))
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return what learning needs of a network with a memory, nothing of one without: where
+        games begin [T, N], and the memory before the first step."""
+        if self.hidden is None or self.cell is None:
+            return {}
+        return {"begins": self.age[:-1] == 0, "hidden": self.hidden, "cell": self.cell}
+
+    def last_obs(self) -> Shaped[Tensor, "N KC H W"]:
+        """Return the observations after the last step, which the next rollout begins with."""
+        size = self.action.numel()
+        everyone = torch.arange(size, size + self.action.shape[1], device=self.action.device)
+        return self.obs(everyone)
+
 
 def minibatches(
     rng: np.random.Generator,
@@ -121,6 +135,29 @@ def epochs_of_minibatches(
     parts = [part for epoch in epochs for part in epoch]
     there = iter(upload(torch.cat(parts), device).split([len(part) for part in parts]))
     return [[next(there) for _ in epoch] for epoch in epochs]
+
+
+def memory_of_columns(
+    data: Mapping[str, Tensor], index: Int64[Tensor, "B"], num_steps: int, num_envs: int
+) -> tuple[Tensor | None, State | None]:
+    """Return where games begin in some whole columns of a rollout, and the memory before them.
+
+    `data` has "begins" [T, N], "hidden" and "cell" [L, N, D] if there is a memory; else both are
+    None. The positions lie step by step: the first row says which columns they are.
+    """
+    if "begins" not in data:
+        return None, None
+    n = index[: len(index) // num_steps] % num_envs
+    return data["begins"][:, n], (data["hidden"][:, n], data["cell"][:, n])
+
+
+def require_whole_columns(minibatch_size: int, num_steps: int) -> None:
+    """Raise ValueError unless minibatches are whole sequences, as a memory needs them."""
+    if minibatch_size % num_steps:
+        raise ValueError(
+            f"minibatch_size = {minibatch_size} must be a multiple of num_steps = {num_steps}: "
+            "with a memory, minibatches are whole sequences"
+        )
 
 
 def require_whole_minibatches(rollout_size: int, minibatch_size: int) -> None:

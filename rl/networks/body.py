@@ -35,12 +35,22 @@ def build_cnn(trunk: TrunkConfig, colour: bool) -> Trunk:
 class Body(nn.Module):
     """A network of an agent without its heads, which a subclass adds and uses in `judge`."""
 
-    def __init__(self, cnn: Trunk, size_px: int, hidden: int, lstm: LSTM | None = None) -> None:
+    def __init__(
+        self,
+        cnn: Trunk,
+        size_px: int,
+        hidden: int,
+        lstm: LSTM | None = None,
+        *,
+        layer_norm: bool = False,
+    ) -> None:
+        """`layer_norm`: the hidden layer is normalised before its ReLU."""
         super().__init__()
         self.cnn = cnn
         self.size_px = size_px
         channels, rows, columns = cnn.conv_output(size_px, size_px)
         self.hidden = nn.Linear(channels * rows * columns, hidden)
+        self.hidden_norm = nn.LayerNorm(hidden) if layer_norm else None
         self.lstm = lstm
         self.num_features = lstm.spec.units if lstm else hidden
 
@@ -82,7 +92,11 @@ class Body(nn.Module):
     ) -> tuple[Float32[Tensor, "B D"], State | None]:
         """Return what the heads read of prepared observations, and the memory after them."""
         maps = self.cnn.forward_prepared(prepared)[self.cnn.stages[-1]]
-        hidden = F.relu(self.hidden(flattened(maps))).float()
+        hidden = self.hidden(flattened(maps))
+        if self.hidden_norm is not None:
+            with torch.autocast(hidden.device.type, enabled=False):
+                hidden = self.hidden_norm(hidden.float())
+        hidden = F.relu(hidden).float()
         if self.lstm is None:
             return hidden, None
         assert begins is not None and memory is not None

@@ -27,10 +27,12 @@ class QNetwork(Body):
         lstm: LSTM | None = None,
         *,
         dueling: bool = False,
+        layer_norm: bool = False,
     ) -> None:
         """`dueling`: Q(a) is a value plus the advantage of a, less the mean one (equation 9 of Wang
-        et al. 2016, https://arxiv.org/abs/1511.06581), both from one hidden layer."""
-        super().__init__(cnn, size_px, hidden, lstm)
+        et al. 2016, https://arxiv.org/abs/1511.06581), both from one hidden layer. `layer_norm`: as
+        in `Body`."""
+        super().__init__(cnn, size_px, hidden, lstm, layer_norm=layer_norm)
         self.q = nn.Linear(self.num_features, num_actions)  # with `dueling` the advantages
         self.value = nn.Linear(self.num_features, 1) if dueling else None
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from backbones.transfer import present_spec
 from backbones.trunk import TrunkSpec
 from rl.networks.body import Body
 from rl.networks.q_network import QNetwork
@@ -18,7 +19,7 @@ ONLINE, TARGET = "q_net.", "q_net_target."
 
 def is_stock(network: Body) -> bool:
     """Say whether SB3's own NatureCNN is the very same network."""
-    spec = network.cnn.spec
+    spec = present_spec(network.cnn)
     return spec.to_dict() == TrunkSpec(name="nature", in_channels=spec.in_channels).to_dict()
 
 

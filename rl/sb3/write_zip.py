@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from backbones.training.config import to_dict
 from backbones.training.errors import UserError
+from backbones.transfer import present_spec
 from rl.agent import Agent
 from rl.networks.actor_critic import ActorCritic
 from rl.networks.body import Body
@@ -35,6 +36,11 @@ def export_sb3(agent: Agent, path: Path) -> str:
     Return what it is for, in words. UserError if none of them can hold it.
     """
     network = agent.network
+    if network.hidden_norm is not None:
+        raise UserError(
+            f"{agent.name} has layer normalisation behind its trunk, which no network of "
+            "stable-baselines3 has; `export --onnx` and `--folder` keep it"
+        )
     if isinstance(network, QNetwork) and network.lstm is None:
         model = untrained_dqn(network, agent.config)
     elif isinstance(network, ActorCritic):
@@ -49,7 +55,7 @@ def export_sb3(agent: Agent, path: Path) -> str:
     model.num_timesteps = int(agent.card["progress"])
     model.save(path)
     card = {
-        "spec": network.cnn.spec.to_dict(),
+        "spec": present_spec(network.cnn).to_dict(),
         "env": agent.env,
         "run": agent.name,
         "env_options": to_dict(agent.options),
@@ -133,7 +139,7 @@ def policy_kwargs(network: Body) -> dict[str, Any]:
     extractor: dict[str, Any] = {"features_dim": network.hidden.out_features}
     kwargs: dict[str, Any] = {"features_extractor_kwargs": extractor}
     if not is_stock(network):
-        extractor["spec"] = network.cnn.spec.to_dict()
+        extractor["spec"] = present_spec(network.cnn).to_dict()
         # Without net_arch SB3 puts two layers of its own behind any extractor but NatureCNN.
         kwargs |= {"features_extractor_class": TrunkExtractor, "normalize_images": False}
         kwargs["net_arch"] = []

@@ -13,6 +13,7 @@ from backbones.training.errors import UserError
 from backbones.transfer import TrunkConfig
 from rl.bench import dqn as bench_dqn
 from rl.bench import ppo as bench
+from rl.bench import pqn as bench_pqn
 
 
 def side(rate, cpu, memory):
@@ -84,6 +85,14 @@ def test_our_side_plays_and_learns_at_the_reference_setting(monkeypatch):
     assert found["env_steps_per_s"] > 0
     assert found["cpu_ms_per_env_step"] > 0
     assert found["precision"] == "fp32"
+
+
+def test_pqn_is_measured_at_full_width(monkeypatch):
+    assert bench_pqn.pqn.PRESETS["nature"].trunk == TrunkConfig(norm="layer")
+    small = changed(bench_pqn.pqn.SMOKE, total_steps=10_000)
+    monkeypatch.setitem(bench_pqn.pqn.PRESETS, "nature", small)
+    found = bench_pqn.measure_ours("ALE/Pong-v5", 1)
+    assert found["env_steps_per_s"] > 0 and found["precision"] == "fp32"
 
 
 def test_dqn_is_measured_with_its_replay_and_takes_a_seventh_of_the_peer_s(monkeypatch):

@@ -139,6 +139,25 @@ def test_the_loss_of_two_positions_done_by_hand():
     assert_close(loss.detach(), torch.tensor(-0.05 + 1.25 - 0.1 * math.log(2)))
 
 
+def test_a_position_s_weight_multiplies_its_policy_loss_alone():
+    given = {
+        "value": torch.zeros(2),
+        "action": torch.tensor([0, 1]),
+        "old_log_prob": torch.tensor([math.log(0.5), math.log(0.5)]),
+        "advantage": torch.tensor([1.0, -3.0]),
+        "returns": torch.ones(2),
+        "clip": 0.1,
+        "value_coef": 0.5,
+        "entropy_coef": 0.0,
+        "of": 2,
+    }
+    _, plain = ppo.ppo_loss(torch.zeros(2, 2), **given)
+    _, weighted = ppo.ppo_loss(torch.zeros(2, 2), **given, weight=torch.tensor([2.0, 0.5]))
+    assert_close(plain[0], torch.tensor(1.0))
+    assert_close(weighted[0], torch.tensor(-(2.0 - 1.5) / 2))
+    assert torch.equal(plain[1:], weighted[1:])
+
+
 def test_nothing_is_learnt_from_a_ratio_beyond_the_clip():
     logits = torch.zeros(1, 2, requires_grad=True)
     loss, _ = ppo.ppo_loss(
@@ -173,7 +192,11 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("sync", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("env", "extra"),
-    [("Arcadia/Catch-v0", {}), ("ALE/Breakout-v5", {"env_options": EnvOptions(sticky=0.25)})],
+    [
+        ("Arcadia/Catch-v0", {}),
+        ("Arcadia/Catch-v0", {"proximal": True, "centred": True, "anneal_entropy_to": 0.9}),
+        ("ALE/Breakout-v5", {"env_options": EnvOptions(sticky=0.25)}),
+    ],
 )
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(
     runs, env, extra, sync, monkeypatch
@@ -303,6 +326,21 @@ def test_the_weight_of_the_entropy_falls_where_it_is_told_to():
     assert [config.entropy_weight(n) for n in (0, 5, 10)] == [0.01, 0.01, 0.0]
     assert config.entropy_weight(8) == pytest.approx(0.004)
     assert ppo.REFERENCE.entropy_weight(ppo.REFERENCE.num_rollouts) == 0.01
+    config = changed(config, anneal_entropy_from=0.2, anneal_entropy_to=0.6)
+    found = [config.entropy_weight(n) for n in (0, 2, 4, 6, 10)]
+    assert found == pytest.approx([0.01, 0.01, 0.005, 0.0, 0.0])
+
+
+def test_passes_end_where_the_policy_has_gone_far_enough():
+    ends = {}
+    for target_kl in (0.0, 1e-9, 1e9):
+        training = Training(ppo.JOB, changed(FEW, target_kl=target_kl), World())
+        training.start()
+        training.learner.learn(training.pipeline.rollout)
+        adam = training.learner.state().tensors
+        ends[target_kl] = int(next(v for name, v in adam.items() if name.endswith(".step")))
+    # The first of these updates, a whole rollout each, sees the policy that played.
+    assert ends == {0.0: 4, 1e-9: 2, 1e9: 4}
 
 
 def test_halves_leave_nothing_out_and_keep_columns_whole():
@@ -417,6 +455,8 @@ def test_the_best_checkpoint_outlives_the_newest_ones_and_can_be_loaded(runs, mo
         ("learning_rate", 0.0, "must be above 0"),
         ("gamma", 1.5, "between 0 and 1"),
         ("entropy_coef", -0.1, "0 or above"),
+        ("anneal_entropy_to", 1.3, "between 0 and 1"),
+        ("target_kl", -0.1, "0 or above"),
     ],
 )
 def test_wrong_values_are_refused_with_the_remedy(field, value, message):
