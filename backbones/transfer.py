@@ -117,6 +117,8 @@ def present_spec(trunk: Trunk) -> TrunkSpec:
 
     They are no longer those it was built with after it started from published weights.
     """
+    if trunk.mean.is_meta:  # a sketch that has shapes only
+        return trunk.spec
     spec, mean, std = trunk.spec, trunk.mean.flatten().cpu(), trunk.std.flatten().cpu()
     if torch.equal(mean, torch.tensor(spec.mean)) and torch.equal(std, torch.tensor(spec.std)):
         return spec
