@@ -180,13 +180,18 @@ class Search:
     def improved_policy(self) -> Float[np.ndarray, "G A"]:
         """Return the improved policy of each root, the target that a network learns."""
         trees = self.forest
-        prior = trees.prior[:, 1]
-        logits = log_prior(prior) + sigma(trees.visits[:, 1], self.completed())
-        logits = np.where(prior >= 0, logits, -np.inf)
-        # A root whose game is over has no legal move.
-        logits[(prior < 0).all(1)] = 0
-        weights = np.exp(logits - logits.max(1, keepdims=True))
-        return weights / weights.sum(1, keepdims=True)
+        return improved(trees.prior[:, 1], trees.visits[:, 1], self.completed())
+
+
+def improved(
+    prior: Float[np.ndarray, "G A"], visits: Int[np.ndarray, "G A"], q: Float[np.ndarray, "G A"]
+) -> Float[np.ndarray, "G A"]:
+    """Return the improved policy (equation 11) of a prior, -1 where illegal, and completed Q."""
+    logits = np.where(prior >= 0, log_prior(prior) + sigma(visits, q), -np.inf)
+    # A root whose game is over has no legal move.
+    logits[(prior < 0).all(1)] = 0
+    weights = np.exp(logits - logits.max(1, keepdims=True))
+    return weights / weights.sum(1, keepdims=True)
 
 
 def log_prior(prior: Float[np.ndarray, "G A"]) -> Float[np.ndarray, "G A"]:
