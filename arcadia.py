@@ -53,7 +53,7 @@ VERBS = {
     "eval": Verb(
         "[RUN] [--games N] [--json]",
         "score a run by a stated protocol",
-        {"agent": "rl.evaluate", "task": "tasks.evaluate"},
+        {"agent": "rl.evaluate", "task": "tasks.evaluate", "go": "rl.go.evaluate"},
     ),
     "predict": Verb("RUN INPUT...", "run a trained model on files", {"task": "tasks.predict"}),
     "watch": Verb(

@@ -4,6 +4,14 @@ from dataclasses import dataclass
 
 from backbones.training.config import require_fraction, require_not_negative, require_positive
 
+# Between equal players: of 5 x 5 solved, of 7 x 7 and 9 x 9 what strong programs agree on.
+FAIR_KOMI = {4: 2.0, 5: 25.0, 6: 4.0, 7: 9.0, 8: 10.0, 9: 7.0}
+
+
+def fair_komi(size: int) -> float:
+    """Return the komi at which neither side is better off on a board of this size, or 7."""
+    return FAIR_KOMI.get(size, 7.0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SelfPlayConfig:
