@@ -93,6 +93,7 @@ BENCHES = {
     "classify": "tasks.bench",
     "translate": "tasks.bench_translate",
     "go": "rl.go.bench",
+    "go-selfplay": "rl.go.bench_selfplay",
 }
 
 # What `arcadia VERB --help` says before the flags of each kind.
