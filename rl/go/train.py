@@ -33,6 +33,7 @@ from backbones.training.optim import anneal
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
 from rl.go.finish import finish
+from rl.go.gallery import Gallery
 from rl.go.learning.learn import GoLearner
 from rl.go.learning.replay import Replay
 from rl.go.learning.selfplay import SelfPlay
@@ -79,6 +80,8 @@ class Config:
     """Decay of the averaged weights, which play and are kept; 0: no average."""
     init: str = ""
     """Start from a run's weights, or a trunk's: RUN, RUN:cnn or FILE.safetensors."""
+    picture_every_s: float = 120.0
+    """Seconds between two games in TensorBoard, as films and with the points' owners; 0: none."""
     eval_games: int = 10
     """Games against the player without a network that the run ends with; 0: none."""
     play: SelfPlayConfig = field(default_factory=SelfPlayConfig)
@@ -98,7 +101,7 @@ class Config:
             self, "total_moves", "moves_a_turn", "window", "first_window", "reuse", "batch_size"
         )
         require_positive(self, "learning_rate", "max_grad_norm")
-        require_not_negative(self, "weight_decay", "eval_games")
+        require_not_negative(self, "weight_decay", "eval_games", "picture_every_s")
         require_fraction(self, "anneal_from", "ema")
         require_at_most(self, eval_games=MOST_GAMES)
         if self.first_window > self.window:
@@ -264,6 +267,7 @@ class GoTraining:
             on_update=on_update,
         )
         run.log(f"device {self.device}, {self.learner.precision}")
+        gallery = Gallery(session.board, config.size, config.picture_every_s, run.warn)
         with session:
             while self.moves < config.total_moves and not session.stopped:
                 figures = self.turn()
@@ -271,6 +275,7 @@ class GoTraining:
                 if "train/value_loss" in figures:
                     shown["value loss"] = f"{figures['train/value_loss']:.3f}"
                 session.record(self.moves, figures, shown)
+                gallery.add(self.games.latest, self.learner.average.model, self.moves)
                 session.keep(self.checkpoint)
             session.save_last(self.checkpoint)
         leave(self.world)

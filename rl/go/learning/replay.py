@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int, Int8, Shaped, UInt8
+from jaxtyping import Float32, Int, Shaped, UInt8
 from torch import Tensor
 
 from backbones.training.checkpoint import Chunks
@@ -177,7 +177,7 @@ class Replay:
                 f"{self.rows.itemsize} bytes belong: it was cut short or is of another board"
             )
         places = np.arange(begin, begin + count) % len(self.rows)
-        flat: Int8[np.ndarray, bytes] = raw.contiguous().numpy().reshape(-1)
+        flat = raw.contiguous().numpy().reshape(-1)
         self.rows[places] = flat.view(self.rows.dtype)
 
 

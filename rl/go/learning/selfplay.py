@@ -43,6 +43,14 @@ class Turn(NamedTuple):
     figures: dict[str, float]
 
 
+class Record(NamedTuple):
+    """A game that was played."""
+
+    moves: list[int]
+    komi: float
+    suicide: bool
+
+
 @cache
 def plan_of(considered: int, simulations: int) -> Int[np.ndarray, "S"]:
     """Return `halving` as an array."""
@@ -69,10 +77,11 @@ class SelfPlay:
         self.ways = np.zeros((games, config.simulations + 1), np.int64)
         self.full = np.zeros(games, bool)
         self.done, self.wanted = np.zeros(games, np.int64), np.zeros(games, np.int64)
-        self.plans: list[Int[np.ndarray, S]] = [np.zeros(0, np.int64)] * games
+        self.plans: list[np.ndarray] = [np.zeros(0, np.int64)] * games
         self.turned = np.stack([turned_moves(size, way) for way in range(8)])
         self.straight = np.stack([straight_moves(size, way) for way in range(8)])
-        self.ended: list[Shaped[np.ndarray, plies]] = []
+        self.ended: list[np.ndarray] = []
+        self.latest: Record | None = None
 
     def turn(self, network: TurningEvaluator, moves: int) -> Turn:
         """Play until so many moves were made, all by one network."""
@@ -166,7 +175,10 @@ class SelfPlay:
         if flight.play(game, move):
             rows, lead = flight.end(game)
             self.ended.append(rows)
-            moves = flight.moves[game, : flight.plies[game]]
+            moves = flight.moves[game, : flight.plies[game]].copy()
+            self.latest = Record(
+                moves.tolist(), float(flight.komi[game]), bool(flight.suicide[game])
+            )
             self.counters.ended(moves, lead, flight.whole(game))
             flight.begin(game)
         self.begin_search(game)

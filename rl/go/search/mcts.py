@@ -239,6 +239,14 @@ def halving(considered: int, simulations: int) -> list[int]:
     return plan[:simulations]
 
 
+def planes_of(position: Position) -> UInt8[np.ndarray, "1 F M M"]:
+    """Return a position as a network's input planes."""
+    planes = np.zeros((1, PLANES, position.size, position.size), np.uint8)
+    mask, stamps = np.zeros(position.pass_move + 1, bool), np.zeros(board.POINTS, np.int32)
+    see(position.board, np.float32(position.komi), planes[0], mask, stamps)
+    return planes
+
+
 class NetworkPlayer:
     """A player that searches one game with a network, several leaves at a time."""
 
@@ -297,7 +305,7 @@ class NetworkPlayer:
         q = completed_q(prior[None], visits[None], total[None], trees.value[:1, 1])[0]
         with torch.inference_mode():
             device = next(self.network.parameters()).device
-            judged = self.network(torch.from_numpy(self.planes(position)).to(device))
+            judged = self.network(torch.from_numpy(planes_of(position)).to(device))
         sign = 1 if position.to_play == board.BLACK else -1
         score = float(judged.score[0])
         candidates = [
@@ -315,13 +323,6 @@ class NetworkPlayer:
         value = float(total.sum() / count) if count else float(trees.value[0, 1])
         owned = sign * judged.ownership[0].flatten().cpu().numpy()
         return Thoughts(count, (value + 1) / 2, score, candidates, owned)
-
-    def planes(self, position: Position) -> UInt8[np.ndarray, "1 F M M"]:
-        """Return a position as the network's input planes."""
-        planes = np.zeros((1, PLANES, position.size, position.size), np.uint8)
-        mask, stamps = np.zeros(position.pass_move + 1, bool), np.zeros(board.POINTS, np.int32)
-        see(position.board, np.float32(position.komi), planes[0], mask, stamps)
-        return planes
 
     def line(self, move: int) -> list[int]:
         """Return the principal variation that begins with a move of the root."""
