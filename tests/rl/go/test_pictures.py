@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from backbones.training.log import Board
 from rl.go.gallery import Gallery
 from rl.go.learning.selfplay import Record
 from rl.go.network.go_network import build_network
@@ -42,21 +43,21 @@ def test_a_game_is_a_picture_a_move():
 
 
 def test_a_gallery_shows_games_now_and_then_and_a_broken_one_is_a_warning():
-    class Shown:
-        tags: list = []  # noqa: RUF012
+    class Shown(Board):
+        def __init__(self):
+            self.tags = []
 
-        def animation(self, step, tag, frames, fps):
+        def image(self, step, tag, image, encoded):
             self.tags.append(tag)
 
-        picture = lambda self, step, tag, image: self.tags.append(tag)  # noqa: E731
-
+    shown = Shown()
     warned, network = [], build_network("b2c32", 5, 5).eval()
-    gallery = Gallery(Shown(), 5, 60.0, warned.append)
+    gallery = Gallery(shown, 5, 60.0, warned.append)
     for _ in range(2):
         gallery.add(Record([12, 7, 25], 0.5, False), network, 10)
-    assert Shown.tags == ["selfplay/game", "selfplay/ownership"] and not warned
+    assert shown.tags == ["selfplay/game", "selfplay/ownership"] and not warned
     gallery.next_s = 0
     gallery.add(Record([12, 12], 0.5, False), network, 20)
     assert len(warned) == 1 and "could not be made" in warned[0]
-    Gallery(Shown(), 5, 0.0, warned.append).add(Record([12], 0.5, False), network, 30)
-    assert len(Shown.tags) == 2
+    Gallery(shown, 5, 0.0, warned.append).add(Record([12], 0.5, False), network, 30)
+    assert len(shown.tags) == 2

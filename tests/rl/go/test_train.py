@@ -19,7 +19,7 @@ from rl.go.gtp.serve import build_player, check_player
 from rl.go.rules.position import Position
 from rl.go.train import JOB, PRESETS, Config, GoTraining
 
-FLAGS = ("--preset", "smoke", "--precision", "fp32", "--eval-games", "0", "--total-moves", "500")
+FLAGS = ("--preset", "smoke", "--precision", "fp32", "--eval-games", "0", "--total-moves", "300")
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +71,8 @@ def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(tmp_path):
 def test_a_run_is_lengthened(capsys):
     run = trained("long")
     assert arcadia.main(["resume", "long", "--extend", "200"]) == 0
-    assert "lengthened from 500 to 700 moves" in (run.folder / "log.txt").read_text()
-    assert checkpoint.load_newest(run.checkpoints)[0].info["progress"] >= 700
+    assert "lengthened from 300 to 500 moves" in (run.folder / "log.txt").read_text()
+    assert checkpoint.load_newest(run.checkpoints)[0].info["progress"] >= 500
     capsys.readouterr()
     assert arcadia.main(["resume", "long"]) == 0
     assert "is finished" in capsys.readouterr().out
