@@ -34,6 +34,8 @@ from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
 from rl.go.finish import finish
 from rl.go.gallery import Gallery
+from rl.go.learning import ladder
+from rl.go.learning.failures import Failures
 from rl.go.learning.learn import GoLearner
 from rl.go.learning.replay import Replay
 from rl.go.learning.selfplay import SelfPlay
@@ -80,6 +82,12 @@ class Config:
     """Decay of the averaged weights, which play and are kept; 0: no average."""
     init: str = ""
     """Start from a run's weights, or a trunk's: RUN, RUN:cnn or FILE.safetensors."""
+    ladder_every: int = 25_000
+    """Moves between two matches against the last rung of the ladder."""
+    ladder_games: int = 32
+    """Games of such a match; 0: no ladder."""
+    stop_rules: bool = True
+    """End a run that passes early, plays endless games or knows its games by heart, and say so."""
     picture_every_s: float = 120.0
     """Seconds between two games in TensorBoard, as films and with the points' owners; 0: none."""
     eval_games: int = 10
@@ -100,10 +108,11 @@ class Config:
         require_positive(
             self, "total_moves", "moves_a_turn", "window", "first_window", "reuse", "batch_size"
         )
+        require_positive(self, "ladder_every")
         require_positive(self, "learning_rate", "max_grad_norm")
-        require_not_negative(self, "weight_decay", "eval_games", "picture_every_s")
+        require_not_negative(self, "weight_decay", "eval_games", "picture_every_s", "ladder_games")
         require_fraction(self, "anneal_from", "ema")
-        require_at_most(self, eval_games=MOST_GAMES)
+        require_at_most(self, eval_games=MOST_GAMES, ladder_games=MOST_GAMES)
         if self.first_window > self.window:
             raise ValueError(
                 f"first_window = {self.first_window} must be at most window = {self.window}"
@@ -131,6 +140,8 @@ PRESETS = {
         window=2_000,
         first_window=500,
         eval_games=2,
+        ladder_every=300,
+        ladder_games=2,
         play=SMOKE,
     ),
     "default": Config(),
@@ -172,6 +183,12 @@ class GoTraining:
             seed=config.run.seed,
             threads=config.run.threads,
         )
+        self.ladder = ladder.Ladder(
+            self.learner.average.model,
+            size=config.size,
+            komi=config.fair_komi - 0.5,
+            simulations=config.play.simulations,
+        )
 
     def start(self) -> list[str]:
         """Start anew, from other weights if asked; return lines for the log."""
@@ -180,6 +197,7 @@ class GoTraining:
             learner.network, self.config.init, lambda run, found: self.learnt_the_same(run)
         )
         learner.average.model.load_state_dict(learner.network.state_dict())
+        self.ladder.network.load_state_dict(learner.network.state_dict())
         planes = torch.zeros(self.config.batch_size, *self.games.search.forest.planes.shape[2:])
         given = planes.to(self.device, torch.uint8)
         learner.precision = choose_precision(
@@ -202,6 +220,7 @@ class GoTraining:
         """Play, then learn; return figures as TensorBoard tags."""
         config, learner = self.config, self.learner
         turn = self.games.turn(turning_evaluator(learner.average.model), config.moves_a_turn)
+        rung = self.moves // config.ladder_every
         self.moves += turn.moves
         figures, before = dict(turn.figures), self.replay.added
         self.replay.add(turn.rows)
@@ -212,6 +231,9 @@ class GoTraining:
         if self.replay.added < config.batch_size:
             due = 0
         figures |= learner.learn(self.replay, due, config.rate(self.moves))
+        if config.ladder_games and self.moves // config.ladder_every > rung:
+            playing = learner.average.model
+            figures |= self.ladder.climb(playing, config.ladder_games, config.run.seed)
         rows = {"replay/rows": self.replay.added, "replay/window": self.replay.window}
         return figures | {name: float(count) for name, count in rows.items()}
 
@@ -220,13 +242,20 @@ class GoTraining:
         learnt, info = self.learner.state()
         playing, games = self.games.state()
         rows, window, chunks = self.replay.state()
-        state = {**learnt, **prefixed("games", playing), **prefixed("replay", rows)}
+        rung, height = self.ladder.state()
+        state = {
+            **learnt,
+            **prefixed("games", playing),
+            **prefixed("replay", rows),
+            **prefixed("rung", rung),
+        }
         info |= {
             "job": self.job.findable(),
             "data": f"go {self.config.size}x{self.config.size}",
             "score": None,
             "games": games,
             "replay": window,
+            "ladder": height,
         }
         whole = transfer.snapshot(self.moves, self.learner.average.model, state, info)
         return replace(whole, chunks=chunks)
@@ -238,6 +267,7 @@ class GoTraining:
         self.learner.load(state, info)
         self.games.load(under("games", state), info["games"])
         self.replay.load(under("replay", state), info["replay"], lambda name: found.tensors(name))
+        self.ladder.load(under("rung", state), info["ladder"])
         self.moves = info["progress"]
         return []
 
@@ -268,6 +298,7 @@ class GoTraining:
         )
         run.log(f"device {self.device}, {self.learner.precision}")
         gallery = Gallery(session.board, config.size, config.picture_every_s, run.warn)
+        failures, failure = Failures(), ""
         with session:
             while self.moves < config.total_moves and not session.stopped:
                 figures = self.turn()
@@ -275,10 +306,17 @@ class GoTraining:
                 if "train/value_loss" in figures:
                     shown["value loss"] = f"{figures['train/value_loss']:.3f}"
                 session.record(self.moves, figures, shown)
+                if "ladder/elo" in figures:
+                    run.log(ladder.line(self.moves, figures))
+                failure = failures.named(figures) if config.stop_rules else ""
                 gallery.add(self.games.latest, self.learner.average.model, self.moves)
                 session.keep(self.checkpoint)
+                if failure:
+                    break
             session.save_last(self.checkpoint)
         leave(self.world)
+        if failure:
+            raise UserError(f"{run.name} has stopped at {self.moves:,} moves: {failure}")
         if self.moves < config.total_moves:
             run.log(f"stopped at {self.moves:,} moves; continue with `arcadia resume {run.name}`")
             raise Stopped

@@ -16,6 +16,7 @@ from rl.go.evaluate import Config as Evaluation
 from rl.go.evaluate import score
 from rl.go.gtp.serve import Config as GtpConfig
 from rl.go.gtp.serve import build_player, check_player
+from rl.go.learning import failures
 from rl.go.rules.position import Position
 from rl.go.train import JOB, PRESETS, Config, GoTraining
 
@@ -76,6 +77,18 @@ def test_a_run_is_lengthened(capsys):
     capsys.readouterr()
     assert arcadia.main(["resume", "long"]) == 0
     assert "is finished" in capsys.readouterr().out
+
+
+def test_a_failure_ends_the_run_with_its_name(monkeypatch, capsys):
+    always = failures.Rule(lambda figures: True, "a failure of the test: do nothing")
+    monkeypatch.setattr(failures, "RULES", (always,))
+    monkeypatch.setattr(failures, "PATIENCE", 1)
+    assert arcadia.main(["train", "go", *FLAGS, "--name", "fails"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "go/fails has stopped at 2" in said and said.endswith(
+        "a failure of the test: do nothing"
+    )
+    assert checkpoint.numbered(find_run("fails").checkpoints)
 
 
 def test_a_run_that_was_cut_short_is_refused_in_one_line(capsys):
