@@ -115,6 +115,21 @@ def test_what_a_run_has_learnt_plays_on_the_board_that_it_knows():
     assert settings(run="plays").size == 4 and issubclass(settings, GtpConfig)
 
 
+def test_a_run_is_watched_playing_itself(capsys):
+    trained("seen")
+    assert arcadia.main(["watch", "seen", "--visits", "4", "--follow"]) == 0
+    said = capsys.readouterr().out
+    assert "move 1: black" in said and "move 2: white" in said and "result: " in said
+
+
+def test_a_run_of_go_is_refused_where_it_does_not_fit(capsys):
+    trained("fits")
+    capsys.readouterr()
+    for line in ("predict fits x.png", "export fits --folder there"):
+        assert arcadia.main(line.split()) == 2
+        assert "`arcadia play go/fits` plays it" in capsys.readouterr().err
+
+
 def test_a_run_is_scored_by_games_with_the_protocol_beside(capsys):
     trained("scored")
     result = score(Evaluation(run="scored", opponent="random", games=2, visits=4))
