@@ -78,7 +78,9 @@ class GoLearner:
             if (params := [p for p in group["params"] if (p.ndim > 1) == decays])
         ]
         adam = torch.optim.AdamW(
-            with_rates(groups, config.learning_rate, device), fused=True, eps=1e-8
+            with_rates(groups, config.learning_rate, device),
+            fused=True,
+            capturable=device.type == "cuda",
         )
         self.updater = Updater(adam, world, config.max_grad_norm)
         self.average = Average(network, config.ema)
