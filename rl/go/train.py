@@ -8,6 +8,7 @@ that was killed and resumed plays the same games and ends with the same weights.
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ from rl.go.learning.learn import GoLearner
 from rl.go.learning.replay import Replay
 from rl.go.learning.selfplay import SelfPlay
 from rl.go.learning.selfplay_config import SelfPlayConfig, fair_komi
+from rl.go.learning.warm_start import read_folder
 from rl.go.network.evaluator import turning_evaluator
 from rl.go.network.go_network import PRESETS as NETWORKS
 from rl.go.network.go_network import build_network
@@ -90,6 +92,8 @@ class Config:
     """End a run that passes early, plays endless games or knows its games by heart, and say so."""
     picture_every_s: float = 120.0
     """Seconds between two games in TensorBoard, as films and with the points' owners; 0: none."""
+    warm_start: str = ""
+    """Folder of SGF games that the window begins with; "": nothing but the run's own games."""
     eval_games: int = 10
     """Games against the player without a network that the run ends with; 0: none."""
     play: SelfPlayConfig = field(default_factory=SelfPlayConfig)
@@ -198,6 +202,11 @@ class GoTraining:
         )
         learner.average.model.load_state_dict(learner.network.state_dict())
         self.ladder.network.load_state_dict(learner.network.state_dict())
+        if self.config.warm_start:
+            size, folder = self.config.size, Path(self.config.warm_start).expanduser()
+            rows, line = read_folder(folder, size, self.config.window)
+            self.replay.add(rows)
+            lines.append(line)
         planes = torch.zeros(self.config.batch_size, *self.games.search.forest.planes.shape[2:])
         given = planes.to(self.device, torch.uint8)
         learner.precision = choose_precision(
