@@ -75,7 +75,7 @@ VERBS = {
     "export": Verb(
         "[RUN] --sb3 F|--onnx F|--folder D",
         "write it for other programs",
-        {"agent": "rl.export", "task": "tasks.export"},
+        {"agent": "rl.export", "task": "tasks.export", "go": "rl.go.export"},
     ),
     "report": Verb("[RUN...]", "scores over several agents' runs", {"": "suites.report"}),
     "suite": Verb("--games G,...", "games by jobs by seeds, then the report", {"": "suites.suite"}),

@@ -125,9 +125,26 @@ def test_a_run_is_watched_playing_itself(capsys):
 def test_a_run_of_go_is_refused_where_it_does_not_fit(capsys):
     trained("fits")
     capsys.readouterr()
-    for line in ("predict fits x.png", "export fits --folder there"):
-        assert arcadia.main(line.split()) == 2
-        assert "`arcadia play go/fits` plays it" in capsys.readouterr().err
+    assert arcadia.main("predict fits x.png".split()) == 2
+    assert "`arcadia play go/fits` plays it" in capsys.readouterr().err
+
+
+def test_a_run_is_exported_alone_and_plays_as_before(tmp_path, capsys):
+    run = trained("sent")
+    file, folder, position = tmp_path / "sent.safetensors", tmp_path / "sent", Position(4, 2.0)
+    assert arcadia.main(["export", "sent", "--file", str(file)]) == 0
+    assert arcadia.main(["export", "sent", "--folder", str(folder), "--games", "2"]) == 0
+    assert same(weights(find_run(str(folder))), weights(run))
+    thoughts = []
+    for name in ("go/sent", str(file), str(folder)):
+        player = build_player(name)
+        player.search(position, 32)
+        thoughts.append([(c.move, c.visits) for c in player.thoughts(position).candidates])
+    assert thoughts[0] == thoughts[1] == thoughts[2]
+    capsys.readouterr()
+    for more, words in ((["--folder", str(folder)], "--force"), ([], "--folder DIR or --file")):
+        assert arcadia.main(["export", "sent", *more]) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_a_run_is_scored_by_games_with_the_protocol_beside(capsys):
