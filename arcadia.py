@@ -51,7 +51,7 @@ VERBS = {
     "eval": Verb(
         "[RUN] [--games N] [--json]",
         "score a run by a stated protocol",
-        {"agent": "rl.evaluate", "task": "tasks.evaluate"},
+        {"agent": "rl.evaluate", "task": "tasks.evaluate", "go": "rl.go.evaluate"},
     ),
     "predict": Verb("RUN INPUT...", "run a trained model on files", {"task": "tasks.predict"}),
     "watch": Verb(
@@ -73,7 +73,7 @@ VERBS = {
     "export": Verb(
         "[RUN] --sb3 F|--onnx F|--folder D",
         "write it for other programs",
-        {"agent": "rl.export", "task": "tasks.export"},
+        {"agent": "rl.export", "task": "tasks.export", "go": "rl.go.export"},
     ),
     "report": Verb("[RUN...]", "scores over several agents' runs", {"": "suites.report"}),
     "suite": Verb("--games G,...", "games by jobs by seeds, then the report", {"": "suites.suite"}),
@@ -91,6 +91,7 @@ BENCHES = {
     "translate": "tasks.bench_translate",
     "caption": "tasks.bench_caption",
     "go": "rl.go.bench",
+    "go-selfplay": "rl.go.bench_selfplay",
 }
 
 # What `arcadia VERB --help` says before the flags of each kind.

@@ -94,8 +94,14 @@ def kind_of(run: Run) -> Kind:
 
 def require_kind(run: Run, kind: Kind) -> None:
     """UserError, with what can be done instead, unless a run's job is of this kind."""
-    if kind_of(run) == kind:
+    actual = kind_of(run)
+    if actual == kind:
         return
+    if actual == "go":
+        raise UserError(
+            f"{run.name} has learnt Go: `arcadia play {run.name}` plays it, `arcadia watch "
+            f"{run.name}` shows it playing, `arcadia eval {run.name}` scores it"
+        )
     if kind == "agent":
         raise UserError(f"{run.name} is a run of the job {run.job!r}, which plays no games")
     raise UserError(

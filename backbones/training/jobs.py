@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from typing import Literal, NamedTuple
 
-Kind = Literal["agent", "task"]
+Kind = Literal["agent", "task", "go"]
 
 
 class Entry(NamedTuple):
@@ -30,6 +30,7 @@ JOBS = {
     ),
     "sb3-a2c": Entry("rl.sb3.a2c", "agent", "stock A2C of stable-baselines3"),
     "sb3-dqn": Entry("rl.sb3.dqn", "agent", "stock DQN of stable-baselines3"),
+    "go": Entry("rl.go.train", "go", "Go, learnt from self-play alone"),
     "classify": Entry(
         "tasks.labels.classify", "task", "image classification: MNIST, CIFAR-10, class folders"
     ),

@@ -20,15 +20,16 @@ from typing import Any, Protocol, runtime_checkable
 import tyro
 
 from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, MOST_THREADS, require_at_most
-from backbones.training.config import require_positive
+from backbones.training.config import changed, require_not_negative, require_positive
 from backbones.training.errors import UserError
 from backbones.training.files import make_folder, write_atomically
 from backbones.training.progress import say
+from backbones.training.run import Run
 from rl.go.clock import TimeSettings
 from rl.go.engine import MOST_SECONDS, Limits
 from rl.go.games import sgf
 from rl.go.gtp.client import EngineFailed, GtpEngine
-from rl.go.gtp.serve import PLAYERS, ready_engine
+from rl.go.gtp.serve import is_player, ready_engine
 from rl.go.rules.board import BLACK, WHITE
 from rl.go.rules.position import (
     Position,
@@ -39,6 +40,7 @@ from rl.go.rules.position import (
     result,
     vertex,
 )
+from rl.go.trained import with_size_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,8 @@ class Config:
     """Play games of one engine against another."""
 
     player: tyro.conf.Positional[str] = "playouts"
-    """playouts, uct, random, a network's .safetensors, or in quotes a command that speaks GTP."""
+    """playouts, uct, random, a run of Go, a network's .safetensors, or in quotes a command that
+    speaks GTP."""
     opponent: str = "random"
     """The same."""
     games: int = 100
@@ -59,6 +62,8 @@ class Config:
     """Seconds of a move of our players."""
     visits: int = 0
     """Simulations of a move of our players; 0: as many as there is time for."""
+    opponent_visits: int = 0
+    """The same of the opponent alone; 0: as many as the player's."""
     main_s: float = 0.0
     """Sudden death: seconds of each side for the whole game; 0: no clock."""
     opening: int = 0
@@ -85,8 +90,7 @@ class Config:
         )
         check_size(self.size)
         check_komi(self.komi)
-        if self.visits < 0 or self.opening < 0 or self.main_s < 0 or self.seed < 0:
-            raise ValueError("visits, opening, main-s and seed must be 0 or above")
+        require_not_negative(self, "visits", "opponent_visits", "opening", "main_s", "seed")
 
 
 @runtime_checkable
@@ -175,8 +179,12 @@ class ArenaGame:
 
 def build_side(name: str, config: Config, seed: int) -> Side:
     """Return a side; UserError if it is neither a player of ours nor a program."""
-    ours = name in PLAYERS or name.endswith(".safetensors")
-    return OurSide(name, config, seed) if ours else GtpSide(name, config)
+    return OurSide(name, config, seed) if is_player(name) else GtpSide(name, config)
+
+
+def config_for(run: Run) -> type[Config]:
+    """Return the settings of `arcadia arena` for a run: the board is the one that it has learnt."""
+    return with_size_of(run, Config)
 
 
 def opened(config: Config, pair: int) -> Position:
@@ -196,7 +204,10 @@ def play_game(config: Config, number: int) -> ArenaGame:
     sides: list[Side] = []
     try:
         for i, name in enumerate(names):
-            sides.append(build_side(name, config, config.seed + 2 * number + i))
+            own = config
+            if i and config.opponent_visits:
+                own = changed(config, visits=config.opponent_visits)
+            sides.append(build_side(name, own, config.seed + 2 * number + i))
             sides[-1].begin(position)
         first_is_black = number % 2 == 0
         colours = (BLACK, WHITE) if first_is_black else (WHITE, BLACK)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from backbones.training.checks.limits import MOST_SEED, require_at_most
-from backbones.training.config import changed, require_positive
+from backbones.training.config import RunName, changed, require_positive
 from backbones.training.errors import UserError
+from backbones.training.run import Run
 from rl.go.drawing import bars, draw
 from rl.go.engine import MOST_SECONDS, Limits
 from rl.go.games import sgf
@@ -25,6 +26,7 @@ from rl.go.rules.position import (
     result,
     vertex,
 )
+from rl.go.trained import with_size_of
 
 HELP = """D4       play there            pass     pass; two passes end the game
 undo     take back your move   hint     what the engine would play
@@ -37,7 +39,7 @@ class Config:
     """Play Go against an engine, in the terminal."""
 
     engine: str = "playouts"
-    """playouts, uct, random, or a network's .safetensors."""
+    """playouts, uct, random, a run of Go, or a network's .safetensors."""
     size: int = 9
     """Points on a side."""
     komi: float = 7.0
@@ -70,6 +72,19 @@ class Config:
         check_player(self.engine)
         if self.handicap:
             handicap_points(self.size, self.handicap)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgainstRun(Config):
+    """Play Go against the network of a run, in the terminal."""
+
+    run: RunName = "last"
+    """A run of Go: its name, a path, zoo/NAME or last."""
+
+
+def config_for(run: Run) -> type[AgainstRun]:
+    """Return the settings of `arcadia play` for a run: it is the engine, on the board it knows."""
+    return with_size_of(run, AgainstRun, engine=str(run.folder))
 
 
 class Leave(Exception):

@@ -16,11 +16,13 @@ from backbones.training.config import require_positive
 from backbones.training.device.memory import require_memory
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain, standard_input
+from backbones.training.run import Run
 from rl.go.engine import MOST_SECONDS, Engine, Limits
 from rl.go.gtp.interrupt import Interrupt
 from rl.go.gtp.protocol import Session
 from rl.go.player import Player, PlayoutPlayer, RandomPlayer
 from rl.go.rules.position import Position, check_komi, check_size, named_rules
+from rl.go.trained import load_trained, run_of, with_size_of
 
 PLAYERS = ("playouts", "uct", "random")
 LONGEST_LINE = 2**16  # characters of a command
@@ -32,8 +34,8 @@ class Config:
     """Serve a Go engine on standard input and output."""
 
     run: tyro.conf.Positional[str] = "playouts"
-    """playouts (tree search without a network), uct (the same without heuristics), random, or a
-    network's .safetensors."""
+    """playouts (tree search without a network), uct (the same without heuristics), random, a run
+    of Go, or a network's .safetensors."""
     size: int = 9
     """Points on a side, until the client says."""
     komi: float = 7.0
@@ -74,20 +76,26 @@ class Config:
 
 
 def check_player(name: str) -> None:
-    """UserError if a name is neither a player's nor that of a network's file."""
-    if name not in PLAYERS and not name.endswith(".safetensors"):
+    """UserError if a name is neither a player's nor that of a run of Go or a network's file."""
+    if not is_player(name):
         raise UserError(
-            f"{name!r} plays no Go; choose one of {', '.join(PLAYERS)}, or a network's .safetensors"
+            f"{name!r} plays no Go; choose one of {', '.join(PLAYERS)}, a run of Go, or a "
+            "network's .safetensors"
         )
-    if name not in PLAYERS and Path(name).exists():
+    if name.endswith(".safetensors") and Path(name).exists():
         check_plain(Path(name))
+
+
+def is_player(name: str) -> bool:
+    """Say whether a name is that of a player of ours; UserError for a run that learnt no Go."""
+    return name in PLAYERS or name.endswith(".safetensors") or run_of(name) is not None
 
 
 def build_player(
     name: str, *, seed: int = 0, memory_mb: float = 256.0, device: str = "auto"
 ) -> Player:
-    """Return a player by its name, or of a network's file, which computes on a device; UserError if
-    that cannot be read."""
+    """Return a player by its name, or of a run or a network's file, which computes on a device;
+    UserError if that cannot be read."""
     check_player(name)
     if name == "random":
         return RandomPlayer(seed)
@@ -97,7 +105,9 @@ def build_player(
         from rl.go.network.go_network import load_network
         from rl.go.search.mcts import NetworkPlayer
 
-        network = load_network(Path(name)).to(choose_device(device))
+        run = None if name.endswith(".safetensors") else run_of(name)
+        network = load_trained(run)[0] if run else load_network(Path(name))
+        network = network.to(choose_device(device))
         return NetworkPlayer(network, seed=seed, memory_mb=memory_mb)
     return PlayoutPlayer(seed=seed, memory_mb=memory_mb, heuristics=name == "playouts")
 
@@ -135,6 +145,11 @@ def build_engine(config: Config) -> Engine:
         resign_below=config.resign_below,
         device=config.device,
     )
+
+
+def config_for(run: Run) -> type[Config]:
+    """Return the settings of `arcadia gtp` for a run: its board is the one that it has learnt."""
+    return with_size_of(run, Config)
 
 
 def load_commands() -> None:

@@ -30,21 +30,30 @@ Evaluator = Callable[
 SIZES = (8, 32, 128, 512, 1024, 2048, 4096, 8192)  # of batches on a GPU; more are cut into these
 
 
+TurningEvaluator = Callable[
+    [UInt8[np.ndarray, "B F M M"], int], tuple[Float32[np.ndarray, "B A"], Float32[np.ndarray, "B"]]
+]
+"""An evaluator that is told in which of eight ways the network is to see the boards."""
+
+
 def network_evaluator(network: nn.Module, seed: int = 0) -> Evaluator:
     """Return an evaluator that runs a GoNetwork on its device; each call turns the boards in one of
     eight random ways."""
-    rng = np.random.default_rng(seed)
+    rng, evaluate = np.random.default_rng(seed), turning_evaluator(network)
+    return lambda planes: evaluate(planes, int(rng.integers(8)))
+
+
+def turning_evaluator(network: nn.Module) -> TurningEvaluator:
+    """Return an evaluator that runs a GoNetwork on its device; on a GPU it is a copy of now."""
     if next(network.parameters()).is_cuda:
-        batches = FixedBatches(network)
-        return lambda planes: batches.evaluate(planes, int(rng.integers(8)))
+        return FixedBatches(network).evaluate
 
     @torch.inference_mode()
     def evaluate(
-        planes: UInt8[np.ndarray, "B F M M"],
+        planes: UInt8[np.ndarray, "B F M M"], way: int
     ) -> tuple[Float32[np.ndarray, "B A"], Float32[np.ndarray, "B"]]:
-        way, size = int(rng.integers(8)), planes.shape[-1]
         judged = network(torch.from_numpy(np.ascontiguousarray(turned(planes, way))))
-        policy = judged.policy.numpy()[:, straight_moves(size, way)]
+        policy = judged.policy.numpy()[:, straight_moves(planes.shape[-1], way)]
         return policy.astype(np.float32), judged.value.float().numpy()
 
     return evaluate

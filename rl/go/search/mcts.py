@@ -180,13 +180,18 @@ class Search:
     def improved_policy(self) -> Float[np.ndarray, "G A"]:
         """Return the improved policy of each root, the target that a network learns."""
         trees = self.forest
-        prior = trees.prior[:, 1]
-        logits = log_prior(prior) + sigma(trees.visits[:, 1], self.completed())
-        logits = np.where(prior >= 0, logits, -np.inf)
-        # A root whose game is over has no legal move.
-        logits[(prior < 0).all(1)] = 0
-        weights = np.exp(logits - logits.max(1, keepdims=True))
-        return weights / weights.sum(1, keepdims=True)
+        return improved(trees.prior[:, 1], trees.visits[:, 1], self.completed())
+
+
+def improved(
+    prior: Float[np.ndarray, "G A"], visits: Int[np.ndarray, "G A"], q: Float[np.ndarray, "G A"]
+) -> Float[np.ndarray, "G A"]:
+    """Return the improved policy (equation 11) of a prior, -1 where illegal, and completed Q."""
+    logits = np.where(prior >= 0, log_prior(prior) + sigma(visits, q), -np.inf)
+    # A root whose game is over has no legal move.
+    logits[(prior < 0).all(1)] = 0
+    weights = np.exp(logits - logits.max(1, keepdims=True))
+    return weights / weights.sum(1, keepdims=True)
 
 
 def log_prior(prior: Float[np.ndarray, "G A"]) -> Float[np.ndarray, "G A"]:
@@ -232,6 +237,14 @@ def halving(considered: int, simulations: int) -> list[int]:
             visits += 1
         left = max(2, left // 2)
     return plan[:simulations]
+
+
+def planes_of(position: Position) -> UInt8[np.ndarray, "1 F M M"]:
+    """Return a position as a network's input planes."""
+    planes = np.zeros((1, PLANES, position.size, position.size), np.uint8)
+    mask, stamps = np.zeros(position.pass_move + 1, bool), np.zeros(board.POINTS, np.int32)
+    see(position.board, np.float32(position.komi), planes[0], mask, stamps)
+    return planes
 
 
 class NetworkPlayer:
@@ -292,7 +305,7 @@ class NetworkPlayer:
         q = completed_q(prior[None], visits[None], total[None], trees.value[:1, 1])[0]
         with torch.inference_mode():
             device = next(self.network.parameters()).device
-            judged = self.network(torch.from_numpy(self.planes(position)).to(device))
+            judged = self.network(torch.from_numpy(planes_of(position)).to(device))
         sign = 1 if position.to_play == board.BLACK else -1
         score = float(judged.score[0])
         candidates = [
@@ -310,13 +323,6 @@ class NetworkPlayer:
         value = float(total.sum() / count) if count else float(trees.value[0, 1])
         owned = sign * judged.ownership[0].flatten().cpu().numpy()
         return Thoughts(count, (value + 1) / 2, score, candidates, owned)
-
-    def planes(self, position: Position) -> UInt8[np.ndarray, "1 F M M"]:
-        """Return a position as the network's input planes."""
-        planes = np.zeros((1, PLANES, position.size, position.size), np.uint8)
-        mask, stamps = np.zeros(position.pass_move + 1, bool), np.zeros(board.POINTS, np.int32)
-        see(position.board, np.float32(position.komi), planes[0], mask, stamps)
-        return planes
 
     def line(self, move: int) -> list[int]:
         """Return the principal variation that begins with a move of the root."""
