@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
+from backbones.media import film_bytes, read_frames
 from backbones.training.files import sync
 
 Kind = Literal["line", "picture", "sound", "film", "strokes"]
@@ -61,7 +62,20 @@ class Sound(Medium):
         return out.getvalue()
 
 
-SUFFIXES: dict[Kind, str] = {"picture": Picture.suffix, "sound": Sound.suffix}
+@dataclass(frozen=True)
+class Film(Medium):
+    """A film with a sound of one channel in place of its own, written as mp4."""
+
+    film: Path | bytes
+    amplitude: Float32[np.ndarray, "N"]
+    rate_hz: int
+    suffix: ClassVar[str] = ".mp4"
+
+    def encoded(self) -> bytes:
+        return film_bytes(read_frames(self.film), self.amplitude, self.rate_hz)
+
+
+SUFFIXES: dict[Kind, str] = {"picture": Picture.suffix, "sound": Sound.suffix, "film": Film.suffix}
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ JOBS = {
         "tasks.labels.classify", "task", "image classification: MNIST, CIFAR-10, class folders"
     ),
     "translate": Entry("tasks.words.translate", "task", "translation of text, line by line"),
+    "sound": Entry("tasks.sounds.film_sound", "task", "sound for silent film of strokes"),
 }
 
 

@@ -1,0 +1,172 @@
+"""Sound for silent film: what is struck, scratched and missed in it is heard
+(Visually Indicated Sounds, Owens et al. 2016, https://arxiv.org/abs/1512.08512).
+
+Letters: B films, T frames, S steps of sound, F bands.
+
+The model predicts a cochleagram; the sound is noise with these envelopes. Scores are those of the
+sound, heard again, not of the prediction.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from backbones.cnn import build_trunk
+from backbones.media import at_rate, has_sound, read_frames, read_sound
+from backbones.training.checks.limits import require_at_most
+from backbones.training.config import RunConfig, changed, require_positive
+from backbones.training.errors import UserError
+from backbones.transfer import TrunkConfig
+from tasks.answers import Answer, Film, Kind
+from tasks.data.samples import Batch
+from tasks.fit_config import FitConfig
+from tasks.job import TaskJob
+from tasks.scores.sums import Counts, Sums
+from tasks.sounds.cochleagram import BANDS, RATE_HZ, STEPS_HZ, cochleagram
+from tasks.sounds.films import Films
+from tasks.sounds.network import FilmHearer
+from tasks.sounds.onsets import onsets
+from tasks.sounds.scores import fit_materials, sound_scores, sound_sums, windows
+from tasks.sounds.synthesis import from_noise
+from tasks.task import Task
+from tasks.worlds.strikes import FRAMES_HZ, MATERIALS, SIZE_PX
+
+MOST_FILMS, MOST_UNITS = 2**20, 2**12
+TAUGHT = 400  # films to whose real sounds the classifier of materials is fitted
+SCALE = 100.0  # of the loss, which is small: most of a film is silent
+LONGEST_S = 1_800
+FIT = FitConfig(
+    num_epochs=12,
+    batch_size=16,
+    optimizer="adamw",
+    learning_rate=2e-3,
+    weight_decay=0.01,
+    max_grad_norm=1.0,
+    ema=0.98,
+    eval_every=3,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerConfig:
+    """What becomes of the sound that a film has."""
+
+    replace: bool = False
+    """It goes."""
+    mix: bool = False
+    """It stays, under the new one."""
+
+    def __post_init__(self) -> None:
+        if self.replace and self.mix:
+            raise ValueError("replace and mix are both set; a film's own sound goes or stays")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Sound for silent film, on the shared CNN and LSTM."""
+
+    samples: int = 600
+    """Films to learn from."""
+    units: int = 128
+    """Numbers of the LSTM's state, each way."""
+    features: int = 128
+    """Numbers that the LSTM gets of a frame."""
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
+    fit: FitConfig = FIT
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
+
+    def __post_init__(self) -> None:
+        require_positive(self, "samples", "units", "features")
+        require_at_most(self, samples=MOST_FILMS, units=MOST_UNITS, features=MOST_UNITS)
+
+
+class FilmSound(Task[Tensor]):
+    """The task; see `tasks/task.py` for what each method is for."""
+
+    metric = "onset_f1_100ms"
+    source_type = Films
+    takes: tuple[Kind, ...] = ("film",)
+    gives: Kind = "film"
+    asked: list[Any]
+    """The films that the last answers are of: they get the sounds."""
+
+    def model(self) -> FilmHearer:
+        config = self.config
+        return FilmHearer(
+            build_trunk(config.trunk.spec(3)),
+            size_px=SIZE_PX,
+            units=config.units,
+            features=config.features,
+            steps=STEPS_HZ // FRAMES_HZ,
+            bands=BANDS,
+        )
+
+    def loss(self, model: FilmHearer, batch: Batch) -> Float[Tensor, "B"]:
+        # Squares, so that a doubt about the moment shows as a weaker stroke: under distances, as in
+        # Owens et al., silence wins wherever a stroke is less likely than not.
+        away = model(batch["frames"]) - batch["heard"].float()
+        return away.square().mean((1, 2)) * SCALE
+
+    def predict(self, model: FilmHearer, batch: Batch) -> Float[Tensor, "B S F"]:
+        return model(batch["frames"]).clamp(0, 2).float().cpu()
+
+    @cached_property
+    def materials(self) -> Float[Tensor, "D M"]:
+        """The classifier of materials, fitted to real sounds of training."""
+        films = self.data("train")
+        batch = films.batch(torch.arange(min(TAUGHT, len(films))))
+        window, film = windows(batch["heard"].float(), batch["time_s"])
+        return fit_materials(window, batch["material"][film], len(MATERIALS))
+
+    def score(self, answers: Float[Tensor, "B S F"], batch: Batch) -> Counts:
+        made = torch.stack([torch.from_numpy(from_noise(one)) for one in answers])
+        heard = cochleagram(made, answers.shape[1])
+        real, time_s = batch["heard"].float().cpu(), batch["time_s"].cpu()
+        return sound_sums(answers, heard, real, time_s, batch["material"].cpu(), self.materials)
+
+    def scores(self, sums: Sums) -> dict[str, float]:
+        return sound_scores(sums)
+
+    def baseline(self) -> tuple[float, str]:
+        return 0.0, "silence"
+
+    def ask(self, inputs: list[Any]) -> Batch:
+        """Return the frames of a film as the world has them: 15 a second, squeezed to 64 x 64."""
+        (film,) = self.asked = inputs
+        answer = self.config.answer
+        if has_sound(film) and not (answer.replace or answer.mix):
+            raise UserError("this film has sound already; add --replace or --mix")
+        frames = list[np.ndarray]()
+        for picture in at_rate(read_frames(film), float(FRAMES_HZ)):
+            frames.append(cv2.resize(picture, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA))
+            if len(frames) > LONGEST_S * FRAMES_HZ:
+                raise UserError(f"this film is longer than {LONGEST_S // 60} minutes; cut it")
+        return {"frames": torch.from_numpy(np.stack(frames))[None]}
+
+    def say(self, answers: Float[Tensor, "B S F"]) -> list[Answer]:
+        """Return the film with its sound, and when something begins to sound in it."""
+        (film,) = self.asked
+        made = from_noise(answers[0])
+        if self.config.answer.mix and has_sound(film):
+            own = read_sound(film, RATE_HZ)[: len(made)]
+            made[: len(own)] += own
+        steps = onsets(answers[0])
+        times = [round((step + 0.5) / STEPS_HZ, 3) for step in steps.tolist()]
+        return [Answer(f"{len(times)} sounds", {"onset_s": times}, Film(film, made, RATE_HZ))]
+
+
+PRESETS = {
+    "default": Config(),
+    "smoke": Config(
+        samples=16, units=16, features=16, fit=changed(FIT, num_epochs=1, batch_size=8)
+    ),
+}
+JOB = TaskJob("sound", PRESETS, FilmSound)
+train, resume = JOB.train, JOB.resume
