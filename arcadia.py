@@ -32,7 +32,7 @@ __version__ = "0.1.0"
 if __name__ == "arcadia" and "__path__" not in globals():  # in a checkout: see setup.py
     from backbones.training.one_name import parts_of
 
-    __path__ = parts_of("arcadia", ["backbones", "rl", "tasks"])
+    __path__ = parts_of("arcadia", ["backbones", "rl", "tasks", "suites"])
 
 
 class Verb(NamedTuple):
@@ -77,6 +77,8 @@ VERBS = {
         "write it for other programs",
         {"agent": "rl.export", "task": "tasks.export"},
     ),
+    "report": Verb("[RUN...]", "scores over several agents' runs", {"": "suites.report"}),
+    "suite": Verb("--games G,...", "games by jobs by seeds, then the report", {"": "suites.suite"}),
     "data": Verb("NAME", "fetch a public dataset with its checksum", {"": "tasks.data.download"}),
     "board": Verb("[--port N]", "TensorBoard on all runs", {"": "backbones.training.board"}),
     "runs": Verb("", "list the runs", {}),
@@ -86,10 +88,10 @@ VERBS = {
 
 # bench: module with Config and main
 BENCHES = {
-    "ppo": "rl.bench",
-    "ppo-lstm": "rl.bench_lstm",
+    **{name: f"rl.bench.{name.replace('-', '_')}" for name in ("ppo", "ppo-lstm", "dqn")},
     "classify": "tasks.bench",
     "translate": "tasks.bench_translate",
+    "caption": "tasks.bench_caption",
     "go": "rl.go.bench",
 }
 
@@ -116,10 +118,8 @@ def usage() -> str:
     """Return the text of `arcadia --help`."""
     rows = [f"  {verb} {entry.args}".rstrip() for verb, entry in VERBS.items()]
     width = max(map(len, rows)) + 2
-    about = [entry.about for entry in VERBS.values()]
-    return ABOUT.format(
-        verbs="\n".join(f"{row:{width}}{what}" for row, what in zip(rows, about, strict=True))
-    )
+    entries = zip(rows, VERBS.values(), strict=True)
+    return ABOUT.format(verbs="\n".join(f"{row:{width}}{entry.about}" for row, entry in entries))
 
 
 def pick(name: str, table: dict[str, Any], kind: str) -> Any:
@@ -192,15 +192,9 @@ def jobs_command(args: Sequence[str]) -> int:
     """The command `arcadia jobs`."""
     if takes_nothing("jobs", args):
         return 0
-    from backbones.training.find_job import load_job
+    from backbones.training.find_job import print_jobs
 
-    for name, entry in JOBS.items():
-        try:
-            presets = f"presets: {', '.join(load_job(name).presets)}"
-        except UserError as error:
-            presets = str(error)
-        print(f"{name:12}{entry.about}\n{'':12}{presets}")
-    print(f"{'module:JOB':12}a job of your own: see CONTRIBUTING.md")
+    print_jobs()
     return 0
 
 

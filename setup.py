@@ -1,8 +1,8 @@
 """How the checkout becomes a wheel: everything moves under one name, `arcadia`.
 
-In the checkout `backbones`, `rl` and `tasks` are folders beside arcadia.py, and `pip install -e .`
-leaves them there. In site-packages such names would stand beside other people's packages (PyPI has
-an `rl`), so a wheel holds `arcadia/backbones`, `arcadia/rl`, `arcadia/tasks` and
+In the checkout `backbones`, `rl`, `tasks` and `suites` are folders beside arcadia.py, and `pip
+install -e .` leaves them there. In site-packages such names would stand beside other people's
+packages (PyPI has an `rl`), so a wheel holds `arcadia/backbones`, `arcadia/rl` and so on, and
 `arcadia/runs/zoo`, and imports are rewritten while they are copied. See docs/decisions.md.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
-ROOMS = ("backbones", "rl", "tasks")
+ROOMS = ("backbones", "rl", "tasks", "suites")
 NAMES = "|".join(ROOMS)
 # `from rl.ppo import ...`, `import tasks`; and modules in strings: "rl.ppo", f"rl.go.{name}".
 IMPORT = re.compile(rf"^(\s*(?:from|import) )({NAMES})(?=[.\s])", re.MULTILINE)

@@ -188,9 +188,11 @@ class Trunk(nn.Module):
                 f"the trunk takes {self.spec.in_channels} channels, the picture has "
                 f"{picture.shape[1]} (shape {tuple(picture.shape)})"
             )
-        if self.spec.pool > 1:
-            picture = max_pool_bytes(picture, self.spec.pool)
-        return picture.contiguous(memory_format=torch.channels_last)
+        return channels_last(self.pool(picture))
+
+    def pool(self, picture: Shaped[Tensor, "*B C H W"]) -> Shaped[Tensor, "*B C H2 W2"]:
+        """Return pictures, of any number of channels, pooled: what `prepare` does first."""
+        return max_pool_bytes(picture, self.spec.pool) if self.spec.pool > 1 else picture
 
     def normalise(
         self, prepared: Shaped[Tensor, "B C H2 W2"], mask: Float[Tensor, "B 1 H W"] | None = None
@@ -235,6 +237,23 @@ def take_rows(
     return prepared.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
 
 
+def channels_last(picture: Shaped[Tensor, "B C H W"]) -> Shaped[Tensor, "B C H W"]:
+    """Return pictures with their channels last in memory.
+
+    Bytes on a CPU are copied channel by channel: 13 us for 4 x 84 x 84, torch's own way 28.
+    """
+    bytes_on_cpu = picture.dtype == torch.uint8 and picture.device.type == "cpu"
+    there = picture.is_contiguous(memory_format=torch.channels_last)
+    # A graph that is exported keeps the number of pictures open, not so the loop below.
+    if there or not bytes_on_cpu or torch.jit.is_tracing():
+        return picture.contiguous(memory_format=torch.channels_last)
+    count, channels, height, width = picture.shape
+    laid_out = picture.new_empty(count, height, width, channels)
+    for channel in range(channels):
+        laid_out[..., channel].copy_(picture[:, channel])
+    return laid_out.permute(0, 3, 1, 2)
+
+
 def flattened(maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B CHW"]:
     """Flatten maps for a linear layer; the gradient is converted to the maps' memory layout.
 
@@ -246,7 +265,7 @@ def flattened(maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B CHW"]:
     return maps.flatten(1)
 
 
-def max_pool_bytes(picture: Shaped[Tensor, "B C H W"], size: int) -> Shaped[Tensor, "B C H2 W2"]:
+def max_pool_bytes(picture: Shaped[Tensor, "*B C H W"], size: int) -> Shaped[Tensor, "*B C H2 W2"]:
     """Max pooling without overlap; torch's own takes 45 times as long on uint8 (178 us to 4 us)."""
     rows = picture[..., : picture.shape[-2] // size * size, : picture.shape[-1] // size * size]
     pooled = rows[..., ::size, :]

@@ -46,6 +46,12 @@ class Agent:
         """Name of its run, or path of its file."""
         return self.run.name if self.run.job != "sb3" else str(self.run.folder)
 
+    @property
+    def epsilon(self) -> float:
+        """Chance of a random action when it is scored, if its run says one; else 0."""
+        explore = getattr(self.config, "explore", None)
+        return float(getattr(explore, "eval_epsilon", 0.0))
+
     def backbone_card(self) -> dict[str, Any]:
         """Return the card of its backbone."""
         card = {key: self.card.get(key) for key in ("job", "data", "score", "commit", "progress")}

@@ -57,8 +57,8 @@ class Config:
     """Games to play."""
     choice: Choosing = "sampled"
     """How actions are chosen: sampled from the policy, or the likeliest."""
-    epsilon: float = 0.0
-    """Chance of a random action instead."""
+    epsilon: float | None = None
+    """Chance of a random action instead; default: what the run says (DQN: 0.01), else 0."""
     sticky: float | None = None
     """Chance that a frame repeats the last action; default: as in training (Atari)."""
     noop_max: int | None = None
@@ -72,7 +72,8 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "games")
-        require_fraction(self, "epsilon")
+        if self.epsilon is not None:
+            require_fraction(self, "epsilon")
         require_not_negative(self, "seed")
         require_at_most(self, games=MOST_GAMES, seed=MOST_SEED)
 
@@ -166,12 +167,13 @@ def evaluate(
     *,
     games: int = 20,
     choice: Choosing = "sampled",
-    epsilon: float = 0.0,
+    epsilon: float | None = None,
     seed: int = EVAL_SEED,
     options: EnvOptions | None = None,
 ) -> Evaluation:
-    """Return the scores of an agent over full games."""
+    """Return the scores of an agent over full games; `epsilon` None: as its run says."""
     options = options or agent.options
+    epsilon = agent.epsilon if epsilon is None else epsilon
     agent.generator.manual_seed(seed)
 
     def actions_of(obs: Tensor, begins: Tensor) -> Int64[Tensor, "N"]:

@@ -1,10 +1,10 @@
 """The command `arcadia export`: a trained agent as a file for other programs.
 
 ONNX files take `obs`, uint8 [batch, K * C, H, W] with older frames first, and give `logits`
-[batch, A] and `value` [batch]: what the agent computes, in fp32, for any number of observations.
-With a memory they also take and give `hidden` and `cell`, [layers, batch, units]: zeros where a
-game begins. `--folder` writes the agent as a run without the state of its training, such as
-runs/zoo has.
+[batch, A] and `value` [batch]: what the agent computes, in fp32, for any number of observations; of
+an agent of DQN `q_value` [batch, A] as well. With a memory they also take and give `hidden` and
+`cell`, [layers, batch, units]: zeros where a game begins. `--folder` writes the agent as a run
+without the state of its training, such as runs/zoo has.
 """
 
 import warnings
@@ -22,6 +22,7 @@ from backbones.training.published import publish, replacing_file, replacing_fold
 from rl.agent import Agent, load_agent
 from rl.evaluate import Evaluation, evaluate
 from rl.networks.actor_critic import ActorCritic
+from rl.networks.q_network import QNetwork
 
 OPSET = 17
 
@@ -33,8 +34,8 @@ class Config:
     run: RunName = "last"
     """A run: its name, a path, zoo/NAME or last."""
     sb3: Path | None = None
-    """Write this .zip, for PPO.load or A2C.load of stable-baselines3, or RecurrentPPO.load of
-    sb3-contrib."""
+    """Write this .zip, for PPO.load, A2C.load or DQN.load of stable-baselines3, or
+    RecurrentPPO.load of sb3-contrib."""
     onnx: Path | None = None
     """Write this .onnx file, for any ONNX runtime."""
     folder: Path | None = None
@@ -52,6 +53,19 @@ class Config:
         for path, ending in ((self.sb3, ".zip"), (self.onnx, ".onnx")):
             if path is not None and path.suffix != ending:
                 raise ValueError(f"{path} must end in {ending}")
+
+
+class Valuing(nn.Module):
+    """A network with Q values as a graph that gives these too."""
+
+    def __init__(self, network: QNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, obs: Tensor) -> tuple[Tensor, ...]:
+        judged = self.network.judge(self.network.cnn.prepare(obs))
+        assert judged.q_value is not None
+        return judged.logits, judged.value, judged.q_value
 
 
 class Remembering(nn.Module):
@@ -73,7 +87,9 @@ def export_onnx(agent: Agent, path: Path) -> str:
     obs, network = agent.network.blank_obs(2), agent.network
     inputs, outputs, memory = ["obs"], ["logits", "value"], network.initial_memory(2)
     graph: nn.Module = network
-    if memory is not None:
+    if isinstance(network, QNetwork):
+        graph, outputs = Valuing(network), [*outputs, "q_value"]
+    elif memory is not None:
         assert isinstance(network, ActorCritic)
         graph, inputs = Remembering(network), ["obs", "hidden", "cell"]
         outputs += ["hidden_after", "cell_after"]

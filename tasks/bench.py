@@ -1,4 +1,4 @@
-"""The commands `arcadia bench classify | translate`: what the loop, the data and the log cost.
+"""The commands `arcadia bench classify | translate | caption`: what loop, data and log cost.
 
 Ours is the training loop as it is; its peer the same network, optimiser and number format learning
 from batches of random numbers of the same shapes. In turn, in one process; medians of the rounds.
@@ -121,10 +121,13 @@ def shuffled(column: Tensor) -> Tensor:
     return column.masked_scatter(inside, pieces[torch.randperm(len(pieces), device=pieces.device)])
 
 
+def cut_to(job: Any, updates: int) -> Any:
+    """Return a job's config with so many updates in all its epochs, each of fewer samples:
+    generated ones are made in the first and then kept."""
+    return changed(job, samples=-(-updates // job.fit.num_epochs) * job.fit.batch_size)
+
+
 def main(config: Config) -> int:
     """The command `arcadia bench classify`."""
-    fit = config.job.fit
-    # All epochs, each of fewer samples: generated ones are made in the first and then kept.
-    samples = -(-config.updates // fit.num_epochs) * fit.batch_size
-    measured = changed(config.job, samples=samples)
+    measured = cut_to(config.job, config.updates)
     return compare(classify.JOB, config, measured, "samples", random_pictures)

@@ -120,10 +120,10 @@ def finish(
     run: Run, task: Task[Any], model: nn.Module, world: World, board: Board | None, progress: int
 ) -> None:
     """End a run: score it on the test samples, once, and write that down."""
-    sums = evaluate(task, model, task.data("test"), world)
+    sums = evaluate(task, model, task.to_score("test"), world)
     if board is None:
         return
-    result = report(run.name, task, "test", sums)
+    result = report(run.name, task, model, "test", sums)
     for line in lines(result):
         run.log(line)
     scored = {f"eval/{name}": value for name, value in result["scores"].items()}
@@ -131,10 +131,11 @@ def finish(
     write_evaluation(run, board, progress, scored, result, "`arcadia eval` says it again")
 
 
-def report(run: str, task: Task[Any], split: Split, sums: Sums) -> dict[str, Any]:
+def report(run: str, task: Task[Any], model: nn.Module, split: Split, sums: Sums) -> dict[str, Any]:
     """Return the object that `eval --json` prints."""
     scores, task.scored = task.scores(sums), split
     baseline, how = task.baseline()
+    others = task.baselines(model, sums)
     return {
         "run": run,
         "metric": task.metric,
@@ -142,6 +143,7 @@ def report(run: str, task: Task[Any], split: Split, sums: Sums) -> dict[str, Any
         "baseline": baseline,
         "protocol": {"split": split, "baseline": how, **task.protocol()},
         "scores": scores,
+        **({"baselines": others} if others else {}),
     }
 
 
@@ -157,11 +159,15 @@ def the_score(task: Task[Any], scores: Mapping[str, float]) -> float:
 
 def lines(result: dict[str, Any]) -> list[str]:
     """Return a report for people."""
-    scores = ", ".join(f"{name} {value:.4g}" for name, value in result["scores"].items())
+    scores, others = (
+        ", ".join(f"{name} {value:.4g}" for name, value in result.get(key, {}).items())
+        for key in ("scores", "baselines")
+    )
     protocol = ", ".join(f"{name} {value}" for name, value in result["protocol"].items())
     return [
         f"{result['metric']} {result['score']:.2f}; baseline {result['baseline']:.2f}",
         f"all scores: {scores}",
+        *([f"held against: {others}"] if others else []),
         f"protocol: {protocol}",
     ]
 
@@ -177,7 +183,8 @@ def score(config: Config) -> dict[str, Any]:
     changes: dict[str, Any] = {"data": config.data} if config.data else {}
     answer = getattr(config, "answer", None)
     task, model = load_model(run, device=device_of(config), answer=answer, **changes)
-    return report(run.name, task, config.split, evaluate(task, model, task.data(config.split)))
+    sums = evaluate(task, model, task.to_score(config.split))
+    return report(run.name, task, model, config.split, sums)
 
 
 def main(config: Config) -> int:

@@ -39,7 +39,7 @@ def main(config: Config) -> int:
         task, model = load_model(run, found)
         if config.half:
             model.bfloat16().float()
-        result = report(run.name, task, "test", evaluate(task, model, task.data("test")))
+        result = report(run.name, task, model, "test", evaluate(task, model, task.to_score("test")))
         result["progress"] = found.info["progress"]
         with writing(config.folder):
             size = publish(run, found, ready, result, config.half)

@@ -8,7 +8,6 @@ their mean).
 """
 
 import copy
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -106,8 +105,7 @@ class Fitting:
 
     def learnt_the_same(self, run: Run, found: Checkpoint) -> bool:
         """Say whether a run's heads mean the same: it had this task, and knows the same of it."""
-        about = json.loads(json.dumps(self.task.source.about))
-        return run.job == self.job and found.info.get("about") == about
+        return run.job == self.job and self.task.means_the_same(found.info.get("about", {}))
 
     def optimise(self) -> None:
         """Build what follows from the model: the parts' optimisers, the average."""
@@ -268,7 +266,7 @@ def fit(
 ) -> None:
     """Learn batch after batch; save, score, show. `Stopped` if ctrl-C stopped it."""
     config, world, feeder, task = fitting.config, fitting.world, fitting.feeder, fitting.task
-    samples = {"val": task.data("val")} if config.fit.eval_every else {}
+    samples = {"val": task.to_score("val")} if config.fit.eval_every else {}
     session = begun(fitting, run, resumed, on_update)
     shown: dict[str, str] = {}
     waited, since, first = 0.0, time.monotonic(), fitting.updates

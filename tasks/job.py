@@ -51,7 +51,7 @@ class TaskJob(Job):
             task = self.make_task(config, found.info["about"] if found else None)
             if not found:
                 for split in ("val", "test") if config.fit.eval_every else ("test",):
-                    task.data(split)  # UserError now, rather than when all is learnt
+                    task.to_score(split)  # UserError now, rather than when all is learnt
             return Fitting(self.findable(), task, world)
 
     def lengthen(self, config: Any, extend: int) -> Any:

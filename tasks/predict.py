@@ -24,28 +24,32 @@ from tasks.task import Task
 
 
 class Input(NamedTuple):
-    """What is asked, what it is called, and the name of an answer that becomes a file."""
+    """What is asked, what it is called, and the name of an answer that becomes a file; or why it
+    cannot be asked."""
 
     name: str
-    given: Path | bytes | tuple[()]
+    given: Path | bytes | tuple[()] | UserError
     stem: str
 
 
 def sources(inputs: Sequence[str]) -> Iterator[Input]:
-    """Yield everything that the inputs mean; UserError if something is missing."""
+    """Yield everything that the inputs mean; what is missing as its error, so that the rest is
+    answered."""
     for given in inputs:
         path = Path(given)
         if given == "-":
             data = read_at_most(standard_input(), LARGEST_BYTES + 1)
             yield Input("standard input", data, "standard input")
         elif os.path.isdir(path):
-            yield from inside(path)
+            try:
+                yield from inside(path)
+            except UserError as error:
+                yield Input(shortened(given, 200), error, "")
         elif os.path.exists(path):
             yield Input(given, path, path.stem)
         else:
-            raise UserError(
-                f"{shortened(given)} does not exist; give files, folders or - for standard input"
-            )
+            missing = UserError("does not exist; give files, folders or - for standard input")
+            yield Input(shortened(given, 200), missing, "")
 
 
 def inside(folder: Path) -> Iterator[Input]:
@@ -55,7 +59,7 @@ def inside(folder: Path) -> Iterator[Input]:
     if hidden:
         say(f"arcadia: {folder}: {hidden:,} hidden files or folders passed over", sys.stderr)
     if not found:
-        raise UserError(f"{folder} has no files in it")
+        raise UserError("has no files in it")
     for path in sorted(found):
         # Two folders may have files of one name.
         stem = "-".join(path.relative_to(folder).with_suffix("").parts)
@@ -97,10 +101,15 @@ def main(config: Config) -> int:
     if predictor.task.takes == ("line",):
         return lines.main(config, predictor)
     check(config, predictor.task)
-    if config.output and predictor.task.gives == "line":
+    if config.output and predictor.task.gives == "line" and not pictures_only(config):
         with lines.written(config.output) as out:
             return answer_all(config, predictor, out)
     return answer_all(config, predictor, sys.stdout)
+
+
+def pictures_only(config: Config) -> bool:
+    """Say whether --output is where explanations go, and answers that are lines are printed."""
+    return config.explain and is_folder(config.output)
 
 
 def check(config: Config, task: Task[Any]) -> None:
@@ -128,9 +137,12 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
     asked = sources(config.inputs) if task.takes else iter([Input("answer", (), "answer")])
     for name, given, given_stem in asked:
         try:
+            if isinstance(given, UserError):
+                raise given
             answers = predictor.answer(given)
             doubts = task.doubts(given) if task.takes else ""
             seen = predictor.explain([given]) if config.explain else []
+            shown = [explained(each, config.output, given_stem) for each in seen]
         except UserError as error:
             say(f"arcadia: {name}: {error}", sys.stderr)
             failed = True
@@ -142,8 +154,17 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
             if answer.medium is not None:
                 stem = given_stem + (f"-{number + 1}" if len(answers) > 1 else "")
                 row["output"] = str(written(answer.medium, config.output, stem))
-            show(config, name, row, seen, out)
+            show(config, name, row, shown, out)
     return 2 if failed else 0
+
+
+def explained(seen: Answer, output: str, stem: str) -> Answer:
+    """Return what explains an answer; a picture of it is written, and the text says where."""
+    if seen.medium is None:
+        return seen
+    place = output if is_folder(output) else os.path.join(os.path.dirname(output), "")
+    path = written(seen.medium, place or "./", f"{stem}-attention")
+    return Answer(f"where it looked: {printable(path)}", {**seen.values, "output": str(path)})
 
 
 def show(

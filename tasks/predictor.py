@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -33,8 +33,9 @@ class Config:
     output: str = ""
     """Write answers that are lines into this new file; pictures and sounds into this folder, or
     one of them into this new file."""
-    explain: bool = False
-    """Show where the model looked for its answer, if it can say so."""
+    explain: Annotated[bool, tyro.conf.arg(aliases=("--attention",))] = False
+    """Show where the model looked for its answer, if it can say so: beside the answer, or as a
+    picture in the folder of --output."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
     threads: int = 0

@@ -6,6 +6,7 @@ A task is one class. Its methods stand in this order: what learns, what it answe
 is, what people see. What is not abstract has a default.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -67,6 +68,16 @@ class Task(ABC, Generic[Answers]):
         """Return the samples of a split; UserError if there are none."""
         return self.source.samples(split)
 
+    def to_score(self, split: Split) -> Samples:
+        """Return the samples of a split as they are scored: those of `data`, unless what is learnt
+        from comes in other pieces than what is answered."""
+        return self.data(split)
+
+    def means_the_same(self, about: Mapping[str, Any]) -> bool:
+        """Say whether the heads of a run of this job, which knew `about` of its data, mean the same
+        here, so that `--init` takes them too."""
+        return bool(about == json.loads(json.dumps(self.source.about)))
+
     # What learns
 
     @abstractmethod
@@ -122,6 +133,11 @@ class Task(ABC, Generic[Answers]):
     @abstractmethod
     def baseline(self) -> tuple[float, str]:
         """Return what no model at all scores, and how."""
+
+    def baselines(self, model: Any, sums: Sums) -> dict[str, float]:
+        """Return what else a score is held against, by name: what the model's features alone make
+        of it, or by how much, in what interval, the model is above a baseline."""
+        return {}
 
     def protocol(self) -> dict[str, Any]:
         """Return how scores are made: printed with every score."""

@@ -68,6 +68,8 @@ def smoke(smoke_runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def small_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worlds with 100 pictures to validate on and 200 to test on."""
     from tasks.labels import labelled
+    from tasks.words import captions
 
-    monkeypatch.setitem(labelled.WORLD_SIZES, "val", 100)
-    monkeypatch.setitem(labelled.WORLD_SIZES, "test", 200)
+    for sizes in (labelled.WORLD_SIZES, captions.WORLD_SIZES):
+        monkeypatch.setitem(sizes, "val", 100)
+        monkeypatch.setitem(sizes, "test", 200)

@@ -58,6 +58,7 @@ RUNS = {
         "--env-threads",
         "1",
     ),
+    "dqn": ("dqn", "--preset", "smoke", "--eval-games", "0", "--dueling", "--prioritised"),
     "classify": ("classify", "--preset", "smoke"),
     "classify-airbench": (
         "classify",
@@ -97,7 +98,12 @@ def figures(name: str, folder: Path) -> dict[str, list[float]]:
     }
 
 
-@pytest.mark.parametrize("name", RUNS)
+SLOW = ("translate-old",)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in RUNS]
+)
 def test_the_same_seed_gives_the_weights_of_before(name, tmp_path, small_worlds):
     recorded = json.loads(RECORDED.read_text())[name]
     found = figures(name, tmp_path)

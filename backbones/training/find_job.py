@@ -102,3 +102,14 @@ def require_kind(run: Run, kind: Kind) -> None:
         f"{run.name} is an agent ({run.job}), which predicts nothing of files; `arcadia watch "
         f"{run.name}` shows it playing, `arcadia eval {run.name}` scores it"
     )
+
+
+def print_jobs() -> None:
+    """Print every job of the table with its presets."""
+    for name, entry in JOBS.items():
+        try:
+            presets = f"presets: {', '.join(load_job(name).presets)}"
+        except UserError as error:
+            presets = str(error)
+        print(f"{name:12}{entry.about}\n{'':12}{presets}")
+    print(f"{'module:JOB':12}a job of your own: see CONTRIBUTING.md")

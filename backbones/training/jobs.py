@@ -23,6 +23,7 @@ class Entry(NamedTuple):
 
 JOBS = {
     "ppo": Entry("rl.ppo", "agent", "PPO agents on Atari, or any game seen as pixels"),
+    "dqn": Entry("rl.dqn", "agent", "DQN agents: double, dueling, n-step, prioritised replay"),
     "sb3-ppo": Entry(
         "rl.sb3.ppo", "agent", "stock PPO of stable-baselines3 on our environments and trunks"
     ),
@@ -31,6 +32,7 @@ JOBS = {
     "classify": Entry(
         "tasks.labels.classify", "task", "image classification: MNIST, CIFAR-10, class folders"
     ),
+    "caption": Entry("tasks.words.caption", "task", "captions: a sentence for a picture"),
     "translate": Entry("tasks.words.translate", "task", "translation of text, line by line"),
     "sound": Entry("tasks.sounds.film_sound", "task", "sound for silent film of strokes"),
 }

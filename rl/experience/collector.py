@@ -127,6 +127,7 @@ class Collector:
             self.policy = policy
             self.noted = {name: torch.zeros_like(self.uniform) for name in policy.notes}
             self.act = Graphed(self.choose, self.device) if self.graphs else self.choose
+        policy.begin_rollout(self.num_rollouts)
         # Cloned: short rollouts overlap.
         self.frames[:STACK] = self.frames[-STACK:].clone()
         self.age[0] = self.age[-1].clone()

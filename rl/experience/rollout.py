@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, Shaped
 from torch import Tensor
 
 from backbones.training.device.graphs import upload
@@ -29,7 +29,9 @@ ORDER = 1
 class Rollout:
     """T env steps of N environments, single frames only; observations come from `obs`."""
 
-    frames: UInt8[Tensor, "rows N C H W"]  # K - 1 rows before step 0 to the row after step T - 1
+    frames: Shaped[
+        Tensor, "rows N C *frame"
+    ]  # K - 1 rows before step 0 to the row after step T - 1
     action: Int64[Tensor, "T N"]
     age: Int64[Tensor, "T+1 N"]
     reward: Float32[Tensor, "T N"]  # raw
@@ -41,7 +43,7 @@ class Rollout:
     # Of a policy that notes no value: step and environment (by its number among those of all
     # processes) of every game that its time limit cut off, and the last frame of that game.
     cuts: Int64[Tensor, "cuts 2"] | None = None
-    cut_frames: UInt8[Tensor, "cuts C H W"] | None = None
+    cut_frames: Shaped[Tensor, "cuts C *frame"] | None = None
     # The memory before step 0, of a network that has one.
     hidden: Float32[Tensor, "L N D"] | None = None
     cell: Float32[Tensor, "L N D"] | None = None
@@ -61,12 +63,12 @@ class Rollout:
         noted = {name: tensor for name, tensor in tensors.items() if name not in names}
         return cls(**known, noted=noted, games=games)
 
-    def obs(self, index: Int64[Tensor, "B"]) -> UInt8[Tensor, "B KC H W"]:
+    def obs(self, index: Int64[Tensor, "B"]) -> Shaped[Tensor, "B KC *frame"]:
         """Return observations by flat index t * N + n."""
         num_envs = self.action.shape[1]
         return stack(self.frames, self.age, index // num_envs, index % num_envs)
 
-    def all_obs(self) -> UInt8[Tensor, "TN KC H W"]:
+    def all_obs(self) -> Shaped[Tensor, "TN KC *frame"]:
         """Return the observations of all steps and environments, in the order of `obs`."""
         return self.obs(torch.arange(self.action.numel(), device=self.action.device))
 

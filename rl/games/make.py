@@ -5,6 +5,8 @@
 
 import difflib
 import re
+import sys
+from pathlib import Path
 
 import gymnasium
 
@@ -24,7 +26,6 @@ def is_atari(env: str) -> bool:
         return True
     toys.register()
     module, _, name = env.rpartition(":")
-    known = [*atari_ids(), *gymnasium.registry]
     try:
         if module:
             imported(module)
@@ -32,7 +33,7 @@ def is_atari(env: str) -> bool:
     except UserError:
         raise
     except (gymnasium.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
-        raise UserError(f"unknown environment {env!r}{nearest(env, known)} ({error})") from None
+        raise UserError(f"unknown environment {env!r}{meant(env, module)} ({error})") from None
     if str(spec.entry_point).startswith("ale_py"):
         raise UserError(
             f"{env} is an old name of an Atari game{nearest(env, list(atari_ids()))} "
@@ -67,6 +68,26 @@ def nearest(env: str, known: list[str]) -> str:
     key = short_name(env).replace("noframeskip", "")
     close = difflib.get_close_matches(key, by_key, 1, 0.5)
     return f"; did you mean {by_key[close[0]]}?" if close else ""
+
+
+def meant(env: str, module: str) -> str:
+    """Return the like of `nearest` for an id that may name a module of the user's."""
+    if not module:
+        return nearest(env, [*atari_ids(), *gymnasium.registry])
+    if module in sys.modules:
+        specs = gymnasium.registry.values()
+        own = [spec.id for spec in specs if registered_by(module, spec.entry_point)]
+        return nearest(env, [f"{module}:{name}" for name in own])
+    files = [path.stem for path in Path().glob("*.py")]
+    close = difflib.get_close_matches(module, files, 1)
+    return f"; did you mean {close[0]}:{env.removeprefix(module + ':')}?" if close else ""
+
+
+def registered_by(module: str, entry_point: object) -> bool:
+    """Say whether an environment's class, or function that makes it, is of a module."""
+    if isinstance(entry_point, str):
+        return entry_point.split(":")[0] == module
+    return getattr(entry_point, "__module__", "") == module
 
 
 def make_environments(

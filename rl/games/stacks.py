@@ -1,32 +1,33 @@
 """Observations: stacks of the last K frames of a game.
 
 Letters: N environments, K = 4 frames in a stack, C channels of one frame, H rows, W columns, B
-positions picked out of a rollout. Older frames come first; where a game is younger than the stack
-there are zeros.
+positions picked out of a rollout or a replay. Older frames come first; where a game is younger than
+the stack there are zeros.
 """
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, Shaped, UInt8
 from torch import Tensor
 
 STACK = 4
 
 
 def stack(
-    frames: UInt8[Tensor, "rows N C H W"],
+    frames: Shaped[Tensor, "rows N C *frame"],
     age: Int[Tensor, "steps N"],
     t: Int[Tensor, "B"],
     n: Int[Tensor, "B"],
-) -> UInt8[Tensor, "B KC H W"]:
+) -> Shaped[Tensor, "B KC *frame"]:
     """Return the observations at steps `t` of environments `n`.
 
-    `frames` begins K - 1 rows before step 0; `age` counts the env steps since the game began, 0 at
-    its first frame. Frames from before the game are zeros.
+    `frames` begins K - 1 rows before step 0, and a ring of frames goes on at its first row after
+    its last; `age` counts the env steps since the game began, 0 at its first frame. Frames from
+    before the game are zeros. They are pictures, or anything else whose first axis is stacked.
     """
     rows, num_envs, *shape = frames.shape
     offsets = torch.arange(STACK, device=t.device)
-    index = (t[:, None] + offsets) * num_envs + n[:, None]
+    index = (t[:, None] + offsets) % rows * num_envs + n[:, None]
     obs = frames.view(rows * num_envs, -1).index_select(0, index.view(-1))
     # The frame at offset k is K - 1 - k steps old.
     before_game = age[t, n][:, None] < STACK - 1 - offsets

@@ -8,6 +8,8 @@ about -0.6.
 
 Recall needs a memory: what counts is seen once and wanted ten env steps later, when no frame of the
 stack shows it any more. Perfect play scores 1, without a memory it is 0.
+
+Corridor is there to check values: what every action is worth is known in closed form.
 """
 
 from typing import Any
@@ -20,6 +22,7 @@ CELL_PX = 6
 CELLS = 14
 CATCH = "Arcadia/Catch-v0"
 RECALL = "Arcadia/Recall-v0"
+CORRIDOR = "Arcadia/Corridor-v0"
 
 
 class Catch(gymnasium.Env):
@@ -113,8 +116,58 @@ class Recall(gymnasium.Env):
         return np.repeat(self.picture()[:, :, None], 3, axis=2)
 
 
+class Corridor(gymnasium.Env):
+    """Six rooms in a row. The last one scores 1, the first one 0.5, and both end the game, which
+    begins in any of the four between. Observations [84, 84] uint8; actions LEFT, RIGHT."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 (Gymnasium's name)
+    action_names = ("LEFT", "RIGHT")
+    rooms, consolation = 6, 0.5
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        size = CELL_PX * CELLS
+        self.observation_space = Box(0, 255, (size, size), np.uint8)
+        self.action_space = Discrete(2)
+        self.render_mode = render_mode
+        self.room = 1
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.room = 1 + int(self.np_random.integers(self.rooms - 2))
+        return self.picture(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.room += 1 if action else -1
+        reward = {0: self.consolation, self.rooms - 1: 1.0}.get(self.room, 0.0)
+        return self.picture(), reward, reward > 0, False, {}
+
+    @classmethod
+    def q_values(cls, gamma: float) -> np.ndarray:
+        """Return what LEFT and RIGHT are worth in every room between the ends, [rooms - 2, 2]."""
+        room = np.arange(cls.rooms)
+        # The better end, straight on.
+        first, last = cls.consolation * gamma ** (room - 1.0), gamma ** (cls.rooms - 2.0 - room)
+        value = np.maximum(first, last)
+        left, right = gamma * value[:-2], gamma * value[2:]
+        left[0], right[-1] = cls.consolation, 1.0
+        return np.stack([left, right], axis=1)
+
+    def picture(self) -> np.ndarray:
+        """Draw the room where one stands: [84, 84] uint8."""
+        size = CELL_PX * CELLS
+        board, width = np.zeros((size, size), np.uint8), size // self.rooms
+        board[:, self.room * width : (self.room + 1) * width] = 255
+        return board
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """Return the picture in colour, [84, 84, 3] uint8."""
+        return np.repeat(self.picture()[:, :, None], 3, axis=2)
+
+
 def register() -> None:
     """Make the toys known to Gymnasium; more than once does no harm."""
-    for name, toy in ((CATCH, "Catch"), (RECALL, "Recall")):
+    for name, toy in ((CATCH, "Catch"), (RECALL, "Recall"), (CORRIDOR, "Corridor")):
         if name not in gymnasium.registry:
             gymnasium.register(name, entry_point=f"rl.games.toys:{toy}")

@@ -93,7 +93,7 @@ class Engine:
                 count = min(count, limits.visits - done)
             if limits.seconds:
                 left_s = limits.seconds - (time.monotonic() - start)
-                count = min(count, int(self.rate * left_s) if self.rate else FIRST_PART)
+                count = int(min(count, self.rate * left_s if self.rate else FIRST_PART))
             if count <= 0 and done:
                 return
             count = max(count, 1)  # at least one simulation, however little time there is

@@ -25,6 +25,9 @@ class SamplingPolicy:
     def __init__(self, network: Body) -> None:
         self.network = network
 
+    def begin_rollout(self, rollout: int) -> None:
+        """Nothing depends on how far the run is."""
+
     def choose(
         self,
         obs: UInt8[Tensor, "N KC H W"],

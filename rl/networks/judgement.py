@@ -38,6 +38,10 @@ class Policy(Protocol):
     """Names of what `choose` notes. With "value", the value that a game cut off by its time limit
     would have had is noted too, as "next_value"; without, a rollout keeps the game's last frame."""
 
+    def begin_rollout(self, rollout: int) -> None:
+        """Take what depends on how far the run is, such as the chance of a random action, before
+        each rollout is played; they are counted from 0."""
+
     def choose(
         self,
         obs: UInt8[Tensor, "N KC H W"],

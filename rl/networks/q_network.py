@@ -19,10 +19,20 @@ class QNetwork(Body):
     """
 
     def __init__(
-        self, cnn: Trunk, size_px: int, num_actions: int, hidden: int, lstm: LSTM | None = None
+        self,
+        cnn: Trunk,
+        size_px: int,
+        num_actions: int,
+        hidden: int,
+        lstm: LSTM | None = None,
+        *,
+        dueling: bool = False,
     ) -> None:
+        """`dueling`: Q(a) is a value plus the advantage of a, less the mean one (equation 9 of Wang
+        et al. 2016, https://arxiv.org/abs/1511.06581), both from one hidden layer."""
         super().__init__(cnn, size_px, hidden, lstm)
-        self.q = nn.Linear(self.num_features, num_actions)
+        self.q = nn.Linear(self.num_features, num_actions)  # with `dueling` the advantages
+        self.value = nn.Linear(self.num_features, 1) if dueling else None
 
     def judge(
         self,
@@ -34,6 +44,8 @@ class QNetwork(Body):
         features, memory = self.features(prepared, begins, memory)
         with torch.autocast(features.device.type, enabled=False):
             q_value = self.q(features)
+            if self.value is not None:
+                q_value = self.value(features) + q_value - q_value.mean(-1, keepdim=True)
         best = q_value.max(-1)
         chosen = F.one_hot(best.indices, q_value.shape[-1]).bool()
         logits = torch.zeros_like(q_value).masked_fill(~chosen, -1e9)

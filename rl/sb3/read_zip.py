@@ -33,10 +33,13 @@ from rl.games.make import make_environments
 from rl.games.options import EnvOptions
 from rl.games.stacks import STACK
 from rl.networks.actor_critic import ActorCritic
-from rl.sb3.names import CARD, COPIES, sb3_names
+from rl.networks.body import Body
+from rl.networks.q_network import QNetwork
+from rl.sb3.names import CARD, ONLINE, TARGET, copies_of, sb3_names
 
-# A tensor of SB3's own NatureCNN.
+# A tensor of SB3's own NatureCNN, and the heads of PPO and of DQN.
 STOCK = "features_extractor.cnn.0.weight"
+POLICY_HEAD, Q_HEAD = "action_net.weight", f"{ONLINE}q_net.0.weight"
 
 # A policy is some megabytes; a file that unpacks to more than this is none.
 LARGEST_BYTES = 2**30
@@ -60,7 +63,7 @@ MALFORMED = (
 
 
 def import_sb3(path: Path, env: str = "") -> Agent:
-    """Return the agent in an SB3 PPO, A2C or RecurrentPPO .zip; nothing in it is run.
+    """Return the agent in an SB3 PPO, A2C, DQN or RecurrentPPO .zip; nothing in it is run.
 
     A .zip that Arcadia wrote says which game it plays and how; others need `env`, and play by the
     usual protocol. UserError names what the file has that we cannot express.
@@ -149,21 +152,26 @@ def network_of(
     card: dict[str, Any],
     env: str,
     shapes: tuple[int, int, int],
-) -> ActorCritic:
+) -> Body:
     """Return our network with the weights of SB3's policy; UserError if ours cannot hold them.
 
     `shapes`: channels of an observation, its height and width in pixels, and the actions of `env`.
     """
     channels, size_px, actions = shapes
-    refuse_foreign(path, tensors, data, stock=STOCK in tensors, card=bool(card))
-    heads = tensors["action_net.weight"]
+    of_dqn = Q_HEAD in tensors
+    stock = (ONLINE + STOCK if of_dqn else STOCK) in tensors
+    refuse_foreign(path, tensors, data, stock=stock, card=bool(card))
+    heads = tensors[Q_HEAD if of_dqn else POLICY_HEAD]
     if heads.shape[0] != actions:
         raise UserError(f"{path} has {heads.shape[0]} actions, {env} has {actions}")
-    spec = trunk_of(path, tensors, card, env, channels)
+    first = tensors[ONLINE + STOCK if of_dqn else STOCK] if stock else None
+    spec = trunk_of(path, tensors, first, card, env, channels)
     memory = memory_of(tensors)
     hidden = memory.inputs if memory else heads.shape[1]
 
-    def build() -> ActorCritic:
+    def build() -> Body:
+        if of_dqn:
+            return QNetwork(build_trunk(spec), size_px, actions, hidden)
         lstm = LSTM(memory) if memory else None
         return ActorCritic(build_trunk(spec), size_px, actions, hidden, lstm)
 
@@ -180,13 +188,20 @@ def network_of(
 
 
 def trunk_of(
-    path: Path, tensors: dict[str, Tensor], card: dict[str, Any], env: str, channels: int
+    path: Path,
+    tensors: dict[str, Tensor],
+    first: Tensor | None,
+    card: dict[str, Any],
+    env: str,
+    channels: int,
 ) -> TrunkSpec:
-    """Return what the trunk of SB3's policy is made of; UserError if it does not fit `env`."""
-    stock = STOCK in tensors
+    """Return what the trunk of SB3's policy is made of; UserError if it does not fit `env`.
+
+    `first` are the weights of the first layer of a NatureCNN of SB3's own.
+    """
     nature = TrunkSpec(name="nature", in_channels=channels)
-    spec = nature if stock else TrunkSpec.from_dict(card["spec"])
-    theirs = tensors[STOCK].shape[1] if stock else spec.in_channels
+    spec = TrunkSpec.from_dict(card["spec"]) if first is None else nature
+    theirs = spec.in_channels if first is None else first.shape[1]
     if theirs != channels:
         raise UserError(
             f"{path} sees {theirs} channels, our observations of {env} have {channels}: "
@@ -214,9 +229,15 @@ def refuse_foreign(
     path: Path, tensors: dict[str, Tensor], data: dict[str, Any], *, stock: bool, card: bool
 ) -> None:
     """UserError if a policy is built unlike ours."""
-    if "action_net.weight" not in tensors or not (stock or card):
+    if not tensors.keys() & {POLICY_HEAD, Q_HEAD} or not (stock or card):
         kinds = sorted({str(name).split(".")[0] for name in tensors})
-        raise UserError(f"{path} has {', '.join(kinds)}; PPO and A2C with NatureCNN can be read")
+        raise UserError(
+            f"{path} has {', '.join(kinds)}; PPO, A2C and DQN with NatureCNN can be read"
+        )
+    if {POLICY_HEAD, Q_HEAD} <= tensors.keys():
+        raise UserError(f"{path} has the heads of PPO and of DQN")
+    if f"{ONLINE}q_net.2.weight" in tensors:
+        raise UserError(f"{path} has layers between NatureCNN and the Q values (net_arch)")
     if any(name.startswith("mlp_extractor") for name in tensors):
         raise UserError(
             f"{path} has layers between NatureCNN and the heads (net_arch), unlike ours"
@@ -247,11 +268,12 @@ def refuse_misfits(
         if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
             raise UserError(f"{path}: {theirs} is larger than what is stored of it")
         left.discard(theirs)
-        for copy in COPIES if theirs.startswith("features_extractor") else ():
-            if copy + theirs in tensors and not torch.equal(tensors[copy + theirs], tensor):
+        for copy in copies_of(theirs):
+            # A target is an older network, with other numbers.
+            if not copy.startswith(TARGET) and not torch.equal(tensors.get(copy, tensor), tensor):
                 raise UserError(
                     f"{path} has two feature extractors (share_features_extractor), ours has one"
                 )
-            left.discard(copy + theirs)
+            left.discard(copy)
     if left:
         raise UserError(f"{path} also has {', '.join(sorted(left))}, which ours has no place for")

@@ -12,31 +12,39 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from stable_baselines3 import A2C, PPO
+from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from backbones.training.config import to_dict
 from backbones.training.errors import UserError
 from rl.agent import Agent
 from rl.networks.actor_critic import ActorCritic
+from rl.networks.body import Body
+from rl.networks.q_network import QNetwork
 from rl.sb3.environments import TrunkExtractor
-from rl.sb3.names import CARD, COPIES, is_stock, sb3_names
+from rl.sb3.names import CARD, as_sb3, copies_of, is_stock, sb3_names
+
+# SB3 keeps two whole observations each: 5.6 GB at 84 x 84.
+MOST_TRANSITIONS = 100_000
 
 
 def export_sb3(agent: Agent, path: Path) -> str:
-    """Write an agent as an SB3 PPO model; as A2C if that trained it, and with a memory as
-    sb3-contrib's RecurrentPPO.
+    """Write an agent as an SB3 PPO model; as A2C if that trained it, as DQN if it has Q values, and
+    with a memory as sb3-contrib's RecurrentPPO.
 
     Return what it is for, in words. UserError if none of them can hold it.
     """
     network = agent.network
-    if type(network) is not ActorCritic:
-        raise UserError(f"{agent.name} is a {type(network).__name__}, which PPO's zip cannot hold")
-    model = untrained_model(network, agent.config, a2c=agent.run.job == "sb3-a2c")
-    ours, target = network.state_dict(), model.policy.state_dict()
+    if isinstance(network, QNetwork) and network.lstm is None:
+        model = untrained_dqn(network, agent.config)
+    elif isinstance(network, ActorCritic):
+        model = untrained_model(network, agent.config, a2c=agent.run.job == "sb3-a2c")
+    else:
+        raise UserError(f"{agent.name} is a {type(network).__name__} that no zip of SB3 can hold")
+    ours, target = as_sb3(network), model.policy.state_dict()
     for name, theirs in sb3_names(network).items():
-        for prefix in ("", *COPIES) if theirs.startswith("features_extractor") else ("",):
-            target[prefix + theirs] = ours[name].cpu()
+        for copy in (theirs, *copies_of(theirs)):
+            target[copy] = ours[name]
     model.policy.load_state_dict(target)
     model.num_timesteps = int(agent.card["progress"])
     model.save(path)
@@ -92,7 +100,35 @@ def untrained_model(network: ActorCritic, config: Any, *, a2c: bool) -> Any:
     )
 
 
-def policy_kwargs(network: ActorCritic) -> dict[str, Any]:
+def untrained_dqn(network: QNetwork, config: Any) -> DQN:
+    """Return a DQN of SB3 whose policy has our network's shape."""
+    space = (network.cnn.spec.in_channels, network.size_px, network.q.out_features)
+    explore = getattr(config, "explore", config)
+    model = DQN(
+        "CnnPolicy",
+        DummyVecEnv([lambda: SpacesOnly(*space)] * config.num_envs),
+        buffer_size=1,
+        learning_starts=config.learning_starts,
+        batch_size=config.minibatch_size,
+        # Of theirs, env steps of each environment.
+        train_freq=max(1, config.train_every // config.num_envs),
+        target_update_interval=config.target_every,
+        n_steps=getattr(config, "n_step", 1),
+        exploration_fraction=explore.epsilon_fraction,
+        exploration_final_eps=explore.epsilon,
+        learning_rate=config.learning_rate,
+        gamma=config.gamma,
+        policy_kwargs=policy_kwargs(network),
+        device="cpu",
+    )
+    # `load` makes room for so many before anything is played, at eight times our size.
+    model.buffer_size = min(config.buffer_size, MOST_TRANSITIONS)
+    # It chooses the class again when it is loaded; given one, it warns that n_steps is not heeded.
+    model.replay_buffer_class = None
+    return model
+
+
+def policy_kwargs(network: Body) -> dict[str, Any]:
     """Return the arguments with which SB3 builds a policy of our network's shape."""
     extractor: dict[str, Any] = {"features_dim": network.hidden.out_features}
     kwargs: dict[str, Any] = {"features_extractor_kwargs": extractor}

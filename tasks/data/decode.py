@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -177,3 +177,20 @@ def read_picture(
             return torch.from_numpy(decode(data, size_px=size_px, channels=channels))
     except Unreadable as error:
         raise UserError(f"{name} {error}; give a PNG, JPEG, BMP or WebP file") from None
+
+
+def given_picture(
+    given: Path | str | bytes | np.ndarray | Tensor, *, size_px: int, channels: int
+) -> Shaped[Tensor, "C H W"]:
+    """Return the picture in a file or in bytes, prepared as those of a set are, or in an array,
+    which stays as it is; UserError if it does not fit."""
+    if not isinstance(given, np.ndarray | Tensor):
+        return read_picture(given, size_px=size_px, channels=channels)
+    picture = torch.as_tensor(given)
+    picture = picture if picture.ndim == 3 else picture[None]
+    if picture.dtype != torch.uint8 or picture.shape[0] != channels:
+        raise UserError(
+            f"the picture is {picture.dtype} of shape {tuple(picture.shape)}; expected uint8 "
+            f"[{channels}, H, W]"
+        )
+    return picture

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Shaped
@@ -27,7 +26,7 @@ from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
 from tasks.answers import Answer
 from tasks.data.augment import AugmentConfig, augment, mixed
-from tasks.data.formats.folders import read_picture
+from tasks.data.decode import given_picture
 from tasks.data.ground import on_ground, trained_ground
 from tasks.data.pictures import shown_names
 from tasks.data.samples import Batch, InMemory
@@ -211,16 +210,7 @@ class Classify(Task[Tensor]):
 
     def read(self, given: Any) -> Shaped[Tensor, "C H W"]:
         """Return the picture in a file, in bytes or in an array; UserError if it does not fit."""
-        if not isinstance(given, np.ndarray | Tensor):
-            return read_picture(given, size_px=self.side_px, channels=self.channels)
-        picture = torch.as_tensor(given)
-        picture = picture if picture.ndim == 3 else picture[None]
-        if picture.dtype != torch.uint8 or picture.shape[0] != self.channels:
-            raise UserError(
-                f"the picture is {picture.dtype} of shape {tuple(picture.shape)}; expected uint8 "
-                f"[{self.channels}, H, W]"
-            )
-        return picture
+        return given_picture(given, size_px=self.side_px, channels=self.channels)
 
     def on_ground(self, picture: Shaped[Tensor, "C H W"]) -> tuple[Tensor, str]:
         """Return a picture with its strokes and ground as training had them, and what to say."""

@@ -19,9 +19,9 @@ from torch import Tensor
 from backbones.training.device.memory import room_bytes
 from backbones.training.errors import UserError
 from backbones.training.streams import plain
-from tasks.data.columns import Column, Lookup
+from tasks.data.columns import Lookup
 from tasks.data.find import folder_of, found_folder, read_set, splits_of
-from tasks.data.pictures import PictureFiles, Pictures
+from tasks.data.pictures import PictureFiles, Pictures, mean_and_std
 from tasks.data.samples import Batch, Generated, InMemory, Samples
 from tasks.data.source import Source
 from tasks.data.split_names import Split
@@ -32,29 +32,11 @@ WORLDS = ("digits", "scenes")
 WORLD_SIZES = {"val": 1_000, "test": 5_000}
 # Of so many pictures, where there is no val split, one is held out.
 ONE_IN = 5
-# Of so many bytes, mean and deviation are taken at once.
-SMALL_BYTES = 2**26
 
 
 def shuffled(count: int) -> Int64[Tensor, "N"]:
     """Return the numbers below `count` in an order that is always the same."""
     return torch.from_numpy(np.random.default_rng(0).permutation(count))
-
-
-def mean_and_std(pictures: Column, bytes_each: int) -> tuple[list[float], list[float]]:
-    """Return mean and deviation of every channel, from some 2,000 pictures."""
-    index = torch.arange(0, len(pictures), max(1, len(pictures) // 2000))
-    if bytes_each * len(index) <= SMALL_BYTES:
-        values = pictures.batch("picture", index)["picture"].float()
-        return values.mean((0, 2, 3)).tolist(), values.std((0, 2, 3)).tolist()
-    count, total, squares = 0, np.zeros(1, np.int64), np.zeros(1, np.int64)
-    for part in index.split(max(1, SMALL_BYTES // 16 // bytes_each)):
-        values = pictures.batch("picture", part)["picture"].long()
-        count += values[:, 0].numel()
-        total = total + values.sum((0, 2, 3)).numpy()
-        squares = squares + values.square().sum((0, 2, 3)).numpy()
-    mean = total / count
-    return mean.tolist(), np.sqrt((squares - mean * total) / (count - 1)).tolist()
 
 
 def part_of(pictures: Pictures | PictureFiles, index: Int64[Tensor, "N"]) -> InMemory:

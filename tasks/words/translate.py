@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from backbones.decoding import Decoded, State, beam_search
+from backbones.decoding import Decoded
 from backbones.start import start_from
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import (
@@ -38,7 +38,7 @@ from tasks.data.columns import Rows
 from tasks.data.languages import code_of
 from tasks.data.natural import escapes, unescaped
 from tasks.data.samples import Batch, moved
-from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN
+from tasks.data.vocabulary import BEGIN, END
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
 from tasks.looks.alignment import alignment_text
@@ -48,8 +48,9 @@ from tasks.scores.text import signature, text_scores, text_sums
 from tasks.task import Task
 from tasks.words.pairs import WORLD, TextPairs
 from tasks.words.translator import Translator
+from tasks.words.writer import SearchConfig, begun
 
-MOST_PIECES, MOST_LONGEST, MOST_UNITS, MOST_LAYERS, MOST_BEAM = 2**20, 2**16, 2**14, 64, 1_000
+MOST_PIECES, MOST_LONGEST, MOST_UNITS, MOST_LAYERS = 2**20, 2**16, 2**14, 64
 SHOWN = 8  # translations in TensorBoard
 
 
@@ -64,21 +65,6 @@ FIT = FitConfig(
     ema=0.995,
     eval_every=2,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchConfig:
-    """How translations are searched for."""
-
-    beam: int = 5
-    """Texts that are followed side by side when a translation is searched for."""
-    alpha: float = 1.0
-    """Strength of the length's penalty in the search."""
-
-    def __post_init__(self) -> None:
-        require_positive(self, "beam")
-        require_not_negative(self, "alpha")
-        require_at_most(self, beam=MOST_BEAM)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,11 +152,9 @@ class Translate(Task[list[str]]):
 
     def loss(self, model: Translator, batch: Batch) -> Float[Tensor, "B"]:
         target = batch["target"]
-        begin = torch.full_like(target[:, :1], BEGIN)
-        tokens = torch.cat([begin, target], 1)[:, :-1]
         smoothing = self.config.label_smoothing
         source = batch["source"], batch["source_length"]
-        return model(*source, tokens, target, smoothing).sum(1)
+        return model(*source, begun(target), target, smoothing).sum(1)
 
     def predict(self, model: Translator, batch: Batch) -> list[str]:
         found = self.search(model, batch["source"], batch["source_length"])
@@ -180,25 +164,9 @@ class Translate(Task[list[str]]):
         self, model: Translator, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"]
     ) -> list[Decoded]:
         """Return the best translation of every source."""
-        state, memory, inside = model.read(source, length)
-
-        def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
-            hidden, cell, memory, inside = state
-            logits, after, _ = model.write(tokens[:, None], (hidden, cell), memory, inside)
-            log_prob = logits[0].float().log_softmax(-1)
-            log_prob[:, [PAD, UNKNOWN, BEGIN]] = -torch.inf
-            return log_prob, (*after, memory, inside)
-
+        read = model.read(source, length)
         longest = upload(2 * length + 10, source.device)
-        return beam_search(
-            step,
-            (*state, memory, inside),
-            begin=BEGIN,
-            end=END,
-            width=self.config.answer.beam,
-            longest=longest,
-            alpha=self.config.answer.alpha,
-        )
+        return model.search(*read, longest=longest, how=self.config.answer)
 
     def score(self, answers: list[str], batch: Batch) -> Counts:
         bytes_of = zip(batch["reference"].tolist(), batch["reference_length"].tolist(), strict=True)

@@ -2,24 +2,22 @@
 
 Letters: B pairs, S source pieces, T target pieces, V pieces of the vocabulary, D units, L layers.
 
-See `tasks/words/translate.py` for papers. One matrix embeds both languages and scores the answers
-(Press and Wolf 2017, https://arxiv.org/abs/1608.05859).
+See `tasks/words/translate.py` for papers. One matrix embeds both languages and scores the answers.
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from backbones.attention import Attention
 from backbones.decoding import State
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
-from backbones.output import output_cross_entropy
 from backbones.training.device.graphs import upload
 from tasks.data.vocabulary import PAD
+from tasks.words.writer import Writer
 
 
-class Translator(nn.Module):
+class Translator(Writer):
     """The reader, the writer, and the matrix that both share."""
 
     def __init__(
@@ -39,6 +37,10 @@ class Translator(nn.Module):
         self.decoder = LSTM(LSTMSpec(inputs=units, units=units, layers=layers, dropout=dropout))
         self.attention = Attention(units, units) if attention else None
         self.dropout = SequenceDropout(dropout)
+
+    @property
+    def writer(self) -> LSTM:
+        return self.decoder
 
     def read(
         self, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"]
@@ -60,35 +62,6 @@ class Translator(nn.Module):
             )
         return state, self.dropout(memory), inside.T
 
-    def follow(
-        self,
-        tokens: Int64[Tensor, "B T"],
-        state: State,
-        memory: Float[Tensor, "S B D"],
-        inside: Bool[Tensor, "S B"],
-    ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:
-        """Return what the writer makes of each token, the state after them, and where it looked."""
-        embedded = self.dropout(self.embedding(tokens).transpose(0, 1))
-        hidden, cell = (part.contiguous() for part in state)
-        out, after = self.decoder(embedded, (hidden, cell))
-        out, weights = self.dropout(out), None
-        if self.attention is not None:
-            out, weights = self.attention(out, memory, inside)
-            out = self.dropout(out)
-        return out, after, weights
-
-    def write(
-        self,
-        tokens: Int64[Tensor, "B T"],
-        state: State,
-        memory: Float[Tensor, "S B D"],
-        inside: Bool[Tensor, "S B"],
-    ) -> tuple[Float[Tensor, "T B V"], State, Float[Tensor, "B T S"] | None]:
-        """Return the logits of what follows each token, the state after them, and where the
-        writer looked."""
-        out, after, weights = self.follow(tokens, state, memory, inside)
-        return F.linear(out, self.embedding.weight, self.bias), after, weights
-
     def forward(
         self,
         source: Int64[Tensor, "B S"],
@@ -99,12 +72,4 @@ class Translator(nn.Module):
     ) -> Float[Tensor, "B T"]:
         """Return the loss of every target piece after `tokens`, 0 where the target is over."""
         out = self.follow(tokens, *self.read(source, length))[0]
-        loss = output_cross_entropy(
-            out.flatten(0, 1),
-            self.embedding.weight,
-            self.bias,
-            target.T.flatten(),
-            ignore=PAD,
-            smoothing=smoothing,
-        )
-        return loss.view(target.T.shape).T
+        return self.losses(out, target, smoothing)

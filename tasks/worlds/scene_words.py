@@ -1,32 +1,48 @@
 """What can be said and asked of a scene: captions that are true, questions with one answer.
 
-Letters: K things of one scene, H rows, W columns.
-
-A relation between two things is said only where nobody would quarrel with it: "left of" means that
-the centre of the box lies at least an eighth of the picture further left, and that they differ
-less in height; "in front of" that a thing hides part of another. A caption says "a red circle",
-which is true of any red circle; a question says "the red circle" only where there is one.
+The captions are sentences of `tasks/worlds/scene_language.py`, which says what makes them true. A
+relation is only written where it holds with some distance from what would be in doubt: a hidden
+part twice as large as need be, a gap between two boxes, a direction nearer to the axis. A caption
+says "a red circle", which is true of any red circle; a question says "the red circle" only where
+there is one.
 
 Half the answers to yes-or-no questions are yes, whatever the question: a coin is thrown first, and
 the question is made to fit. Those with the answer no name a colour and a shape that both occur in
 the scene, where the scene allows it, so that seeing one of the two is not enough.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
-from itertools import combinations, permutations
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
+from tasks.worlds.scene_language import (
+    LEAST_HIDDEN,
+    NUMBERS,
+    OPPOSITE,
+    SIDES,
+    Facts,
+    plural,
+    relations,
+)
 from tasks.worlds.things import COLOURS, SHAPES, Thing
 
-NUMBERS = ("no", "one", "two", "three", "four", "five")
-OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
-MARGIN = 1 / 8
-"""The least distance, in parts of the picture's side, that makes a relation."""
-LEAST_HIDDEN = 0.05
-"""The least part of the smaller thing's area that makes one be in front of the other."""
+NUM_CAPTIONS = 5
+Relation = tuple[int, str, int]
+# What a name says besides the shape, and how often. One sentence names all its things alike, so
+# that two names that differ never mean the same thing.
+DETAILS = (
+    ("colour",),
+    ("size", "colour"),
+    ("texture", "colour"),
+    ("size", "texture", "colour"),
+    ("size",),
+    (),
+)
+UP_TO = (0.5, 0.7, 0.82, 0.88, 0.94, 1.0)  # the shares of these, added up
+# A list of LONG things or more says one thing of each.
+LONG, BRIEF = 3, (("colour",), ("colour",), ("size",), ("texture",), ())
 
 
 @dataclass(frozen=True)
@@ -37,43 +53,15 @@ class Question:
     answer: str
 
 
-def relation(first: np.ndarray, second: np.ndarray, margin: float) -> str | None:
-    """Say where the first box stands, seen from the second; None if that is not clear."""
-    x, y = ((first[:2] + first[2:]) / 2 - (second[:2] + second[2:]) / 2).tolist()
-    if max(abs(x), abs(y)) < margin:
-        return None
-    if abs(x) > abs(y):
-        return "left of" if x < 0 else "right of"
-    return "above" if y < 0 else "below"
-
-
-def relations(boxes: Float32[np.ndarray, "K 4"], size_px: int) -> list[tuple[int, str, int]]:
-    """Return (first, relation, second) for every ordered pair whose relation is clear."""
-    found = []
-    for i, j in permutations(range(len(boxes)), 2):
-        word = relation(boxes[i], boxes[j], MARGIN * size_px)
-        if word:
-            found.append((i, word, j))
-    return found
-
-
-def fronts(whole: Bool[np.ndarray, "K H W"]) -> list[tuple[int, str, int]]:
-    """Return (front, "in front of", behind) for every pair of which one hides part of the other."""
-    areas = whole.sum((1, 2))
-    return [
-        (front, "in front of", behind)
-        for behind, front in combinations(range(len(whole)), 2)
-        if (whole[behind] & whole[front]).sum() >= LEAST_HIDDEN * min(areas[behind], areas[front])
-    ]
+def plain_relations(facts: Facts) -> list[Relation]:
+    """Return (first, relation, second) for what holds with some distance from any doubt."""
+    gap_px = facts.whole.shape[1] / 64
+    return relations(facts, gap_px=gap_px, ratio=2.0, hidden=2 * LEAST_HIDDEN)
 
 
 def with_article(words: str) -> str:
     """Put "a" or "an" before some words."""
     return f"an {words}" if words[0] in "aeiou" else f"a {words}"
-
-
-def plural(shape: str) -> str:
-    return "crosses" if shape == "cross" else f"{shape}s"
 
 
 def counted(noun: str, shape: str, number: int) -> str:
@@ -88,47 +76,80 @@ def listed(parts: list[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
 
 
+def named(thing: Thing, detail: tuple[str, ...]) -> str:
+    """Return a thing's name with some of its looks, such as "small red circle"."""
+    return " ".join([*(getattr(thing, each) for each in detail), thing.shape])
+
+
 def plain_name(thing: Thing) -> str:
     return f"{thing.colour} {thing.shape}"
-
-
-def full_name(thing: Thing) -> str:
-    return f"{thing.size} {thing.texture} {thing.colour} {thing.shape}"
 
 
 def sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def captions(
-    rng: np.random.Generator,
-    objects: tuple[Thing, ...],
-    boxes: Float32[np.ndarray, "K 4"],
-    whole: Bool[np.ndarray, "K H W"],
-) -> tuple[str, ...]:
-    """Return three to five sentences: all things, their shapes, their looks, and where they stand.
+def chosen_from(rng: np.random.Generator, count: int) -> int:
+    """Choose a number below `count`; a third of the time of `rng.integers`."""
+    return int(rng.random() * count)
 
-    Things are named from left to right, so that one picture has one such list.
+
+def some_detail(rng: np.random.Generator) -> tuple[str, ...]:
+    """Choose what names are to say, colours most often."""
+    return DETAILS[bisect_right(UP_TO, rng.random())]
+
+
+def list_of(things: list[Thing], detail: tuple[str, ...], opened: bool) -> str:
+    """Return a list of things in order, those of one name together; `opened` by "there is"."""
+    names = Counter((named(thing, detail), thing.shape) for thing in things)
+    parts = [counted(name, shape, number) for (name, shape), number in names.items()]
+    verb = "is" if next(iter(names.values())) == 1 else "are"
+    return f"there {verb} {listed(parts)}" if opened else listed(parts)
+
+
+def pair(rng: np.random.Generator, things: list[Thing]) -> str:
+    """Return a list of two of the things, or of all where these two are not all of one name."""
+    detail, opened = some_detail(rng), bool(rng.random() < 0.5)
+    first, other = chosen_from(rng, len(things)), chosen_from(rng, max(1, len(things) - 1))
+    # The first is passed over, and of one thing alone it is the other, too.
+    places = {first, (other + (other >= first)) % len(things)}
+    chosen = [things[k] for k in sorted(places)]
+    names = [named(thing, detail) for thing in things]
+    if len({named(thing, detail) for thing in chosen}) == 1 < len(chosen):
+        # "Two circles" would be false of three.
+        chosen = chosen if names.count(named(chosen[0], detail)) == 2 else things
+    return list_of(chosen, detail, opened)
+
+
+def related(rng: np.random.Generator, things: tuple[Thing, ...], found: list[Relation]) -> str:
+    """Return a sentence with one of some relations."""
+    i, word, j = found[chosen_from(rng, len(found))]
+    detail = some_detail(rng)
+    first, second = named(things[i], detail), named(things[j], detail)
+    other = f"another {second}" if first == second else with_article(second)
+    return f"{with_article(first)} is {word} {other}"
+
+
+def captions(rng: np.random.Generator, facts: Facts) -> tuple[str, ...]:
+    """Return NUM_CAPTIONS different sentences: two of all things, then of two of them, or of the
+    only one: where they stand if that is plain, and a pair.
+
+    Things are listed from left to right, so that one picture has one such list.
     """
-    order = np.argsort(boxes[:, 0] + boxes[:, 2], kind="stable").tolist()
-    colours = Counter((plain_name(objects[i]), objects[i].shape) for i in order)
-    shapes = Counter(objects[i].shape for i in order)
-    facts = [
-        listed([counted(name, shape, n) for (name, shape), n in colours.items()]),
-        "there "
-        + ("is " if len(objects) == 1 or shapes[objects[order[0]].shape] == 1 else "are ")
-        + listed([counted(shape, shape, n) for shape, n in shapes.items()]),
-    ]
-    beside = relations(boxes, whole.shape[1])
-    for found, name in ((beside, plain_name), (fronts(whole), plain_name), (beside, full_name)):
-        if found:
-            i, word, j = found[rng.integers(len(found))]
-            first, second = name(objects[i]), name(objects[j])
-            other = f"another {second}" if first == second else with_article(second)
-            facts.append(f"{with_article(first)} is {word} {other}")
-    if not beside:
-        facts.append(listed([with_article(full_name(objects[i])) for i in order]))
-    return tuple(sentence(words) for words in facts)
+    order = np.argsort(facts.boxes[:, 0] + facts.boxes[:, 2], kind="stable").tolist()
+    things = [facts.objects[k] for k in order]
+    few = len(things) < LONG
+    other = some_detail(rng) if few else BRIEF[chosen_from(rng, len(BRIEF))]
+    lines = dict.fromkeys([list_of(things, ("colour",), False), list_of(things, other, True)])
+    found = plain_relations(facts)
+    sides = [each for each in found if each[1] in SIDES]
+    hiding = [each for each in found if each[1] not in SIDES]
+    for some in (sides or hiding, hiding or sides):
+        if some:
+            lines[related(rng, facts.objects, some)] = None
+    while len(lines) < NUM_CAPTIONS:
+        lines[pair(rng, things)] = None
+    return tuple(sentence(words) for words in lines)
 
 
 def counting(rng: np.random.Generator, objects: tuple[Thing, ...]) -> list[Question]:
@@ -176,19 +197,15 @@ def looks(rng: np.random.Generator, objects: tuple[Thing, ...]) -> list[Question
     return asked
 
 
-def standing(
-    rng: np.random.Generator,
-    objects: tuple[Thing, ...],
-    boxes: Float32[np.ndarray, "K 4"],
-    size_px: int,
-) -> list[Question]:
+def standing(rng: np.random.Generator, facts: Facts) -> list[Question]:
     """Ask whether one thing stands on one side of another, where both names belong to one thing."""
+    objects = facts.objects
     names = [plain_name(thing) for thing in objects]
     number = Counter(names)
     found = [
         (i, word, j)
-        for i, word, j in relations(boxes, size_px)
-        if number[names[i]] == number[names[j]] == 1
+        for i, word, j in plain_relations(facts)
+        if word in SIDES and number[names[i]] == number[names[j]] == 1
     ]
     if not found:
         return []
@@ -198,16 +215,12 @@ def standing(
     return [Question(f"Is the {names[i]} {asked} the {names[j]}?", answer)]
 
 
-def questions(
-    rng: np.random.Generator,
-    objects: tuple[Thing, ...],
-    boxes: Float32[np.ndarray, "K 4"],
-    size_px: int,
-) -> tuple[Question, ...]:
+def questions(rng: np.random.Generator, facts: Facts) -> tuple[Question, ...]:
     """Return four to seven questions about one scene."""
+    objects = facts.objects
     return (
         *counting(rng, objects),
         presence(rng, objects),
         *looks(rng, objects),
-        *standing(rng, objects, boxes, size_px),
+        *standing(rng, facts),
     )

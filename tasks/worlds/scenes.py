@@ -11,14 +11,15 @@ Boxes and masks are of the visible part; boxes are x0, y0, x1, y1 in pixels, the
 Scene i is a function of (seed, i) alone, and `pictures` gives the picture that `scene` gives.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from backbones.training.errors import UserError
-from tasks.worlds.chance import SCENE_WORDS, SCENES, between, sample_rng
+from tasks.worlds.chance import SCENE_QUESTIONS, SCENE_WORDS, SCENES, between, sample_rng
+from tasks.worlds.scene_language import boxes_of
 from tasks.worlds.scene_words import Question, captions, questions
 from tasks.worlds.things import SHAPES, Place, Thing, paint, random_place, random_thing, silhouette
 
@@ -30,10 +31,9 @@ DESIGN_PX = 64
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A picture and all there is to know of it; things from back to front."""
+class Told:
+    """What there is to say of a scene, without its picture; things from back to front."""
 
-    picture: UInt8[np.ndarray, "3 H W"]
     objects: tuple[Thing, ...]
     boxes: Float32[np.ndarray, "K 4"]
     masks: Bool[np.ndarray, "K H W"]
@@ -41,7 +41,14 @@ class Scene:
     whole: Bool[np.ndarray, "K H W"]
     """Every thing as if it stood alone."""
     captions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Scene(Told):
+    """A picture and all there is to know of it."""
+
     questions: tuple[Question, ...]
+    picture: UInt8[np.ndarray, "3 H W"]
 
 
 @dataclass
@@ -125,12 +132,6 @@ def draw(rng: np.random.Generator, layout: Layout, size_px: int) -> UInt8[np.nda
     return np.clip(canvas, 0, 255).astype(np.uint8).transpose(2, 0, 1)
 
 
-def box_of(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int, int, int]:
-    """Return x0, y0, x1, y1 around what is true, the end not included."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
 def check_size(size_px: int) -> None:
     """Raise ValueError for pictures in which a small thing could not be told from a blot."""
     if size_px < 32:
@@ -143,13 +144,22 @@ def scene(seed: int, index: int, size_px: int = DESIGN_PX) -> Scene:
     rng = sample_rng(seed, SCENES, index)
     layout = lay_out(rng, size_px)
     picture = np.ascontiguousarray(draw(rng, layout, size_px))
-    objects = tuple(layout.things)
+    about = told_of(layout, seed, index)
+    asked = questions(sample_rng(seed, SCENE_QUESTIONS, index), about)
+    return Scene(**vars(about), questions=asked, picture=picture)
+
+
+def told(seed: int, index: int, size_px: int = DESIGN_PX) -> Told:
+    """Return what there is to say of the scene of that number, in half the time."""
+    check_size(size_px)
+    return told_of(lay_out(sample_rng(seed, SCENES, index), size_px), seed, index)
+
+
+def told_of(layout: Layout, seed: int, index: int) -> Told:
+    """Return a scene's facts and captions."""
     masks, whole = np.stack(layout.visible) > 0, np.stack(layout.whole) > 0
-    boxes = np.array([box_of(mask) for mask in masks], np.float32)
-    words = sample_rng(seed, SCENE_WORDS, index)
-    lines = captions(words, objects, boxes, whole)
-    asked = questions(words, objects, boxes, size_px)
-    return Scene(picture, objects, boxes, masks, whole, lines, asked)
+    facts = Told(tuple(layout.things), boxes_of(masks), masks, whole, ())
+    return replace(facts, captions=captions(sample_rng(seed, SCENE_WORDS, index), facts))
 
 
 def pictures(

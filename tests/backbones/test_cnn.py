@@ -13,6 +13,7 @@ from backbones.trunk import (
     NORMS,
     TrunkSpec,
     apply_mask,
+    channels_last,
     flattened,
     max_pool_bytes,
     take_rows,
@@ -98,6 +99,16 @@ def test_mean_and_deviation_a_channel_are_those_of_the_spec():
     picture = torch.tensor([11, 24, 39], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     expected = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     assert_close(build_trunk(spec).normalise(picture), expected)
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 6, 8), (1, 3, 7, 7), (4, 1, 6, 6), (0, 4, 3, 3)])
+def test_channels_come_last_in_memory_and_nothing_else_changes(shape):
+    picture = torch.randint(0, 256, shape, dtype=torch.uint8)
+    for source in (picture, picture.transpose(2, 3), picture.float()):
+        found = channels_last(source)
+        assert torch.equal(found, source)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+    assert channels_last(found) is found
 
 
 def test_pictures_of_other_channels_are_refused():

@@ -1,7 +1,7 @@
 """Kill a run at random moments and resume it: does it end with the weights of an unbroken one?
 
     python -m tests.faults.kill --env ALE/Pong-v5 --kills 20
-    python -m tests.faults.kill --env Arcadia/Catch-v0 --kills 20
+    python -m tests.faults.kill --job dqn --env Arcadia/Catch-v0 --kills 10
 
 The moments are spread over what the run does: importing, replaying, playing, learning, saving.
 They are counted in the run's own env steps, not in seconds, so that a machine that is suddenly
@@ -30,18 +30,25 @@ def played(folder: Path) -> int:
     return lines[-1]["step"] if lines else 0
 
 
-def trial(runs: Path, flags: list[str], kills: int, seed: int, say: Callable[[str], None]) -> int:
+def trial(
+    runs: Path,
+    flags: list[str],
+    kills: int,
+    seed: int,
+    say: Callable[[str], None],
+    job: str = "ppo",
+) -> int:
     """Train a run unbroken and one that is killed; return the number of kills that hit it."""
-    start, folder = time.time(), runs / "ppo" / "killed"
-    assert arcadia("train", "ppo", *flags, "--name", "whole", runs=runs).wait() == 0
-    config = runs / "ppo" / "whole" / "config.json"
+    start, folder = time.time(), runs / job / "killed"
+    assert arcadia("train", job, *flags, "--name", "whole", runs=runs).wait() == 0
+    config = runs / job / "whole" / "config.json"
     start_s, whole_s = config.stat().st_mtime - start, time.time() - start
     rng, hits = random.Random(seed), 0
     # A fifth of the work is left after the last, for a kill comes a little later than its step.
     steps = sorted(rng.uniform(0, 0.8 * played(config.parent)) for _ in range(kills))
     while True:
         begun = (folder / "config.json").exists()
-        words = ["resume", "killed"] if begun else ["train", "ppo", *flags, "--name", "killed"]
+        words = ["resume", "killed"] if begun else ["train", job, *flags, "--name", "killed"]
         process = arcadia(*words, runs=runs)
         # One in four, and whoever is past its step, dies while it starts: importing, replaying.
         if hits < kills and (rng.random() < 0.25 or played(folder) >= steps[hits]):
@@ -69,6 +76,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument("--job", default="ppo")
     parser.add_argument("--env", default="ALE/Pong-v5")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
@@ -77,12 +85,10 @@ def main() -> int:
     flags = [*FLAGS, "--env", args.env, "--total-steps", str(args.total_steps)]
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder)
-        hits = trial(runs, flags, args.kills, args.seed, print)
-        different = differing(runs, "whole", "killed")
-        print(
-            f"{args.env}: {hits} kills; the ends {'differ: ' if different else 'are equal'}",
-            *different,
-        )
+        hits = trial(runs, flags, args.kills, args.seed, print, args.job)
+        different = differing(runs, "whole", "killed", args.job)
+        ends = "differ: " if different else "are equal"
+        print(f"{args.job}, {args.env}: {hits} kills; the ends {ends}", *different)
     return 1 if different or hits < args.kills else 0
 
 

@@ -47,6 +47,14 @@ def test_a_run_killed_at_random_moments_ends_as_if_never_killed(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_with_a_replay_killed_at_random_moments_ends_as_if_never_killed(tmp_path):
+    flags = [*FLAGS, "--env", "ALE/Breakout-v5", "--total-steps", "2560", "--prioritised"]
+    seed = int(time.time())
+    assert kill.trial(tmp_path, flags, kills=2, seed=seed, say=print, job="dqn") == 2
+    assert differing(tmp_path, "whole", "killed", "dqn") == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "read-only"])
 def test_a_run_goes_on_without_its_disk_and_misses_nothing_afterwards(kind):
     own_mounts = ["unshare", "--user", "--map-root-user", "--mount"]

@@ -48,15 +48,24 @@ def arcadia(
     return start([*torchrun, *(["-m"] if torchrun else []), "arcadia", *args], runs, said)
 
 
-def weights(runs: Path, name: str) -> tuple[int, dict[str, torch.Tensor]]:
-    """Return the env steps and all tensors of a run's newest checkpoint, Adam's included."""
-    found, _ = checkpoint.load_newest(runs / "ppo" / name / "checkpoints")
-    parts = {"adam": checkpoint.under("adam", found.tensors("state")), **found.weights}
+def weights(runs: Path, name: str, job: str) -> tuple[int, dict[str, torch.Tensor]]:
+    """Return the env steps and all tensors of a run's newest checkpoint: Adam's, of DQN the
+    target's, and a replay."""
+    found, _ = checkpoint.load_newest(runs / job / name / "checkpoints")
+    chunks = [file.removesuffix(".safetensors") for file in found.info["sha256"]]
+    parts = {part: found.tensors(part) for part in chunks if part.startswith("replay-")}
+    state = found.tensors("state")
+    learnt = {p: checkpoint.under(p, state) for p in ("adam", "target", "replay")}
+    parts |= {**learnt, **found.weights}
     return found.info["progress"], {f"{p}.{k}": v for p, ts in parts.items() for k, v in ts.items()}
 
 
-def differing(runs: Path, first: str, second: str) -> list[str]:
+def differing(runs: Path, first: str, second: str, job: str = "ppo") -> list[str]:
     """Return what is not equal, bit for bit, at the ends of two runs."""
-    (steps, ours), (others_steps, others) = weights(runs, first), weights(runs, second)
+    (steps, ours), (others_steps, others) = weights(runs, first, job), weights(runs, second, job)
     names = ["env steps"] if steps != others_steps else []
-    return names + [k for k in ours | others if not torch.equal(ours[k], others[k])]
+    return names + [
+        k
+        for k in ours | others
+        if k not in ours or k not in others or not torch.equal(ours[k], others[k])
+    ]

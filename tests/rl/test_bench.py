@@ -7,9 +7,12 @@ import pytest
 import torch
 
 import arcadia
+from backbones.training.config import RunConfig, changed
 from backbones.training.device import cores, precision
 from backbones.training.errors import UserError
-from rl import bench
+from backbones.transfer import TrunkConfig
+from rl.bench import dqn as bench_dqn
+from rl.bench import ppo as bench
 
 
 def side(rate, cpu, memory):
@@ -81,3 +84,16 @@ def test_our_side_plays_and_learns_at_the_reference_setting(monkeypatch):
     assert found["env_steps_per_s"] > 0
     assert found["cpu_ms_per_env_step"] > 0
     assert found["precision"] == "fp32"
+
+
+def test_dqn_is_measured_with_its_replay_and_takes_a_seventh_of_the_peer_s(monkeypatch):
+    pytest.importorskip("stable_baselines3")
+    monkeypatch.setattr(bench_dqn, "LEARNING_STARTS", 256)
+    small = {"trunk": TrunkConfig(width=0.25, pool=1), "run": RunConfig(precision="fp32")}
+    monkeypatch.setattr(bench_dqn, "OURS", changed(bench_dqn.OURS, hidden=16, **small))
+    monkeypatch.setattr(bench_dqn, "ROLLOUT", 128)
+    ours = bench_dqn.measure_ours("ALE/Pong-v5", 1)
+    theirs = bench_dqn.measure_sb3("ALE/Pong-v5", 1)
+    assert ours.keys() - theirs.keys() == {"precision"}
+    assert min(ours["env_steps_per_s"], theirs["env_steps_per_s"]) > 0
+    assert theirs["replay_mib"] / ours["replay_mib"] >= 7

@@ -266,7 +266,8 @@ class TwicePrecise(ppo.Learner):
         return super().update(index, pool)
 
 
-@pytest.mark.parametrize("preset", ["fast", pytest.param("reference", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["fast", "reference"])
 def test_gradients_in_bf16_point_where_those_in_fp32_do(preset):
     config = changed(ppo.PRESETS[preset], num_epochs=1, env="ALE/Breakout-v5", run=TINY.run)
     job = AgentJob("ppo", ppo.PRESETS, ppo.build_network, TwicePrecise)

@@ -49,9 +49,9 @@ def path_of(text: str) -> Path:
     return Path(text)
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, most: int = 40) -> str:
     """Return a text of which a message shows no more than its beginning."""
-    return text if len(text) <= 40 else f"{text[:40]}..."
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 FLAGS = ConstructorRegistry()

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from backbones.training.errors import UserError
 from backbones.training.files import read_bounded
+from tasks.data.formats.class_names import names_beside
 from tasks.data.pictures import Pictures
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -187,4 +188,5 @@ def read_cifar10(folder: Path, split: Literal["train", "test"]) -> Pictures:
             )
         parts.append((rows, torch.tensor(labels, dtype=torch.int64)))
     picture = torch.cat([rows for rows, _ in parts]).reshape(-1, 3, 32, 32)
-    return Pictures(picture, torch.cat([label for _, label in parts]), CLASSES)
+    classes = names_beside(paths[0].parent, len(CLASSES)) or CLASSES
+    return Pictures(picture, torch.cat([label for _, label in parts]), classes)

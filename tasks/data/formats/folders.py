@@ -18,7 +18,7 @@ to see whether it can be, and again whenever a batch asks for it (`PictureFiles`
 import math
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -32,10 +32,11 @@ from torch import Tensor
 from backbones.training.device.cores import available_threads
 from backbones.training.errors import UserError
 from backbones.training.streams import plain
+from tasks.data.columns import Column, Dense
 from tasks.data.decode import Unreadable, check_shape, contents, decode, quiet_pillow, read_picture
 from tasks.data.formats.entries import Entry, folder_of, loose, packed, tars_of
 from tasks.data.pictures import PictureFiles, Pictures
-from tasks.data.samples import OnDisk
+from tasks.data.samples import ColumnOf, OnDisk
 from tasks.data.split_names import Split
 
 __all__ = ["Split", "read_classes", "read_folder", "read_picture", "read_tars", "tars_of"]
@@ -224,6 +225,36 @@ def read_folder(
     good = {entry.name for entry in found.good}
     files = [str(e.source) for e in entries if e.source is not None and e.name in good]
     return PictureFiles(PictureReader(files, size_px, channels), *rest, size_bytes)
+
+
+def read_files(
+    paths: Sequence[Path], place: str, *, size_px: int, channels: int, most_bytes: float = math.inf
+) -> tuple[Column, dict[int, str], str]:
+    """Return picture files as a column without those that cannot be read, these by number with the
+    reason, and a line if they stay on the disk because they would take more than `most_bytes`.
+
+    UserError, which calls them `place`, if too many cannot be read.
+    """
+    check_shape(size_px, channels)
+    entries = [Entry("photo", path.name, str(path)) for path in paths]
+    size_bytes = len(paths) * channels * size_px**2
+    kept = size_bytes <= most_bytes
+    picture = torch.empty(len(paths) * kept, channels, size_px, size_px, dtype=torch.uint8)
+    skipped: dict[int, str] = {}
+    found = Found(place, set(), [], [])
+    for number, item in enumerate(decode_all(entries, set(), size_px, channels)):
+        if item.pixels is None:
+            skipped[number] = item.why()
+        keep_pictures([item], found, picture if kept else None)
+    check_broken(found.broken, len(paths), place)
+    if kept:
+        return Dense(picture[: len(found.good)]), skipped, ""
+    files = [str(path) for number, path in enumerate(paths) if number not in skipped]
+    note = (
+        f"{len(files):,} pictures stay on the disk and are decoded for every batch; in memory they "
+        f"would take {size_bytes / 1e9:,.3g} GB (--memory-gb)"
+    )
+    return ColumnOf(PictureReader(files, size_px, channels), "picture"), skipped, note
 
 
 def order(entry: Entry) -> tuple[str, str, str]:

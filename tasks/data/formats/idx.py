@@ -27,6 +27,7 @@ from torch import Tensor
 
 from backbones.training.errors import UserError
 from backbones.training.files import most_unpacked, open_plain, read_at_most
+from tasks.data.formats.class_names import names_beside
 from tasks.data.pictures import Pictures
 
 DIMENSIONS = {0x801: 1, 0x803: 3}
@@ -152,6 +153,8 @@ def class_names(folder: Path, name: str, num: int) -> tuple[str, ...]:
     letters = EMNIST.get(name.removeprefix("emnist-").rstrip("-"))
     if name and letters:
         return tuple(letters)
+    if names := names_beside(folder, num):
+        return names
     if "fashion" in folder.resolve().name.lower() and num == len(FASHION):
         return FASHION
     return tuple(str(number) for number in range(num))

@@ -250,7 +250,7 @@ print("fine")
 """
 
 
-@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize("late", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_restarted_processes_meet_each_other_and_no_dead_one(tmp_path, late):
     (tmp_path / "late.py").write_text(LATE)
     torchrun = (*TWO_PROCESSES[:-1], "3", "--max-restarts", "1")

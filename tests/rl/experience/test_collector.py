@@ -30,6 +30,9 @@ def judge(obs):
 class ChecksumPolicy:
     notes = ("log_prob", "value")
 
+    def begin_rollout(self, rollout):
+        pass
+
     def choose(self, obs, memory, begins, uniform):
         logits, value = judge(obs)
         action, log_prob = sample(logits, uniform)
@@ -40,6 +43,9 @@ class EpsilonGreedyPolicy:
     """As a Q network's: the best action, or any with chance 1 / 4, and nothing to note."""
 
     notes = ()
+
+    def begin_rollout(self, rollout):
+        pass
 
     def choose(self, obs, memory, begins, uniform):
         q_value = judge(obs)[0]

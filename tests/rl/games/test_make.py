@@ -29,6 +29,17 @@ def test_nothing_is_suggested_where_nothing_is_near():
         make("nosuchmodule:Game-v0")
 
 
+def test_an_own_module_or_environment_is_suggested_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = "import gymnasium\ngymnasium.register('Owned-v0', entry_point='own_suggested:Owned')\n"
+    (tmp_path / "own_suggested.py").write_text(text)
+    with pytest.raises(UserError, match=r"did you mean own_suggested:Owned-v0\?"):
+        make("own_sugested:Owned-v0")
+    with pytest.raises(UserError, match=r"did you mean own_suggested:Owned-v0\?"):
+        make("own_suggested:Owmed-v0")
+
+
 def test_v5_ids_are_sticky_unless_told_otherwise():
     assert make("ALE/Pong-v5").protocol.sticky == 0.25
     assert make("ALE/Pong-v5", sticky=0.0).protocol.sticky == 0.0

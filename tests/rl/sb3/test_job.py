@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import A2C, PPO
+from stable_baselines3 import A2C, DQN, PPO
 
 import arcadia
 from backbones.training.config import changed
@@ -192,10 +192,15 @@ def test_a_stock_agent_goes_back_to_its_algorithm(job, algorithm, runs, tmp_path
     assert torch.equal(agent_of(str(path)).judge(obs)[1], agent.judge(obs)[1])
 
 
-def test_an_agent_of_dqn_is_refused_with_the_reason(runs, tmp_path, capsys):
+def test_an_agent_of_stock_dqn_is_exported_and_read_back(runs, tmp_path):
     assert train("sb3-dqn") == 0
-    assert arcadia.main(["export", "last", "--sb3", str(tmp_path / "agent.zip")]) == 2
-    assert "is a QNetwork, which PPO's zip cannot hold" in capsys.readouterr().err
+    path, agent = tmp_path / "agent.zip", load_agent("last")
+    assert arcadia.main(["export", "last", "--sb3", str(path)]) == 0
+    obs = torch.randint(0, 256, (20, 4, 84, 84), dtype=torch.uint8)
+    model = DQN.load(path)
+    assert np.array_equal(model.predict(obs.numpy(), deterministic=True)[0], agent.act(obs))
+    assert (model.batch_size, model.exploration_final_eps) == (32, 0.01)
+    assert torch.equal(agent_of(str(path)).judge(obs)[1], agent.judge(obs)[1])
 
 
 def test_ctrl_c_is_heard_at_the_next_env_step(runs, monkeypatch):

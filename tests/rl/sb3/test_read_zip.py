@@ -110,7 +110,11 @@ def test_a_hostile_zip_runs_nothing(tmp_path, place, capsys):
 @pytest.mark.parametrize(
     ("words", "algorithm", "kwargs"),
     [
-        ("q_net, q_net_target; PPO and A2C with NatureCNN can be read", DQN, {"buffer_size": 10}),
+        (
+            "layers between NatureCNN and the Q values",
+            DQN,
+            {"buffer_size": 10, "policy_kwargs": {"net_arch": [32]}},
+        ),
         ("layers between NatureCNN and the heads", PPO, {"policy_kwargs": {"net_arch": [32]}}),
         ("divide pictures by 255", PPO, {"policy_kwargs": {"normalize_images": False}}),
         ("divide pictures by 255", A2C, {"policy_kwargs": {"normalize_images": False}}),

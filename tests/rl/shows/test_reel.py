@@ -18,6 +18,9 @@ from rl.shows.reel import ZOOM, Reel
 class Still:
     notes = ()
 
+    def begin_rollout(self, rollout):
+        pass
+
     def choose(self, obs, memory, begins, uniform):
         return Choice(torch.zeros(len(obs), dtype=torch.int64), {})
 

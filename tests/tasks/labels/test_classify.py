@@ -105,11 +105,13 @@ def test_predict_names_what_it_cannot_read_and_goes_on(trained, tmp_path, capsys
     said = capsys.readouterr()
     assert str(text) in said.err and len(said.err.splitlines()) == 1
     assert str(good) in said.out
-    assert arcadia.main(["predict", "smoke", str(tmp_path / "none.png")]) == 2
-    assert "does not exist" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
-    assert arcadia.main(["predict", "smoke", str(tmp_path / "empty")]) == 2
-    assert "no files" in capsys.readouterr().err
+    missing = [str(tmp_path / name) for name in ("none.png", "empty")]
+    assert arcadia.main(["predict", "smoke", *missing, str(good)]) == 2
+    said = capsys.readouterr()
+    gone, empty = said.err.splitlines()
+    assert "none.png: does not exist" in gone and "empty: has no files" in empty
+    assert str(good) in said.out
 
 
 def test_predict_looks_into_folders_within_folders(trained, tmp_path, capsys):

@@ -14,12 +14,12 @@ from backbones.training.errors import UserError
 from backbones.training.run import find_run
 from backbones.training.session import newest_checkpoint
 from backbones.transfer import weights_of
+from tasks.data import pictures as pictures_module
 from tasks.data.columns import Dense
 from tasks.data.pictures import PictureFiles
 from tasks.data.samples import InMemory
 from tasks.evaluate import eval_batch
 from tasks.labels import classify
-from tasks.labels import labelled as labelled_module
 from tasks.labels.labelled import Labelled
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.digits import digits
@@ -173,9 +173,9 @@ def test_a_picture_that_is_gone_while_it_is_learnt_from_is_one_line(tmp_path):
 
 def test_mean_and_deviation_of_many_bytes_are_those_of_few(monkeypatch):
     picture = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (5_000, 3, 4, 4), "u1"))
-    at_once = labelled_module.mean_and_std(Dense(picture), 48)
-    monkeypatch.setattr(labelled_module, "SMALL_BYTES", 48 * 16 * 7)
-    for few, many in zip(at_once, labelled_module.mean_and_std(Dense(picture), 48), strict=True):
+    at_once = pictures_module.mean_and_std(Dense(picture), 48)
+    monkeypatch.setattr(pictures_module, "SMALL_BYTES", 48 * 16 * 7)
+    for few, many in zip(at_once, pictures_module.mean_and_std(Dense(picture), 48), strict=True):
         assert many == pytest.approx(few, rel=1e-5)
     values = picture[::2].numpy().astype(np.float64)
     assert many == pytest.approx(values.std((0, 2, 3), ddof=1).tolist(), rel=1e-12)

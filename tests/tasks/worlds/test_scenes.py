@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backbones.training.errors import UserError
+from tasks.worlds.scene_language import OPPOSITE, is_true, parses
+from tasks.worlds.scene_words import with_article
 from tasks.worlds.scenes import Scene, pictures, scene
 from tasks.worlds.things import COLOURS, SHAPES, SIZES, TEXTURES
 
 NUMBERS = {"a": 1, "an": 1, "two": 2, "three": 3, "four": 4, "five": 5}
-SIDES = ("left of", "right of", "above", "below", "in front of")
+SIDES = ("left of", "right of", "above", "below", "in front of", "behind")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,8 @@ def holds(sample: Scene, i: int, side: str, j: int) -> bool:
     (x, y), (other_x, other_y) = centres(sample)[i], centres(sample)[j]
     if side == "in front of":
         return i > j and bool((sample.whole[i] & sample.whole[j]).any())
+    if side == "behind":
+        return holds(sample, j, "in front of", i)
     far = {
         "left of": other_x - x,
         "right of": x - other_x,
@@ -194,6 +198,34 @@ def test_every_question_has_the_answer_that_the_objects_give(scenes):
         assert len({asked.question for asked in sample.questions}) == len(sample.questions)
         for asked in sample.questions:
             assert answer_to(sample, asked.question) == asked.answer, (asked, sample.objects)
+
+
+def statements(asked) -> list[tuple[str, bool]]:
+    """Return sentences of the language of scenes, and whether the answer makes each true."""
+    question, answer = asked.question.rstrip("?"), asked.answer
+    if found := re.fullmatch(r"How many (.+) are there", question):
+        several, one = found[1], re.sub(r"(?<=cross)es$|s$", "", found[1])
+        word = ("no", "", "two", "three", "four", "five")[int(answer)]
+        alone = f"There is {with_article(one)}."
+        others = [f"There are {number} {several}." for number in ("no", "two", "three")]
+        return [(alone, answer != "0"), *((text, f" {word} " in text) for text in others)]
+    if found := re.fullmatch(r"Is there (.+)", question):
+        return [(f"There is {found[1]}.", answer == "yes")]
+    if found := re.fullmatch(r"What (?:colour|shape) is the (\w+)( object)?", question):
+        name = f"{found[1]} {answer}" if found[2] else f"{answer} {found[1]}"
+        return [(f"{with_article(name).capitalize()}.", True)]
+    found = re.fullmatch(r"Is the (\w+ \w+) (" + "|".join(SIDES) + r") the (.+)", question)
+    first, second = with_article(found[1]).capitalize(), with_article(found[3])
+    said = (f"{first} is {found[2]} {second}.", answer == "yes")
+    return [said, (f"{first} is {OPPOSITE[found[2]]} {second}.", answer == "no")]
+
+
+def test_answers_are_what_is_true_in_the_language_of_scenes(scenes):
+    for sample in scenes:
+        for asked in sample.questions:
+            for sentence, true in statements(asked):
+                assert parses(sentence), sentence
+                assert is_true(sample, sentence) == true, (asked, sentence, sample.objects)
 
 
 def test_yes_and_no_are_equally_common_for_both_kinds_of_question(scenes):

@@ -206,3 +206,19 @@ def test_a_pickle_of_a_million_values_is_refused_unread(tmp_path: Path):
     (tmp_path / "x").write_bytes(b"]" * 1_100_000 + b".")
     with pytest.raises(UserError, match="has more than 1,000,000 values"):
         read_pickle(tmp_path / "x")
+
+
+def test_names_of_classes_beside_the_batches_are_taken(tmp_path):
+    folder = write_binary(tmp_path / "set")
+    names = [f"kind {n}" for n in range(10)]
+    (folder / "batches.meta.txt").write_text("\n".join(names) + "\n\n")
+    assert read_cifar10(folder, "test").classes == tuple(names)
+    (folder / "batches.meta.txt").write_text("\n".join(names[:9]))
+    with pytest.raises(UserError, match="names 9 classes, but the set has 10"):
+        read_cifar10(folder, "test")
+    (folder / "batches.meta.txt").write_text("\n".join(["cat", *names[:8], "cat"]))
+    with pytest.raises(UserError, match="has a name twice"):
+        read_cifar10(folder, "test")
+    (folder / "batches.meta.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="no text in UTF-8"):
+        read_cifar10(folder, "test")

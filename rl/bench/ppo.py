@@ -24,6 +24,13 @@ from backbones.training.distributed import World
 from backbones.training.errors import UserError
 
 NUM_ENVS, NUM_STEPS = 8, 128
+# What is measured.
+UNITS = {
+    "env_steps_per_s": "env steps/s",
+    "cpu_ms_per_env_step": "ms",
+    "peak_memory_mib": "MiB",
+    "replay_mib": "MiB",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,11 +203,9 @@ def compare(
         raise UserError(f"bench {name} plays Atari; {config.env} is another environment")
     found = in_turn({"ours": ours, "peer": theirs}, config.rounds, config.env, config.rollouts)
     rows, precision = [], found["ours"]["precision"]
-    for key, unit in [
-        ("env_steps_per_s", "env steps/s"),
-        ("cpu_ms_per_env_step", "ms"),
-        ("peak_memory_mib", "MiB"),
-    ]:
+    for key, unit in UNITS.items():
+        if key not in found["ours"]:
+            continue
         mine, other = found["ours"][key], found["peer"][key]
         ratio = mine / other if key == "env_steps_per_s" else other / mine
         row = {"name": f"{name} {key}", "ours": mine, "peer": other, "ratio": ratio, "unit": unit}

@@ -1,8 +1,8 @@
-"""The command `arcadia bench ppo-lstm`: recurrent PPO beside sb3-contrib's, as in `rl/bench.py`."""
+"""The command `arcadia bench ppo-lstm`: recurrent PPO beside sb3-contrib's, as in `ppo.py`."""
 
 from dataclasses import dataclass
 
-from rl import bench
+from rl.bench import ppo as bench
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Speed beside others: ours and a peer in turn, on this machine."""

@@ -1,0 +1,1 @@
+"""Many runs: started as people start them, and what they scored together."""
