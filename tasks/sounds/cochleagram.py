@@ -20,7 +20,7 @@ LOW_HZ, HIGH_HZ = 60.0, 7_500.0
 POWER = 0.3
 STEP = RATE_HZ // STEPS_HZ
 """Points of the sound in a step."""
-MARGIN = 2_048  # zeros behind a sound, so that its end does not leak into its beginning
+MARGIN = 10 * STEP  # points of its mirror image at either end: what is cut off clicks less
 
 
 def erb_of(hz: Float[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
@@ -53,9 +53,12 @@ def responses(frequency_hz: Float[np.ndarray, "N"]) -> Float32[np.ndarray, "F N"
 
 def cochleagram(sound: Float[Tensor, "B N"], steps: int) -> Float[Tensor, "B T F"]:
     """Return the compressed envelopes of so many steps; a shorter sound is silent at its end."""
-    sound = sound[:, : steps * STEP]
-    size = steps * STEP + MARGIN
-    spectrum = torch.fft.fft(sound, n=size)
+    short = steps * STEP - sound.shape[1]
+    sound = torch.nn.functional.pad(sound, (0, short))
+    margin = min(MARGIN, steps * STEP - 1)
+    sound = torch.nn.functional.pad(sound[:, None], (margin, margin), mode="reflect")[:, 0]
+    size = sound.shape[1]
+    spectrum = torch.fft.fft(sound)
     # The analytic signal: its magnitude is the envelope, without a delay.
     half = size // 2
     spectrum[:, 1:half] *= 2
@@ -63,14 +66,9 @@ def cochleagram(sound: Float[Tensor, "B N"], steps: int) -> Float[Tensor, "B T F
     gains = torch.from_numpy(responses(np.fft.fftfreq(size, 1 / RATE_HZ)))
     out = sound.new_empty(len(sound), steps, BANDS)
     for band, gain in enumerate(gains):  # one by one: all at once are 42 times the memory
-        envelope = torch.fft.ifft(spectrum * gain).abs()[:, : steps * STEP]
+        envelope = torch.fft.ifft(spectrum * gain).abs()[:, margin : size - margin]
         out[:, :, band] = envelope.view(len(sound), steps, STEP).square().mean(2).sqrt()
     return out**POWER
-
-
-def loudness(heard: Float[Tensor, "*B T F"]) -> Float[Tensor, "*B T"]:
-    """Return the amplitude of every step, from all bands."""
-    return (heard.clamp_min(0) ** (2 / POWER)).sum(-1).sqrt()
 
 
 def centroid_erb(heard: Float[Tensor, "*B T F"]) -> Float[Tensor, "*B"]:

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from backbones.cnn import build_trunk
-from backbones.media import at_rate, has_sound, read_frames, read_sound
+from backbones.media import has_sound, read_sound
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_positive
 from backbones.training.errors import UserError
@@ -28,14 +27,15 @@ from tasks.data.samples import Batch
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
 from tasks.scores.sums import Counts, Sums
+from tasks.sounds.baselines import always, matched_films, mean_heard, sums_of
 from tasks.sounds.cochleagram import BANDS, RATE_HZ, STEPS_HZ, cochleagram
-from tasks.sounds.films import Films
+from tasks.sounds.films import STEPS, Films, small
 from tasks.sounds.network import FilmHearer
 from tasks.sounds.onsets import onsets
-from tasks.sounds.scores import fit_materials, sound_scores, sound_sums, windows
+from tasks.sounds.scores import fit_materials, sound_scores, windows
 from tasks.sounds.synthesis import from_noise
 from tasks.task import Task
-from tasks.worlds.strikes import FRAMES_HZ, MATERIALS, SIZE_PX
+from tasks.worlds.strikes import FRAMES_HZ, SIZE_PX
 
 MOST_FILMS, MOST_UNITS = 2**20, 2**12
 TAUGHT = 400  # films to whose real sounds the classifier of materials is fitted
@@ -71,8 +71,10 @@ class AnswerConfig:
 class Config:
     """Sound for silent film, on the shared CNN and LSTM."""
 
+    data: str = ""
+    """A folder in the layout of the Greatest Hits; empty: the offline world strikes."""
     samples: int = 600
-    """Films to learn from."""
+    """Films to learn from; clips of 2 s, of a folder."""
     units: int = 128
     """Numbers of the LSTM's state, each way."""
     features: int = 128
@@ -92,6 +94,7 @@ class FilmSound(Task[Tensor]):
 
     metric = "onset_f1_100ms"
     source_type = Films
+    source: Films
     takes: tuple[Kind, ...] = ("film",)
     gives: Kind = "film"
     asked: list[Any]
@@ -122,20 +125,39 @@ class FilmSound(Task[Tensor]):
         """The classifier of materials, fitted to real sounds of training."""
         films = self.data("train")
         batch = films.batch(torch.arange(min(TAUGHT, len(films))))
-        window, film = windows(batch["heard"].float(), batch["time_s"])
-        return fit_materials(window, batch["material"][film], len(MATERIALS))
+        window = windows(batch["heard"].float(), batch["time_s"])
+        kinds = batch["material"][batch["time_s"] >= 0]
+        return fit_materials(window, kinds, len(self.source.materials))
 
     def score(self, answers: Float[Tensor, "B S F"], batch: Batch) -> Counts:
         made = torch.stack([torch.from_numpy(from_noise(one)) for one in answers])
         heard = cochleagram(made, answers.shape[1])
-        real, time_s = batch["heard"].float().cpu(), batch["time_s"].cpu()
-        return sound_sums(answers, heard, real, time_s, batch["material"].cpu(), self.materials)
+        return sums_of(answers, heard, batch, self.materials)
 
     def scores(self, sums: Sums) -> dict[str, float]:
         return sound_scores(sums)
 
     def baseline(self) -> tuple[float, str]:
-        return 0.0, "silence"
+        scores = sound_scores(self.of_mean())
+        return scores[self.metric], "the mean of all training sounds"
+
+    def of_mean(self) -> Sums:
+        """The sums of the mean of training sounds for every film of the split that is scored."""
+        heard = mean_heard(self.data("train"), TAUGHT)
+        return always(heard, self.data(self.scored), self.materials)
+
+    def baselines(self, model: FilmHearer, sums: Sums) -> dict[str, float]:
+        samples, train = self.data(self.scored), self.data("train")
+        silence = always(torch.zeros(STEPS, BANDS), samples, self.materials)
+        itself = self.scored == "train"
+        match = matched_films(model, train, TAUGHT, samples, self.materials, itself)
+        of = {"silence": silence, "mean": self.of_mean(), "image_match": match}
+        return {
+            f"{name}_{score}": value
+            for name, found in of.items()
+            for score, value in sound_scores(found).items()
+            if score != "material_of_real"
+        }
 
     def ask(self, inputs: list[Any]) -> Batch:
         """Return the frames of a film as the world has them: 15 a second, squeezed to 64 x 64."""
@@ -144,8 +166,8 @@ class FilmSound(Task[Tensor]):
         if has_sound(film) and not (answer.replace or answer.mix):
             raise UserError("this film has sound already; add --replace or --mix")
         frames = list[np.ndarray]()
-        for picture in at_rate(read_frames(film), float(FRAMES_HZ)):
-            frames.append(cv2.resize(picture, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA))
+        for picture in small(film):
+            frames.append(picture)
             if len(frames) > LONGEST_S * FRAMES_HZ:
                 raise UserError(f"this film is longer than {LONGEST_S // 60} minutes; cut it")
         return {"frames": torch.from_numpy(np.stack(frames))[None]}

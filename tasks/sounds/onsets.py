@@ -12,14 +12,15 @@ from tasks.sounds.cochleagram import STEPS_HZ
 APART_S = 0.12
 """Of onsets that are nearer to each other only the strongest counts."""
 REACH = 2  # steps over which a sound has to grow
-THRESHOLD = 0.06  # growth of the compressed envelopes, an average over the bands
+THRESHOLD = 0.035  # growth of the compressed envelopes, an average over the bands
 
 
 def onsets(heard: Float[Tensor, "T F"], threshold: float = THRESHOLD) -> Int64[Tensor, "K"]:
     """Return the steps in which something begins: where the envelopes grow most."""
-    before = torch.cat([heard[:1].new_zeros(REACH, heard.shape[1]), heard[:-REACH]])[: len(heard)]
+    # What sounds already when a film begins, began before.
+    before = torch.cat([heard[:1].expand(REACH, -1), heard[:-REACH]])[: len(heard)]
     growth = (heard - before).clamp_min(0).mean(1)
-    growth[:1] = 0  # what sounds already when a film begins, began before
+    growth[-REACH:] = 0  # a tone that is cut off clicks
     found = list[int]()
     apart = round(APART_S * STEPS_HZ)
     for step in growth.argsort(descending=True).tolist():

@@ -11,23 +11,22 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tasks.scores.sums import Counts, Kept, Sums
-from tasks.sounds.cochleagram import STEPS_HZ, centroid_erb, loudness
+from tasks.sounds.cochleagram import STEPS_HZ, centroid_erb
 from tasks.sounds.onsets import matched, onsets
 
 WITHIN_S = (0.1, 0.05)
 WINDOW = 18  # steps from a hit on: 0.2 s
+QUIET = 0.02  # compressed envelopes below which nothing is heard: 113 dB under full amplitude
 RIDGE = 1.0
 
 
-def windows(
-    heard: Float[Tensor, "B S F"], time_s: Float[Tensor, "B _"]
-) -> tuple[Float[Tensor, "K W F"], Int64[Tensor, "K"]]:
-    """Return what is heard from every hit on, silence behind the film, and whose hit it is."""
+def windows(heard: Float[Tensor, "B S F"], time_s: Float[Tensor, "B _"]) -> Float[Tensor, "K W F"]:
+    """Return what is heard from every hit on, silence behind the film: film by film."""
     film, hit = (time_s >= 0).nonzero(as_tuple=True)
     first = (time_s[film, hit] * STEPS_HZ).long()
     longer = torch.nn.functional.pad(heard, (0, 0, 0, WINDOW))
     steps = first[:, None] + torch.arange(WINDOW)
-    return longer[film[:, None], steps], film
+    return longer[film[:, None], steps]
 
 
 def material_inputs(window: Float[Tensor, "K W F"]) -> Float[Tensor, "K D"]:
@@ -40,7 +39,9 @@ def material_inputs(window: Float[Tensor, "K W F"]) -> Float[Tensor, "K D"]:
 def fit_materials(
     window: Float[Tensor, "K W F"], material: Int64[Tensor, "K"], count: int
 ) -> Float[Tensor, "D M"]:
-    """Return the weights of a linear classifier by least squares."""
+    """Return the weights of a linear classifier by least squares; hits of no known material, -1,
+    are left out."""
+    window, material = window[material >= 0], material[material >= 0]
     inputs = material_inputs(window).double()
     target = torch.eye(count, dtype=torch.float64)[material]
     square = inputs.T @ inputs + RIDGE * torch.eye(inputs.shape[1], dtype=torch.float64)
@@ -52,7 +53,7 @@ def sound_sums(
     heard: Float[Tensor, "B S F"],
     real: Float[Tensor, "B S F"],
     time_s: Float[Tensor, "B K"],
-    material: Int64[Tensor, "B"],
+    material: Int64[Tensor, "B K"],
     weights: Float[Tensor, "D M"],
 ) -> Counts:
     """Return what films of a batch add to the scores: onsets are read off what was predicted, the
@@ -68,14 +69,20 @@ def sound_sums(
         counts[f"hits_{within}"] = sum(
             (matched(one, other, within).sum() for one, other in pairs), torch.tensor(0)
         )
-    mine, film = windows(heard, time_s)
-    theirs, _ = windows(real, time_s)
-    rows = [loudness(mine).amax(1), loudness(theirs).amax(1), centroid_erb(mine)]
-    counts["rows"] = Kept(torch.stack([*rows, centroid_erb(theirs)], 1))
+    mine, theirs, kinds = windows(heard, time_s), windows(real, time_s), material[time_s >= 0]
+    rows = [louder(mine), louder(theirs), centroid_erb(mine), centroid_erb(theirs)]
+    counts["rows"] = Kept(torch.stack(rows, 1))
+    counts["labelled"] = (kinds >= 0).sum()
     for name, window in (("named", mine), ("named_real", theirs)):
-        right = (material_inputs(window) @ weights).argmax(1) == material[film]
-        counts[name] = right.sum()
+        right = (material_inputs(window) @ weights).argmax(1) == kinds
+        # Of silence nothing is named: the classifier would say what is most frequent.
+        counts[name] = (right & (window.amax((1, 2)) > QUIET)).sum()
     return counts
+
+
+def louder(window: Float[Tensor, "K W F"]) -> Float[Tensor, "K"]:
+    """Return how loud hits are, as in Owens et al. 2016: the largest norm of a step's bands."""
+    return window.norm(dim=2).amax(1)
 
 
 def sound_scores(sums: Sums) -> dict[str, float]:
@@ -88,7 +95,7 @@ def sound_scores(sums: Sums) -> dict[str, float]:
     columns = sums["rows"].double().T
     scores["loudness_r"] = correlation(columns[0], columns[1])
     scores["centroid_r"] = correlation(columns[2], columns[3])
-    hits = sums["true"].clamp_min(1)
+    hits = sums["labelled"].clamp_min(1)
     scores["material"] = float(100 * sums["named"] / hits)
     scores["material_of_real"] = float(100 * sums["named_real"] / hits)
     return scores
