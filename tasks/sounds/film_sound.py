@@ -9,11 +9,11 @@ sound, heard again, not of the prediction.
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from backbones.cnn import build_trunk
@@ -29,16 +29,18 @@ from tasks.job import TaskJob
 from tasks.scores.sums import Counts, Sums
 from tasks.sounds.baselines import always, matched_films, mean_heard, sums_of
 from tasks.sounds.cochleagram import BANDS, RATE_HZ, STEPS_HZ, cochleagram
+from tasks.sounds.examples import Examples, examples_of
 from tasks.sounds.films import STEPS, Films, small
 from tasks.sounds.network import FilmHearer
 from tasks.sounds.onsets import onsets
 from tasks.sounds.scores import fit_materials, sound_scores, windows
-from tasks.sounds.synthesis import from_noise
+from tasks.sounds.synthesis import from_examples, from_noise
 from tasks.task import Task
 from tasks.worlds.strikes import FRAMES_HZ, SIZE_PX
 
 MOST_FILMS, MOST_UNITS = 2**20, 2**12
 TAUGHT = 400  # films to whose real sounds the classifier of materials is fitted
+REMEMBERED = 64  # films whose sounds are given to others
 SCALE = 100.0  # of the loss, which is small: most of a film is silent
 LONGEST_S = 1_800
 FIT = FitConfig(
@@ -55,8 +57,11 @@ FIT = FitConfig(
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerConfig:
-    """What becomes of the sound that a film has."""
+    """How a sound is made, and what becomes of the one that a film has."""
 
+    synthesis: Literal["noise", "example"] = "noise"
+    """noise: noise with the envelopes that were predicted; example: the most similar training
+    sounds."""
     replace: bool = False
     """It goes."""
     mix: bool = False
@@ -130,9 +135,21 @@ class FilmSound(Task[Tensor]):
         return fit_materials(window, kinds, len(self.source.materials))
 
     def score(self, answers: Float[Tensor, "B S F"], batch: Batch) -> Counts:
-        made = torch.stack([torch.from_numpy(from_noise(one)) for one in answers])
+        made = torch.stack([torch.from_numpy(self.sounding(one)) for one in answers])
         heard = cochleagram(made, answers.shape[1])
         return sums_of(answers, heard, batch, self.materials)
+
+    def sounding(self, heard: Float[Tensor, "S F"]) -> Float32[np.ndarray, "N"]:
+        """Return a sound of which this is heard."""
+        if self.config.answer.synthesis == "noise":
+            return from_noise(heard)
+        examples = self.examples
+        return from_examples(heard, onsets(heard), examples.windows, examples.sounds)
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The training sounds that films are given."""
+        return examples_of(self.source.remembered(REMEMBERED))
 
     def scores(self, sums: Sums) -> dict[str, float]:
         return sound_scores(sums)
@@ -175,7 +192,7 @@ class FilmSound(Task[Tensor]):
     def say(self, answers: Float[Tensor, "B S F"]) -> list[Answer]:
         """Return the film with its sound, and when something begins to sound in it."""
         (film,) = self.asked
-        made = from_noise(answers[0])
+        made = self.sounding(answers[0])
         if self.config.answer.mix and has_sound(film):
             own = read_sound(film, RATE_HZ)[: len(made)]
             made[: len(own)] += own
@@ -187,7 +204,12 @@ class FilmSound(Task[Tensor]):
 PRESETS = {
     "default": Config(),
     "smoke": Config(
-        samples=16, units=16, features=16, fit=changed(FIT, num_epochs=1, batch_size=8)
+        samples=8,
+        units=16,
+        features=16,
+        fit=changed(FIT, num_epochs=1, batch_size=4),
+        trunk=TrunkConfig(width=0.25),
+        run=RunConfig(threads=1),
     ),
 }
 JOB = TaskJob("sound", PRESETS, FilmSound)

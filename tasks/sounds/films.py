@@ -171,7 +171,8 @@ def small(film: Path | bytes) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
 def columns(clips: Sequence[Clip]) -> dict[str, np.ndarray]:
     """Return the columns of clips: `time_s` and `material` of every onset, -1 for none."""
     sound = np.stack([clip.sound for clip in clips])
-    heard = cochleagram(torch.from_numpy(sound), STEPS)
+    # One by one: in a transform of several a film's last bits would depend on its neighbours.
+    heard = torch.cat([cochleagram(one[None], STEPS) for one in torch.from_numpy(sound)])
     times = np.full((len(clips), MOST_ONSETS), -1, np.float32)
     materials = np.full((len(clips), MOST_ONSETS), -1, np.int64)
     for row, kind, clip in zip(times, materials, clips, strict=True):

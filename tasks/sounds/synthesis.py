@@ -4,6 +4,7 @@ Letters: N points in time of a sound, T steps, F bands, E examples, W steps of a
 """
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -57,8 +58,7 @@ def from_examples(
     loud as it is heard; silence before the first."""
     length, size = windows.shape[1], sounds.shape[1]
     out = torch.zeros(len(heard) * STEP + size)
-    ends = [*onsets[1:].tolist(), len(heard)]
-    for onset, end in zip(onsets.tolist(), ends, strict=True):
+    for onset, end in pairwise([*onsets.tolist(), len(heard)]):
         asked = heard[onset : onset + min(length, end - onset)]
         beside = windows[:, : len(asked)]
         scale = asked.norm() / beside.norm(dim=(1, 2)).clamp_min(1e-6)

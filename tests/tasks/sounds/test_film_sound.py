@@ -12,7 +12,12 @@ import arcadia
 from backbones.media import Frame, film_bytes, has_sound
 from backbones.training.config import RunConfig, changed
 from tasks.sounds import film_sound
+from tasks.sounds.cochleagram import cochleagram
+from tasks.sounds.examples import examples_of
 from tasks.sounds.film_sound import AnswerConfig
+from tasks.sounds.films import columns, struck
+from tasks.sounds.onsets import onsets
+from tasks.sounds.synthesis import from_examples
 from tasks.worlds.strikes import strike_film
 from tests.tasks.test_fit import everything
 
@@ -23,7 +28,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("sound")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARCADIA_RUNS", str(path))
-        arcadia.train("sound", preset="smoke", precision="fp32", eval_every=0, samples=8, threads=1)
+        arcadia.train("sound", preset="smoke", precision="fp32", eval_every=0, samples=4)
     return path
 
 
@@ -48,6 +53,23 @@ def test_a_silent_film_gets_a_sound_that_is_as_long(run, tmp_path, capsys):
     with av.open(io.BytesIO((tmp_path / "with.mp4").read_bytes())) as container:
         names = [stream.codec_context.name for stream in container.streams]
         assert names == ["h264", "aac"] and container.duration / 1e6 == pytest.approx(1, abs=0.1)
+
+
+def test_a_sound_of_examples_is_written_too(run, tmp_path):
+    words = ["predict", run, "silent.mp4", "--output", "with.mp4", "--synthesis", "example"]
+    assert arcadia.main(words) == 0 and has_sound(tmp_path / "with.mp4")
+
+
+def test_examples_give_real_films_their_sounds_back():
+    clips = [struck("train", number) for number in range(12)]
+    made = columns(clips)
+    heard = torch.from_numpy(made["heard"]).float()[0]
+    bank = examples_of(clips)
+    found = onsets(heard)
+    sound = torch.from_numpy(from_examples(heard, found, bank.windows, bank.sounds))
+    again = cochleagram(sound[None], len(heard))[0]
+    assert onsets(again).tolist() == pytest.approx(found.tolist(), abs=2)
+    assert float((again - heard).abs().mean()) < 0.5 * float(heard.abs().mean())
 
 
 def test_a_film_with_sound_is_asked_about(run, tmp_path, capsys):
@@ -97,8 +119,9 @@ def test_a_film_is_silent_until_something_is_touched():
 def test_a_killed_run_ends_the_same_bit_for_bit(runs):
     config = changed(
         film_sound.PRESETS["smoke"],
-        fit=changed(film_sound.FIT, num_epochs=2, batch_size=8, eval_every=0),
-        run=RunConfig(precision="fp32", checkpoint_every_s=1e-6),
+        samples=4,
+        fit=changed(film_sound.FIT, num_epochs=2, batch_size=2, eval_every=0),
+        run=RunConfig(precision="fp32", checkpoint_every_s=1e-6, threads=1),
     )
     whole = film_sound.train(changed(config, run=changed(config.run, name="whole")))
     killed = film_sound.train(changed(config, run=changed(config.run, name="killed")))
