@@ -7,6 +7,7 @@ that varies. A film that was turned by its camera is turned upright.
 """
 
 import io
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -106,6 +107,17 @@ def read_sound(film: Path | bytes, rate_hz: int) -> Float32[np.ndarray, "N"]:
         ]
         pieces += [made.to_ndarray()[0] for made in resampler.resample(None)]
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+
+def wav_bytes(amplitude: Float32[np.ndarray, "N"], rate_hz: int) -> bytes:
+    """Return a sound of one channel between -1 and 1 as WAV of 16 bits; louder is cut off."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes((amplitude.clip(-1, 1) * 32_767).round().astype("<i2").tobytes())
+    return out.getvalue()
 
 
 def film_bytes(

@@ -7,6 +7,7 @@ The model predicts a cochleagram; the sound is noise with these envelopes. Score
 sound, heard again, not of the prediction.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -21,11 +22,13 @@ from backbones.media import has_sound, read_sound
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_positive
 from backbones.training.errors import UserError
+from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
 from tasks.answers import Answer, Film, Kind
-from tasks.data.samples import Batch
+from tasks.data.samples import Batch, moved
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
+from tasks.looks.cochleagrams import cochleagrams_picture, frames_at
 from tasks.scores.sums import Counts, Sums
 from tasks.sounds.baselines import always, matched_films, mean_heard, sums_of
 from tasks.sounds.cochleagram import BANDS, RATE_HZ, STEPS_HZ, cochleagram
@@ -43,6 +46,7 @@ TAUGHT = 400  # films to whose real sounds the classifier of materials is fitted
 REMEMBERED = 64  # films whose sounds are given to others
 SCALE = 100.0  # of the loss, which is small: most of a film is silent
 LONGEST_S = 1_800
+SHOWN, HEARD = 10, 3  # films that are seen and heard in TensorBoard
 FIT = FitConfig(
     num_epochs=12,
     batch_size=16,
@@ -199,6 +203,26 @@ class FilmSound(Task[Tensor]):
         steps = onsets(answers[0])
         times = [round((step + 0.5) / STEPS_HZ, 3) for step in steps.tolist()]
         return [Answer(f"{len(times)} sounds", {"onset_s": times}, Film(film, made, RATE_HZ))]
+
+    def show(
+        self, board: Board, progress: int, model: FilmHearer, sums: Mapping[str, Tensor]
+    ) -> None:
+        samples = self.data("val")
+        batch = samples.batch(torch.arange(min(SHOWN, len(samples))))
+        with torch.no_grad():
+            predicted = self.predict(model, moved(batch, next(model.parameters()).device))
+        times = [row[row >= 0] for row in batch["time_s"]]
+        true = [(row * STEPS_HZ).long().tolist() for row in times]
+        found = [onsets(one).tolist() for one in predicted]
+        real = batch["heard"].float()
+        picture = cochleagrams_picture(real, predicted, true, found)
+        board.picture(progress, "val/cochleagrams", picture)
+        for n in range(min(HEARD, len(predicted))):
+            board.sound(progress, f"val/sound_{n}", self.sounding(predicted[n]), RATE_HZ)
+            numbers = [step * FRAMES_HZ // STEPS_HZ for step in found[n]]
+            if numbers:
+                shown = frames_at(batch["frames"][n], numbers)
+                board.picture(progress, f"val/frames_at_onsets_{n}", shown)
 
 
 PRESETS = {

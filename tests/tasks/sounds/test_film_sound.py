@@ -7,10 +7,14 @@ import av
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import arcadia
 from backbones.media import Frame, film_bytes, has_sound
 from backbones.training.config import RunConfig, changed
+from backbones.training.log import Board
+from backbones.training.run import find_run
+from tasks.evaluate import load_model
 from tasks.sounds import film_sound
 from tasks.sounds.cochleagram import cochleagram
 from tasks.sounds.examples import examples_of
@@ -70,6 +74,16 @@ def test_examples_give_real_films_their_sounds_back():
     again = cochleagram(sound[None], len(heard))[0]
     assert onsets(again).tolist() == pytest.approx(found.tolist(), abs=2)
     assert float((again - heard).abs().mean()) < 0.5 * float(heard.abs().mean())
+
+
+def test_tensorboard_gets_pictures_and_sounds(run, tmp_path):
+    task, model = load_model(find_run(run))
+    board = Board(tmp_path)
+    task.show(board, 1, model, {})
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert "val/cochleagrams" in events.Tags()["images"]
+    sound = events.Audio("val/sound_0")[0]
+    assert (sound.sample_rate, sound.length_frames) == (16_200, 32_400)
 
 
 def test_a_film_with_sound_is_asked_about(run, tmp_path, capsys):

@@ -1,9 +1,10 @@
-"""Cochleagrams, what is made of them, and onsets."""
+"""Cochleagrams, what is made of them, onsets, and their pictures."""
 
 import numpy as np
 import pytest
 import torch
 
+from tasks.looks.cochleagrams import GREEN, RED, STEP_PX, TITLE_PX, cochleagrams_picture, frames_at
 from tasks.sounds.cochleagram import (
     BANDS,
     CENTRES_HZ,
@@ -96,3 +97,20 @@ def test_clicks_are_found_where_they_are():
 def test_an_onset_is_found_once_only():
     found, true = torch.tensor([0.5, 1.0]), torch.tensor([0.45, 0.52, 1.2])
     assert matched(found, true, 0.1).tolist() == [True, False, False]
+
+
+def test_a_picture_shows_time_to_the_right_and_marks_below():
+    heard = torch.zeros(1, STEPS, BANDS)
+    heard[0, 30, 0] = 0.6
+    picture = cochleagrams_picture(heard, torch.zeros_like(heard), [[30]], [[]])
+    bottom = picture[TITLE_PX + BANDS * 2 - 2]
+    assert (bottom[30 * STEP_PX] == 255).all() and not bottom[29 * STEP_PX].any()
+    rows, places = (picture == GREEN).all(2).nonzero()
+    assert rows.min() > TITLE_PX + BANDS and abs(places.mean() - 30.5 * STEP_PX) < 2
+    assert not (picture == RED).all(2).any()
+
+
+def test_frames_are_shown_between_their_neighbours():
+    frames = torch.arange(4, dtype=torch.uint8)[:, None, None, None].expand(-1, 64, 64, 3) * 50
+    sheet = frames_at(frames, [3])
+    assert [int(sheet[40, x, 0]) for x in (40, 175, 310)] == [100, 150, 150]
