@@ -92,6 +92,12 @@ def has_sound(film: Path | bytes) -> bool:
         return bool(container.streams.audio)
 
 
+def has_picture(film: Path | bytes) -> bool:
+    """Say whether a file has pictures: a sound alone has none."""
+    with opened(film) as container:
+        return bool(container.streams.video)
+
+
 def read_sound(film: Path | bytes, rate_hz: int) -> Float32[np.ndarray, "N"]:
     """Return the first sound track as one channel; UserError if there is none."""
     import av

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from backbones.cnn import build_trunk
-from backbones.media import has_sound, read_sound
+from backbones.media import has_picture, has_sound, read_sound
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_positive
 from backbones.training.errors import UserError
@@ -46,6 +46,7 @@ TAUGHT = 400  # films to whose real sounds the classifier of materials is fitted
 REMEMBERED = 64  # films whose sounds are given to others
 SCALE = 100.0  # of the loss, which is small: most of a film is silent
 LONGEST_S = 1_800
+PIECE, OVERLAP = 8 * FRAMES_HZ, FRAMES_HZ  # frames of a long film that are heard at once
 SHOWN, HEARD = 10, 3  # films that are seen and heard in TensorBoard
 FIT = FitConfig(
     num_epochs=12,
@@ -127,7 +128,7 @@ class FilmSound(Task[Tensor]):
         return away.square().mean((1, 2)) * SCALE
 
     def predict(self, model: FilmHearer, batch: Batch) -> Float[Tensor, "B S F"]:
-        return model(batch["frames"]).clamp(0, 2).float().cpu()
+        return heard_in_pieces(model, batch["frames"]).clamp(0, 2).float().cpu()
 
     @cached_property
     def materials(self) -> Float[Tensor, "D M"]:
@@ -184,7 +185,8 @@ class FilmSound(Task[Tensor]):
         """Return the frames of a film as the world has them: 15 a second, squeezed to 64 x 64."""
         (film,) = self.asked = inputs
         answer = self.config.answer
-        if has_sound(film) and not (answer.replace or answer.mix):
+        sounding = has_picture(film) and has_sound(film)
+        if sounding and not (answer.replace or answer.mix):
             raise UserError("this film has sound already; add --replace or --mix")
         frames = list[np.ndarray]()
         for picture in small(film):
@@ -223,6 +225,20 @@ class FilmSound(Task[Tensor]):
             if numbers:
                 shown = frames_at(batch["frames"][n], numbers)
                 board.picture(progress, f"val/frames_at_onsets_{n}", shown)
+
+
+def heard_in_pieces(
+    model: FilmHearer, frames: UInt8[Tensor, "B T H W 3"]
+) -> Float[Tensor, "B S F"]:
+    """Return what is heard of films, long ones in pieces that overlap: memory does not grow with
+    them, and what stands still is judged over seconds, as in training."""
+    heard = []
+    for first in range(0, frames.shape[1], PIECE):
+        begin = max(0, first - OVERLAP)
+        piece = model(frames[:, begin : first + PIECE + OVERLAP])
+        skipped = (first - begin) * model.steps
+        heard.append(piece[:, skipped : skipped + PIECE * model.steps])
+    return torch.cat(heard, 1)
 
 
 PRESETS = {

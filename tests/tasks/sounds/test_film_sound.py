@@ -10,7 +10,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import arcadia
-from backbones.media import Frame, film_bytes, has_sound
+from backbones.media import Frame, film_bytes, has_sound, wav_bytes
 from backbones.training.config import RunConfig, changed
 from backbones.training.log import Board
 from backbones.training.run import find_run
@@ -74,6 +74,34 @@ def test_examples_give_real_films_their_sounds_back():
     again = cochleagram(sound[None], len(heard))[0]
     assert onsets(again).tolist() == pytest.approx(found.tolist(), abs=2)
     assert float((again - heard).abs().mean()) < 0.5 * float(heard.abs().mean())
+
+
+def test_a_long_film_is_heard_in_pieces(run):
+    _, model = load_model(find_run(run))
+    once, sizes = model.forward, []
+
+    def counted(frames):
+        sizes.append(frames.shape[1])
+        return once(frames)
+
+    model.forward = counted
+    frames = torch.from_numpy(strike_film(9, 0).frames).repeat(10, 1, 1, 1)[None]
+    with torch.no_grad():
+        heard = film_sound.heard_in_pieces(model, frames)
+        short = film_sound.heard_in_pieces(model, frames[:, :30])
+        torch.testing.assert_close(short, once(frames[:, :30]))
+        torch.testing.assert_close(heard[:, :720], once(frames[:, :135])[:, :720])
+    assert heard.shape[1] == 300 * 6 and sizes == [135, 150, 75, 30]
+
+
+def test_a_film_of_one_frame_gets_a_sound_and_a_sound_is_refused(run, tmp_path, capsys):
+    frame = Frame(0.0, 0.1, strike_film(9, 0).frames[0])
+    (tmp_path / "one.mp4").write_bytes(film_bytes(iter([frame])))
+    (tmp_path / "a.wav").write_bytes(wav_bytes(np.zeros(8_000, np.float32), 8_000))
+    assert arcadia.main(["predict", run, "one.mp4", "--output", "with.mp4"]) == 0
+    assert has_sound(tmp_path / "with.mp4")
+    assert arcadia.main(["predict", run, "a.wav", "--output", "other.mp4"]) == 2
+    assert "no picture in this file" in capsys.readouterr().err
 
 
 def test_tensorboard_gets_pictures_and_sounds(run, tmp_path):
