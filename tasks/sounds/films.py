@@ -117,8 +117,9 @@ def struck(split: Split, number: int) -> Clip:
 
 
 def materials_of(films: Sequence[HitFilm]) -> list[str]:
-    """Return the names of all materials that are labelled."""
-    return sorted({hit.material for film in films for hit in film.hits if hit.material})
+    """Return the names of all materials that are labelled; one that no hit has, if none is."""
+    named = {hit.material for film in films for hit in film.hits if hit.material}
+    return sorted(named) or ["unlabelled"]
 
 
 def clips_in(film: HitFilm) -> int:

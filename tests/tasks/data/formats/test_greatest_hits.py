@@ -1,9 +1,12 @@
 """The layout of the Greatest Hits: written, read back, and what is wrong with such folders."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
+import arcadia
 from backbones.media import Frame
 from backbones.training.errors import UserError
 from tasks.answers import Sound
@@ -64,6 +67,18 @@ def test_materials_are_those_that_training_names(folder):
     assert source.about["materials"] == [MATERIALS[struck("train", 0).materials[0]].name]
     known = Films(Config(data=str(folder)), {"materials": ["wood", "metal"]})
     assert known.materials == ["wood", "metal"]
+
+
+def test_a_run_learns_from_a_folder_whose_hits_nobody_labelled(folder, monkeypatch, tmp_path):
+    for name in NAMES:
+        path = folder / "vis-data" / f"{name}_times.txt"
+        rows = [line.split()[0] for line in path.read_text().splitlines()]
+        path.write_text("".join(f"{time_s} None None None\n" for time_s in rows))
+    monkeypatch.setenv("ARCADIA_RUNS", str(tmp_path / "runs"))
+    words = {"preset": "smoke", "precision": "fp32", "eval_every": 0, "batch_size": 1}
+    run = arcadia.train("sound", data=str(folder), **words)
+    scores = json.loads((run.folder / "eval.json").read_text())["scores"]
+    assert scores["material"] == 0 and "onset_f1_50ms" in scores
 
 
 def test_rows_of_times_may_have_none_everywhere(tmp_path):
