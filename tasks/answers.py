@@ -5,7 +5,6 @@ Letters: H rows, W columns, N points in time.
 
 import io
 import os
-import wave
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
+from backbones.media import film_bytes, read_frames, wav_bytes
 from backbones.training.files import sync
 
 Kind = Literal["line", "picture", "sound", "film", "strokes"]
@@ -52,16 +52,23 @@ class Sound(Medium):
     suffix: ClassVar[str] = ".wav"
 
     def encoded(self) -> bytes:
-        out = io.BytesIO()
-        with wave.open(out, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(self.rate_hz)
-            file.writeframes((self.amplitude.clip(-1, 1) * 32_767).round().astype("<i2").tobytes())
-        return out.getvalue()
+        return wav_bytes(self.amplitude, self.rate_hz)
 
 
-SUFFIXES: dict[Kind, str] = {"picture": Picture.suffix, "sound": Sound.suffix}
+@dataclass(frozen=True)
+class Film(Medium):
+    """A film with a sound of one channel in place of its own, written as mp4."""
+
+    film: Path | bytes
+    amplitude: Float32[np.ndarray, "N"]
+    rate_hz: int
+    suffix: ClassVar[str] = ".mp4"
+
+    def encoded(self) -> bytes:
+        return film_bytes(read_frames(self.film), self.amplitude, self.rate_hz)
+
+
+SUFFIXES: dict[Kind, str] = {"picture": Picture.suffix, "sound": Sound.suffix, "film": Film.suffix}
 
 
 @dataclass(frozen=True)

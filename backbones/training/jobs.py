@@ -36,6 +36,7 @@ JOBS = {
     ),
     "caption": Entry("tasks.words.caption", "task", "captions: a sentence for a picture"),
     "translate": Entry("tasks.words.translate", "task", "translation of text, line by line"),
+    "sound": Entry("tasks.sounds.film_sound", "task", "sound for silent film of strokes"),
 }
 
 

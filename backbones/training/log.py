@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -26,6 +26,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from torch.utils.tensorboard import summary
 
+from backbones.media import wav_bytes
 from backbones.training.errors import UserError
 from backbones.training.files import Appender, read_bounded, write_atomically
 from backbones.training.streams import plain
@@ -123,6 +124,17 @@ class Board:
             encoded_image_string=encoded,
         )
         self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
+
+    def sound(self, step: int, tag: str, amplitude: Float32[np.ndarray, "N"], rate_hz: int) -> None:
+        """Write a sound of one channel between -1 and 1; louder is cut off."""
+        audio = Summary.Audio(
+            sample_rate=rate_hz,
+            num_channels=1,
+            length_frames=len(amplitude),
+            encoded_audio_string=wav_bytes(amplitude, rate_hz),
+            content_type="audio/wav",
+        )
+        self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, audio=audio)]))
 
     def text(self, step: int, tag: str, markdown: str) -> None:
         """Write a text."""

@@ -103,7 +103,7 @@ def model_bytes(build: Callable[[], Any], obs: tuple[int, ...], count: int) -> f
     """Return about what training a model takes, in bytes, without allocating any of it.
 
     Weights, gradients and two moments of the optimiser, and what the trunk, `model.cnn` if it has
-    one, keeps of `count` uint8 pictures of shape `obs` for the backward pass.
+    one, keeps of `count` uint8 pictures of shape `obs`, if not empty, for the backward pass.
     """
     import torch
 
@@ -117,7 +117,7 @@ def model_bytes(build: Callable[[], Any], obs: tuple[int, ...], count: int) -> f
     with torch.device("meta"):
         model = build()
         weights = sum(parameter.nbytes for parameter in model.parameters())
-        if getattr(model, "cnn", None) is not None:
+        if obs and getattr(model, "cnn", None) is not None:
             with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
                 model.cnn(torch.zeros(2, *obs, dtype=torch.uint8))
     return 4.0 * weights + count / 2 * kept

@@ -1,0 +1,191 @@
+"""Films and their sound, read and written with PyAV.
+
+Letters: H rows, W columns, N points in time of a sound.
+
+Frames are where their timestamps say, never where counting would put them: phones film at a rate
+that varies. A film that was turned by its camera is turned upright.
+"""
+
+import io
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from backbones.training.errors import UserError
+
+CLOCK = Fraction(1, 90_000)  # of the frames of films that are written: what MPEG uses
+VIDEO_CODECS, SOUND_CODECS = ("libx264", "mpeg4"), ("aac",)
+SOUND_HZ = 48_000  # of films that are written: AAC has a few rates only
+
+
+class Frame(NamedTuple):
+    """A picture of a film and when it is shown, in seconds from the first one on."""
+
+    begin_s: float
+    end_s: float
+    pixels: UInt8[np.ndarray, "H W 3"]
+
+
+@contextmanager
+def opened(film: Path | bytes) -> Iterator[Any]:
+    """Open a film or a sound; UserError if it is neither, also while it is read."""
+    import av
+
+    try:
+        with av.open(io.BytesIO(film) if isinstance(film, bytes) else str(film)) as container:
+            yield container
+    except OSError as error:  # FFmpeg's errors are of this kind too
+        why = error.strerror or str(error)
+        raise UserError(f"this is no film that can be read ({why}); give an mp4") from None
+    except av.FFmpegError as error:
+        raise UserError(
+            f"this is no film that can be read ({error.strerror}); give an mp4"
+        ) from None
+
+
+def read_frames(film: Path | bytes) -> Iterator[Frame]:
+    """Yield the frames of a film, one at a time; UserError if it has none."""
+    with opened(film) as container:
+        if not container.streams.video:
+            raise UserError("there is no picture in this file; give a film")
+        stream = container.streams.video[0]
+        usual = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
+        first: float | None = None
+        before: tuple[float, Any] | None = None
+        for frame in container.decode(stream):
+            if frame.time is None:
+                raise UserError("a frame of this film has no time; convert it with ffmpeg first")
+            first = frame.time if first is None else first
+            now = frame.time - first
+            if before is not None and now > before[0]:
+                yield Frame(before[0], now, upright(before[1]))
+            before = now, frame
+        if before is None:
+            raise UserError("this film has no frame")
+        yield Frame(before[0], before[0] + usual, upright(before[1]))
+
+
+def upright(frame: Any) -> UInt8[np.ndarray, "H W 3"]:
+    """Return a frame as it is meant to be seen."""
+    pixels = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
+
+
+def at_rate(frames: Iterator[Frame], rate_hz: float) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Yield the pictures that are seen at 0, 1 / rate_hz, 2 / rate_hz ... seconds."""
+    number = 0
+    for frame in frames:
+        while number / rate_hz < frame.end_s - 1e-6:
+            yield frame.pixels
+            number += 1
+
+
+def has_sound(film: Path | bytes) -> bool:
+    """Say whether a film has a sound track."""
+    with opened(film) as container:
+        return bool(container.streams.audio)
+
+
+def has_picture(film: Path | bytes) -> bool:
+    """Say whether a file has pictures: a sound alone has none."""
+    with opened(film) as container:
+        return bool(container.streams.video)
+
+
+def read_sound(film: Path | bytes, rate_hz: int) -> Float32[np.ndarray, "N"]:
+    """Return the first sound track as one channel; UserError if there is none."""
+    import av
+
+    with opened(film) as container:
+        if not container.streams.audio:
+            raise UserError("there is no sound in this file; give a wav, or a film with sound")
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
+        pieces = [
+            made.to_ndarray()[0]
+            for frame in container.decode(container.streams.audio[0])
+            for made in resampler.resample(frame)
+        ]
+        pieces += [made.to_ndarray()[0] for made in resampler.resample(None)]
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+
+def wav_bytes(amplitude: Float32[np.ndarray, "N"], rate_hz: int) -> bytes:
+    """Return a sound of one channel between -1 and 1 as WAV of 16 bits; louder is cut off."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes((amplitude.clip(-1, 1) * 32_767).round().astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def film_bytes(
+    frames: Iterator[Frame], sound: Float32[np.ndarray, "N"] | None = None, rate_hz: int = 48_000
+) -> bytes:
+    """Return an mp4 of H.264 (MPEG-4 where this build of FFmpeg has no H.264), with AAC if there is
+    a sound, which is cut where the pictures end. A last row or column is left away where their
+    number is odd."""
+    import av
+
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as container:
+        video: Any = container.add_stream(codec_of(VIDEO_CODECS), rate=30)
+        video.codec_context.time_base = CLOCK
+        video.pix_fmt = "yuv420p"
+        voice: Any = None
+        if sound is not None:
+            voice = container.add_stream(codec_of(SOUND_CODECS), rate=SOUND_HZ, layout="mono")
+            resampler = av.AudioResampler(format="fltp", layout="mono", rate=SOUND_HZ)
+        said = started = 0
+        for frame in frames:
+            rows, columns = (length // 2 * 2 for length in frame.pixels.shape[:2])
+            if not started:
+                started, video.height, video.width = 1, rows, columns
+            pixels = np.ascontiguousarray(frame.pixels[:rows, :columns])
+            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            picture.pts, picture.time_base = round(frame.begin_s / CLOCK), CLOCK
+            container.mux(video.encode(picture))
+            if sound is not None:
+                end = min(round(frame.end_s * rate_hz), len(sound))
+                container.mux(spoken(voice, resampler, sound[said:end], said, rate_hz))
+                said = end
+        container.mux(video.encode())
+        if voice is not None:
+            for heard in resampler.resample(None):
+                container.mux(voice.encode(heard))
+            container.mux(voice.encode())
+    return out.getvalue()
+
+
+def codec_of(wanted: tuple[str, ...]) -> str:
+    """Return the first codec that this build of FFmpeg has; UserError if it has none of them."""
+    import av
+
+    found = [name for name in wanted if name in av.codecs_available]
+    if not found:
+        raise UserError(
+            f"this build of FFmpeg has no {' or '.join(wanted)}; install the wheel of PyAV: "
+            "pip install --force-reinstall av"
+        )
+    return found[0]
+
+
+def spoken(
+    voice: Any, resampler: Any, sound: Float32[np.ndarray, "N"], begin: int, rate_hz: int
+) -> list[Any]:
+    """Return the packets of a stretch of a sound that begins with so many points before it."""
+    import av
+
+    if not len(sound):
+        return []
+    piece = np.ascontiguousarray(sound[None].clip(-1, 1))
+    heard = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+    heard.sample_rate, heard.pts, heard.time_base = rate_hz, begin, Fraction(1, rate_hz)
+    return [packet for made in resampler.resample(heard) for packet in voice.encode(made)]
