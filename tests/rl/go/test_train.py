@@ -41,6 +41,7 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_a_seed_means_the_same_weights_and_another_seed_others():
     one, two, other = trained("one"), trained("two"), trained("other", "--seed", "2")
     assert same(weights(one), weights(two))
