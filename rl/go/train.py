@@ -38,7 +38,7 @@ from rl.go.gallery import Gallery
 from rl.go.learning import ladder
 from rl.go.learning.failures import Failures
 from rl.go.learning.learn import GoLearner
-from rl.go.learning.replay import Replay
+from rl.go.learning.replay import PositionReplay
 from rl.go.learning.selfplay import SelfPlay
 from rl.go.learning.selfplay_config import SelfPlayConfig, fair_komi
 from rl.go.learning.warm_start import read_folder
@@ -179,7 +179,7 @@ class GoTraining:
         self.learner = GoLearner(
             build_network(config.network, config.size, config.size), config, self.device, world
         )
-        self.replay = Replay(config.size, config.window, config.first_window)
+        self.replay = PositionReplay(config.size, config.window, config.first_window)
         self.games = SelfPlay(
             config.size,
             config.play,

@@ -27,7 +27,7 @@ from backbones.training.optim import (
     require_finite,
     with_rates,
 )
-from rl.go.learning.replay import GoBatch, Replay
+from rl.go.learning.replay import GoBatch, PositionReplay
 from rl.go.network.go_network import GoJudgement, GoNetwork
 
 VALUE, OWNERSHIP, SCORE = 1.5, 1.5, 0.02  # weights beside the policy's of 1
@@ -91,7 +91,7 @@ class GoLearner:
         """Return a batch on the device."""
         return GoBatch(*(tensor.to(self.device, non_blocking=True) for tensor in batch))
 
-    def learn(self, replay: Replay, updates: int, rate: float) -> dict[str, float]:
+    def learn(self, replay: PositionReplay, updates: int, rate: float) -> dict[str, float]:
         """Take so many steps; return the figures' means as TensorBoard tags. UserError if one is
         not finite."""
         if not updates:
@@ -108,7 +108,7 @@ class GoLearner:
             "train/updates": float(self.updates),
         }
 
-    def update(self, replay: Replay) -> Float[Tensor, "figures_and_norm"]:
+    def update(self, replay: PositionReplay) -> Float[Tensor, "figures_and_norm"]:
         """Take one step on rows that are a function of seed and update."""
         rng = np.random.default_rng((self.config.run.seed, 2, self.updates))
         batch = self.near(replay.sample(self.config.batch_size, rng))

@@ -83,7 +83,7 @@ def unpack(rows: Shaped[np.ndarray, "B"], size: int) -> UInt8[np.ndarray, "B F N
     return planes
 
 
-class Replay:
+class PositionReplay:
     """A ring of rows. Rows are numbered in the order in which they were added, from 0."""
 
     def __init__(self, size: int, capacity: int, first_window: int) -> None:

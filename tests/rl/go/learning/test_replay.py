@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from backbones.training.errors import UserError
 from rl.go.learning import replay
-from rl.go.learning.replay import Replay, pack, row_type, unpack
+from rl.go.learning.replay import PositionReplay, pack, row_type, unpack
 from rl.go.network.features import PLANES, turned, turned_moves
 
 
@@ -37,7 +37,7 @@ def test_planes_come_back_as_they_were_packed():
 
 def test_a_ring_has_the_rows_of_a_list_that_forgets():
     _, rows = drawn(100)
-    ring, kept = Replay(3, 20, 20), []
+    ring, kept = PositionReplay(3, 20, 20), []
     rng = np.random.default_rng(1)
     done = 0
     while done < len(rows):
@@ -54,7 +54,7 @@ def test_a_ring_has_the_rows_of_a_list_that_forgets():
 
 def test_a_batch_is_its_rows_turned():
     planes, rows = drawn(8)
-    ring = Replay(3, 8, 8)
+    ring = PositionReplay(3, 8, 8)
     ring.add(rows)
     batch = ring.batch(np.arange(8), np.arange(8))
     for way in range(8):
@@ -66,7 +66,7 @@ def test_a_batch_is_its_rows_turned():
 
 
 def test_the_window_grows_more_slowly_than_the_rows_and_stops_at_its_capacity():
-    ring = Replay(3, 1_000, 100)
+    ring = PositionReplay(3, 1_000, 100)
     windows = []
     for added in (50, 100, 200, 400, 800, 1_600, 100_000):
         ring.added = added
@@ -78,7 +78,7 @@ def test_the_window_grows_more_slowly_than_the_rows_and_stops_at_its_capacity():
 
 
 def test_samples_are_of_the_window_alone():
-    ring = Replay(3, 10, 10)
+    ring = PositionReplay(3, 10, 10)
     _, rows = drawn(60)
     rows["score"] = np.arange(60)
     ring.add(rows[:30])
@@ -90,7 +90,7 @@ def test_samples_are_of_the_window_alone():
 @pytest.mark.parametrize("added", [0, 5, 8, 21, 40, 61])
 def test_a_state_gives_the_same_samples(added):
     _, rows = drawn(61)
-    ring, other = Replay(3, 20, 10), Replay(3, 20, 10)
+    ring, other = PositionReplay(3, 20, 10), PositionReplay(3, 20, 10)
     for row in range(added):
         ring.add(rows[row : row + 1])
     tensors, info, chunks = ring.state()
@@ -105,7 +105,7 @@ def test_a_state_gives_the_same_samples(added):
 
 def test_a_chunk_is_named_by_what_is_in_it_and_never_changes():
     _, rows = drawn(61)
-    ring, seen = Replay(3, 20, 10), {}
+    ring, seen = PositionReplay(3, 20, 10), {}
     for row in range(61):
         ring.add(rows[row : row + 1])
         for name, tensors in ring.state()[2].items():
@@ -116,15 +116,17 @@ def test_a_chunk_is_named_by_what_is_in_it_and_never_changes():
 
 def test_a_chunk_that_was_cut_short_is_refused():
     _, rows = drawn(20)
-    ring = Replay(3, 20, 20)
+    ring = PositionReplay(3, 20, 20)
     ring.add(rows)
     tensors, info, chunks = ring.state()
     with pytest.raises(UserError, match=r"replay-0{12} holds positions \[3, .*cut short"):
-        Replay(3, 20, 20).load(tensors, info, lambda name: {"rows": chunks[name]()["rows"][:3]})
+        PositionReplay(3, 20, 20).load(
+            tensors, info, lambda name: {"rows": chunks[name]()["rows"][:3]}
+        )
     with pytest.raises(UserError, match="state holds positions"):
-        Replay(5, 20, 20).load(tensors, {"added": 4}, lambda name: {})
+        PositionReplay(5, 20, 20).load(tensors, {"added": 4}, lambda name: {})
 
 
 def test_a_window_larger_than_memory_says_how_much_it_needs():
     with pytest.raises(UserError, match=r"the window of positions.*--window"):
-        Replay(9, 10**12, 1_000)
+        PositionReplay(9, 10**12, 1_000)
