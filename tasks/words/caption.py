@@ -65,10 +65,10 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 SHOWN = 8  # pictures in TensorBoard
 
 FIT = FitConfig(
-    num_epochs=12,
-    batch_size=32,
+    num_epochs=8,
+    batch_size=64,
     optimizer="adamw",
-    learning_rate=2e-3,
+    learning_rate=3e-3,
     warm_up=0.1,
     weight_decay=0.01,
     max_grad_norm=5.0,
@@ -106,10 +106,12 @@ class Config:
     """Chance that a number between layers is dropped."""
     label_smoothing: float = 0.0
     """Share of a word's weight that is spread over all words."""
-    answer: SearchConfig = field(default_factory=lambda: SearchConfig(beam=3))
+    answer: SearchConfig = field(default_factory=lambda: SearchConfig(beam=3, alpha=0.0))
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     fit: FitConfig = FIT
-    trunk: TrunkConfig = field(default_factory=lambda: TrunkConfig(trunk="plain", norm="batch"))
+    trunk: TrunkConfig = field(
+        default_factory=lambda: TrunkConfig(trunk="plain", norm="batch", width=0.5)
+    )
     run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
 
     def __post_init__(self) -> None:
@@ -293,7 +295,7 @@ SMOKE = changed(
     least=1,
     longest=24,
     answer=SearchConfig(beam=2),
-    fit=changed(FIT, num_epochs=1, eval_every=1),
+    fit=changed(FIT, num_epochs=1, batch_size=32, eval_every=1),
     trunk=TrunkConfig(trunk="plain", norm="batch", width=0.25),
     run=RunConfig(threads=1),
 )
@@ -301,9 +303,11 @@ FLICKR8K = changed(
     SCENES,
     set="flickr8k_1k",
     dropout=0.3,
+    answer=SearchConfig(beam=3),
     label_smoothing=0.1,
     augment=AugmentConfig(flip=True, zoom=0.3),
     fit=changed(FIT, num_epochs=20, batch_size=16, learning_rate=1e-3, ema=0.99, eval_every=10),
+    trunk=TrunkConfig(trunk="plain", norm="batch"),
 )
 PRESETS = {"default": SCENES, "smoke": SMOKE, "flickr8k": FLICKR8K}
 
