@@ -40,13 +40,9 @@ def opened(film: Path | bytes) -> Iterator[Any]:
     try:
         with av.open(io.BytesIO(film) if isinstance(film, bytes) else str(film)) as container:
             yield container
-    except OSError as error:  # FFmpeg's errors are of this kind too
+    except (OSError, av.FFmpegError) as error:
         why = error.strerror or str(error)
         raise UserError(f"this is no film that can be read ({why}); give an mp4") from None
-    except av.FFmpegError as error:
-        raise UserError(
-            f"this is no film that can be read ({error.strerror}); give an mp4"
-        ) from None
 
 
 def read_frames(film: Path | bytes) -> Iterator[Frame]:

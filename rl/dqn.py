@@ -26,7 +26,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64, Shaped
 from torch import Tensor
 
-from backbones import transfer
 from backbones.training.checkpoint import prefixed, under
 from backbones.training.config import (
     RunConfig,
@@ -35,19 +34,18 @@ from backbones.training.config import (
     require_positive,
 )
 from backbones.training.device.graphs import upload
-from backbones.training.device.precision import Precision, choose_precision
+from backbones.training.device.precision import Precision
 from backbones.training.distributed import World
 from backbones.training.errors import UserError
 from backbones.training.optim import (
     Updater,
     load_optimizer_tensors,
+    mean_figures,
     optimizer_tensors,
-    require_finite,
-    with_rates,
 )
 from backbones.transfer import TrunkConfig
 from backbones.trunk import channels_last
-from rl.experience.learner import LearnerState
+from rl.experience.learner import LearnerState, begun, precision_of
 from rl.experience.pipeline import backward_in_halves
 from rl.experience.replay import DRAWS, Replay, require_room
 from rl.experience.rollout import Rollout
@@ -235,14 +233,9 @@ class DQNLearner:
         options = config.env_options
         frame_bytes = (3 if options.colour else 1) * (options.size_px // config.trunk.pool) ** 2
         require_room(config.buffer_size, frame_bytes, device, prioritised=config.prioritised)
-        torch.manual_seed(config.run.seed)
         self.config, self.device, self.world, self.share = config, device, world, share
-        self.network = build_network(config, num_actions)
-        transfer.freeze(self.network, config.trunk.freeze)
-        self.network.to(device)
-        groups = transfer.parameter_groups(self.network, config.trunk.lr_backbone)
-        rates = with_rates(groups, config.learning_rate, device)
-        adam = torch.optim.Adam(rates, eps=config.adam_epsilon, fused=True)
+        self.network, groups = begun(config, build_network, num_actions, device)
+        adam = torch.optim.Adam(groups, eps=config.adam_epsilon, fused=True)
         self.updater = Updater(adam, world, config.max_grad_norm)
         self.rollouts = self.updates = 0
         self.precision = Precision("fp32", device.type, "not chosen yet")
@@ -257,11 +250,7 @@ class DQNLearner:
 
     def choose_precision(self) -> None:
         """Time the network where `auto` needs it, and make its target in that number format."""
-        network, name = self.network, self.config.run.precision
-        obs = network.blank_obs(self.config.minibatch_size)
-        self.precision = choose_precision(
-            name, self.device, lambda: network(obs)[1].sum(), network, self.world
-        )
+        self.precision = precision_of(self.network, self.config, self.device, self.world)
         self.target = acting_copy(self.network, self.precision.dtype)
 
     def policy(self, acting: Body) -> EpsilonGreedyPolicy:
@@ -308,21 +297,13 @@ class DQNLearner:
             if step // config.target_every > (step - every) // config.target_every:
                 copy_weights_(self.target, self.network)
         self.rollouts += 1
-        return self.means(table) | {
+        first = self.updates - len(table) + 1
+        means = mean_figures(FIGURES, table, first, self.world) if table else {}
+        return means | {
             "train/learning_rate": rate,
             "rollout/epsilon": float(epsilon.mean()),
             "replay/fill": replay.fill,
         }
-
-    def means(self, table: list[Float32[Tensor, "figures_and_norm"]]) -> dict[str, float]:
-        """Return the figures, mean over a block's updates, as tags; none where there was no update.
-        UserError names the first update at which one is not finite."""
-        if not table:
-            return {}
-        found = torch.stack(table).cpu()
-        require_finite(found, self.updates - len(found) + 1)
-        names = [f"train/{name}" for name in (*FIGURES, "grad_norm")]
-        return dict(zip(names, found.mean(0).tolist(), strict=True))
 
     def update(
         self,

@@ -23,7 +23,6 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from backbones import transfer
 from backbones.lstm import LSTM, LSTMSpec
 from backbones.training.checkpoint import prefixed, under
 from backbones.training.config import (
@@ -33,7 +32,7 @@ from backbones.training.config import (
     require_positive,
 )
 from backbones.training.device.graphs import Graphed
-from backbones.training.device.precision import Precision, choose_precision, why_no_graphs
+from backbones.training.device.precision import Precision, why_no_graphs
 from backbones.training.distributed import World
 from backbones.training.optim import (
     Updater,
@@ -41,12 +40,11 @@ from backbones.training.optim import (
     load_optimizer_tensors,
     mean_figures,
     optimizer_tensors,
-    with_rates,
 )
 from backbones.transfer import TrunkConfig
 from backbones.trunk import take_rows
 from rl.experience.judge_again import judge_again
-from rl.experience.learner import LearnerState
+from rl.experience.learner import LearnerState, begun, precision_of
 from rl.experience.pipeline import backward_in_halves
 from rl.experience.rollout import (
     Rollout,
@@ -227,13 +225,8 @@ class Learner:
     def __init__(
         self, config: Config, num_actions: int, device: torch.device, world: World, share: range
     ) -> None:
-        torch.manual_seed(config.run.seed)
         self.config, self.device, self.world, self.share = config, device, world, share
-        self.network = build_network(config, num_actions)
-        transfer.freeze(self.network, config.trunk.freeze)
-        self.network.to(device)
-        groups = transfer.parameter_groups(self.network, config.trunk.lr_backbone)
-        groups = with_rates(groups, config.learning_rate, device)
+        self.network, groups = begun(config, build_network, num_actions, device)
         on_gpu = device.type == "cuda"
         # 1e-5, not Adam's 1e-8: what baselines and all published PPO scores on Atari used.
         adam = torch.optim.Adam(groups, eps=1e-5, fused=True, capturable=on_gpu)
@@ -256,11 +249,7 @@ class Learner:
 
     def choose_precision(self) -> None:
         """Time the network where `auto` needs it."""
-        network, name = self.network, self.config.run.precision
-        obs = network.blank_obs(self.config.minibatch_size)
-        self.precision = choose_precision(
-            name, self.device, lambda: network(obs)[0].sum(), network, self.world
-        )
+        self.precision = precision_of(self.network, self.config, self.device, self.world)
 
     def policy(self, acting: Body) -> SamplingPolicy:
         """Return the policy that plays, on a copy of the network for it."""
@@ -300,7 +289,8 @@ class Learner:
                 if float(self.world.sum_(kl)) > config.target_kl:
                     break
         value, returns = self.data["value"], self.data["returns"]
-        figures = mean_figures(FIGURES, table, self.rollouts, self.world) | {
+        first = self.rollouts * len(table) + 1
+        figures = mean_figures(FIGURES, table, first, self.world) | {
             "train/learning_rate": rate,
             "train/entropy_coef": entropy_coef,
             "train/explained_variance": explained_variance(value, returns, self.world),

@@ -24,22 +24,20 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from backbones import transfer
 from backbones.lstm import LSTM, LSTMSpec
 from backbones.training.checkpoint import prefixed, under
 from backbones.training.config import RunConfig, require_fraction, require_positive
-from backbones.training.device.precision import Precision, choose_precision
+from backbones.training.device.precision import Precision
 from backbones.training.distributed import World
 from backbones.training.optim import (
     Updater,
     load_optimizer_tensors,
     mean_figures,
     optimizer_tensors,
-    with_rates,
 )
 from backbones.transfer import TrunkConfig
 from backbones.trunk import orthogonal_, take_rows
-from rl.experience.learner import LearnerState
+from rl.experience.learner import LearnerState, begun, precision_of
 from rl.experience.pipeline import backward_in_halves
 from rl.experience.rollout import (
     Rollout,
@@ -174,13 +172,8 @@ class PQNLearner:
     def __init__(
         self, config: Config, num_actions: int, device: torch.device, world: World, share: range
     ) -> None:
-        torch.manual_seed(config.run.seed)
         self.config, self.device, self.world, self.share = config, device, world, share
-        self.network = build_network(config, num_actions)
-        transfer.freeze(self.network, config.trunk.freeze)
-        self.network.to(device)
-        groups = transfer.parameter_groups(self.network, config.trunk.lr_backbone)
-        groups = with_rates(groups, config.learning_rate, device)
+        self.network, groups = begun(config, build_network, num_actions, device)
         # Adam with the warm-up of Liu et al. 2020, https://arxiv.org/abs/1908.03265, as the paper.
         radam = torch.optim.RAdam(groups, foreach=True)
         self.updater = Updater(radam, world, config.max_grad_norm)
@@ -196,15 +189,7 @@ class PQNLearner:
 
     def choose_precision(self) -> None:
         """Time the network where `auto` needs it."""
-        network = self.network
-        obs = network.blank_obs(self.config.minibatch_size)
-        self.precision = choose_precision(
-            self.config.run.precision,
-            self.device,
-            lambda: network(obs)[1].sum(),
-            network,
-            self.world,
-        )
+        self.precision = precision_of(self.network, self.config, self.device, self.world)
 
     def policy(self, acting: Body) -> EpsilonGreedyPolicy:
         """Return the policy that plays, on a copy of the network for it."""
@@ -229,7 +214,8 @@ class PQNLearner:
         )
         table = [self.update(index, pool) for epoch in epochs for index in epoch]
         value, returns = rollout.noted["value"].flatten(), self.data["returns"]
-        figures = mean_figures(FIGURES, table, self.rollouts, self.world) | {
+        first = self.rollouts * len(table) + 1
+        figures = mean_figures(FIGURES, table, first, self.world) | {
             "train/learning_rate": rate,
             "train/explained_variance": explained_variance(value, returns, self.world),
             "rollout/epsilon": float(epsilon.mean()),

@@ -76,12 +76,15 @@ class Cell(NamedTuple):
         run = self.run
         return run is not None and (run.folder / "eval.json").exists()
 
-    def progress(self) -> float:
-        """Return how much of the run is trained, 0 to 1."""
+    def progress(self) -> tuple[float, float]:
+        """Return how much of the run is trained, 0 to 1, and the minutes that this took."""
         run = self.run
         lines = read_metrics(run.folder) if run else []
         total = number(run.config.get("total_steps")) if run else 0.0
-        return min(1.0, number(lines[-1].get("step")) / total) if lines and total else 0.0
+        if not lines or not total:
+            return 0.0, 0.0
+        share = min(1.0, number(lines[-1].get("step")) / total)
+        return share, number(lines[-1].get("time/minutes"))
 
 
 def words(text: str) -> list[str]:

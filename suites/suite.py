@@ -13,16 +13,14 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from backbones.training.device.cores import available_cores
-from backbones.training.log import read_metrics
 from backbones.training.progress import clock, say
 from backbones.training.run import runs_folder
-from backbones.training.runs_table import number
 from suites.matrix import Cell, Config, check, command_of, matrix
 from suites.report import print_report, report_of, write_report
 
@@ -123,23 +121,19 @@ class Suite:
     def line(self) -> str:
         """Return how far everything is, for people."""
         done = sum(cell.is_done() for cell in self.cells)
-        now = [f"{w.cell.shown} {100 * w.cell.progress():.0f} %" for w in self.workers]
-        left = self.left_s()
+        progress = {cell: cell.progress() for cell in self.cells}
+        now = [f"{w.cell.shown} {100 * progress[w.cell][0]:.0f} %" for w in self.workers]
+        left = self.left_s(progress)
         time_left = f", about {clock(left)} left" if left else ""
         return f"{done} of {len(self.cells)} done{time_left}; {', '.join(now)}"
 
-    def left_s(self) -> float:
+    def left_s(self, progress: Mapping[Cell, tuple[float, float]]) -> float:
         """Return how long the rest takes, judged by the minutes of runs so far; 0: not known."""
-        minutes = []
-        for cell in self.cells:
-            run, share = cell.run, cell.progress()
-            if run is not None and share > 0.02:
-                spent = number(read_metrics(run.folder)[-1].get("time/minutes"))
-                minutes.append(spent / share)
+        minutes = [spent / share for share, spent in progress.values() if share > 0.02]
         if not minutes:
             return 0.0
         rest = [*self.waiting, *(worker.cell for worker in self.workers)]
-        missing = sum(1 - cell.progress() for cell in rest)
+        missing = sum(1 - progress[cell][0] for cell in rest)
         return 60 * statistics.mean(minutes) * missing / self.config.parallel
 
     def stop(self) -> None:

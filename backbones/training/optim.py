@@ -162,17 +162,17 @@ class Updater:
 def mean_figures(
     names: Sequence[str],
     table: Sequence[Float32[Tensor, "figures_and_norm"]],
-    bursts: int,
+    first_update: int,
     world: World,
 ) -> dict[str, float]:
     """Return the figures of a burst of updates, as TensorBoard tags: sums over processes, means
     over updates. Last in each row stands the norm of the gradient, the same in all processes.
 
-    UserError names the first update at which one is not finite; `bursts` as long went before.
+    UserError names the first update at which one is not finite, counted from `first_update` on.
     """
     rows = torch.stack(list(table))
     rows = torch.cat([world.sum_(rows[:, :-1].clone()), rows[:, -1:]], dim=1).cpu()
-    require_finite(rows, bursts * len(rows) + 1)
+    require_finite(rows, first_update)
     tags = [f"train/{name}" for name in (*names, "grad_norm")]
     return dict(zip(tags, rows.mean(0).tolist(), strict=True))
 

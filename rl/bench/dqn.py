@@ -42,14 +42,8 @@ def measure_ours(env: str, rollouts: int) -> dict[str, Any]:
     with ThreadPoolExecutor(1) as pool:
         while training.learner.updates == 0:
             training.advance(pool)
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(blocks):
-            training.advance(pool)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    found = bench.figures(blocks * config.rollout_size, wall, cpu)
-    learner = training.learner
-    memory = {"replay_mib": learner.replay.nbytes / 2**20}
-    return {**found, **memory, "precision": learner.precision.name}
+        found = bench.timed(training, pool, blocks)
+    return {**found, "replay_mib": training.learner.replay.nbytes / 2**20}
 
 
 def measure_sb3(env: str, rollouts: int) -> dict[str, float]:

@@ -74,11 +74,16 @@ def measure_ours(env: str, rollouts: int, memory: str = "none") -> dict[str, Any
     training.start()
     with ThreadPoolExecutor(1) as pool:
         training.advance(pool)
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(rollouts):
-            training.advance(pool)
-    steps = rollouts * NUM_ENVS * NUM_STEPS
-    found = figures(steps, time.perf_counter() - wall, time.process_time() - cpu)
+        return timed(training, pool, rollouts)
+
+
+def timed(training: Any, pool: Any, rollouts: int) -> dict[str, Any]:
+    """Time so many rollouts of a training of ours, each played while the one before is learnt."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(rollouts):
+        training.advance(pool)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    found = figures(rollouts * training.config.rollout_size, wall, cpu)
     return {**found, "precision": training.learner.precision.name}
 
 

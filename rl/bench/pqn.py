@@ -6,7 +6,6 @@ Nature network with layer normalisation, and learns from 2 samples an env step: 
 training. Memory is the peak of the process: ours has no replay, theirs holds 10,000 transitions.
 """
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -29,12 +28,7 @@ def measure_ours(env: str, rollouts: int) -> dict[str, Any]:
     training.start()
     with ThreadPoolExecutor(1) as pool:
         training.advance(pool)
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(rollouts):
-            training.advance(pool)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    found = bench.figures(rollouts * training.config.rollout_size, wall, cpu)
-    return {**found, "precision": training.learner.precision.name}
+        return bench.timed(training, pool, rollouts)
 
 
 def main(config: Config) -> int:

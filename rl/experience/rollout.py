@@ -30,9 +30,8 @@ ORDER = 1
 class Rollout:
     """T env steps of N environments, single frames only; observations come from `obs`."""
 
-    frames: Shaped[
-        Tensor, "rows N C *frame"
-    ]  # K - 1 rows before step 0 to the row after step T - 1
+    # From K - 1 rows before step 0 to the row after step T - 1.
+    frames: Shaped[Tensor, "rows N C *frame"]
     action: Int64[Tensor, "T N"]
     age: Int64[Tensor, "T+1 N"]
     reward: Float32[Tensor, "T N"]  # raw

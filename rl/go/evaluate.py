@@ -55,9 +55,7 @@ class Config:
 
 def score(config: Config) -> dict[str, Any]:
     """Return the object that `arcadia eval --json` prints of a run of Go."""
-    run = run_of(config.run)
-    if run is None:
-        run = find_run(config.run)  # UserError that says why
+    run = run_of(config.run) or find_run(config.run)  # which says why there is none
     size = run.config["size"]
     trained_round = run.config.get("komi")
     even = fair_komi(size) if trained_round is None else trained_round

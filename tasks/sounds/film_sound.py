@@ -160,9 +160,10 @@ class FilmSound(Task[Tensor]):
         return sound_scores(sums)
 
     def baseline(self) -> tuple[float, str]:
-        scores = sound_scores(self.of_mean())
+        scores = sound_scores(self.of_mean)
         return scores[self.metric], "the mean of all training sounds"
 
+    @cached_property
     def of_mean(self) -> Sums:
         """The sums of the mean of training sounds for every film of the split that is scored."""
         heard = mean_heard(self.data("train"), TAUGHT)
@@ -173,7 +174,7 @@ class FilmSound(Task[Tensor]):
         silence = always(torch.zeros(STEPS, BANDS), samples, self.materials)
         itself = self.scored == "train"
         match = matched_films(model, train, TAUGHT, samples, self.materials, itself)
-        of = {"silence": silence, "mean": self.of_mean(), "image_match": match}
+        of = {"silence": silence, "mean": self.of_mean, "image_match": match}
         return {
             f"{name}_{score}": value
             for name, found in of.items()

@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import gymnasium
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from torch.testing import assert_close
 
 import arcadia
-from backbones.training import checkpoint
 from backbones.training.config import RunConfig, changed
 from backbones.training.distributed import World
 from backbones.training.errors import UserError
@@ -22,6 +20,7 @@ from rl.experience.learner import RolloutLearner
 from rl.explore import Exploration
 from rl.games.toys import Corridor
 from rl.training import Training
+from tests.rl import trained as play
 
 TINY = changed(
     dqn.SMOKE, env="Arcadia/Catch-v0", total_steps=1024, eval_games=0, minibatch_size=256
@@ -29,11 +28,7 @@ TINY = changed(
 
 
 def trained(config, blocks):
-    training = Training(dqn.JOB, config, World())
-    training.start()
-    with ThreadPoolExecutor(1) as pool:
-        figures = [training.advance(pool)[1] for _ in range(blocks)]
-    return training, figures
+    return play.trained(dqn.JOB, config, blocks)
 
 
 def everything(training):
@@ -168,13 +163,7 @@ def test_a_run_with_its_replay_goes_on_bit_for_bit(tmp_path, switches):
     assert whole.learner.replay.head > 2 * whole.learner.replay.live
     assert whole.learner.replay.last_frames
     part, _ = trained(config, 4)
-    made = part.checkpoint()
-    checkpoint.save(tmp_path, made.progress, made.parts, made.info, made.metadata, made.chunks)
-    again = Training(dqn.JOB, config, World())
-    assert again.restore(checkpoint.load_newest(tmp_path)[0]) == []
-    with ThreadPoolExecutor(1) as pool:
-        for _ in range(3):
-            again.advance(pool)
+    again = play.continued(part, tmp_path, 3)
     expected, found = everything(whole), everything(again)
     assert expected.keys() == found.keys() and any("replay" in name for name in found)
     for name, tensor in expected.items():

@@ -1,16 +1,12 @@
 """PQN: returns against a slow version, the loss by hand, known values, and a stopped run that ends
 the same."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 import torch
 from torch.testing import assert_close
 
 import arcadia
-from backbones.training import checkpoint
 from backbones.training.config import changed
-from backbones.training.distributed import World
 from rl import pqn
 from rl.agent import load_agent
 from rl.evaluate import evaluate
@@ -18,7 +14,7 @@ from rl.experience.learner import RolloutLearner
 from rl.explore import Exploration
 from rl.games.options import EnvOptions
 from rl.games.toys import Corridor
-from rl.training import Training
+from tests.rl import trained as play
 
 TINY = changed(
     pqn.SMOKE,
@@ -32,11 +28,7 @@ TINY = changed(
 
 
 def trained(config, rollouts):
-    training = Training(pqn.JOB, config, World())
-    training.start()
-    with ThreadPoolExecutor(1) as pool:
-        figures = [training.advance(pool)[1] for _ in range(rollouts)]
-    return training, figures
+    return play.trained(pqn.JOB, config, rollouts)
 
 
 def slow_return(t, n, reward, value, next_value, terminated, done, gamma, q_lambda):
@@ -110,13 +102,7 @@ def test_a_run_goes_on_bit_for_bit(tmp_path, memory):
     config = changed(TINY, memory=memory)
     whole, _ = trained(config, 6)
     part, _ = trained(config, 3)
-    made = part.checkpoint()
-    checkpoint.save(tmp_path, made.progress, made.parts, made.info, made.metadata, made.chunks)
-    again = Training(pqn.JOB, config, World())
-    assert again.restore(checkpoint.load_newest(tmp_path)[0]) == []
-    with ThreadPoolExecutor(1) as pool:
-        for _ in range(3):
-            again.advance(pool)
+    again = play.continued(part, tmp_path, 3)
     for name, tensors in whole.checkpoint().parts.items():
         for key, tensor in tensors.items():
             assert torch.equal(tensor, again.checkpoint().parts[name][key]), key

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 
 import pytest
 import torch
@@ -20,6 +19,7 @@ from tasks.data.augment import AugmentConfig
 from tasks.fit_config import FitConfig
 from tasks.labels import classify
 from tests.faults.trials import PATIENCE_S, TWO_PROCESSES, arcadia
+from tests.tasks.killed import assert_same, everything, whole_and_killed
 
 TINY = changed(
     classify.SMOKE,
@@ -33,25 +33,11 @@ TINY = changed(
 )
 
 
-def everything(run: Run, names=("cnn", "heads", "state")) -> dict[str, torch.Tensor]:
-    """All tensors of a run's newest checkpoint."""
-    found, _ = checkpoint.load_newest(run.checkpoints)
-    parts = {part: found.tensors(part) for part in names}
-    return {f"{part}.{k}": v for part, tensors in parts.items() for k, v in tensors.items()}
-
-
 @pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adamw", marks=pytest.mark.slow)])
 def test_a_killed_run_ends_the_same_bit_for_bit_and_says_the_same(runs, optimizer):
     config = changed(TINY, fit=changed(TINY.fit, optimizer=optimizer))
-    whole = classify.train(changed(config, run=changed(config.run, name="whole")))
-    killed = classify.train(changed(config, run=changed(config.run, name="killed")))
-    # As kill -9 leaves it: the log is ahead of the newest checkpoint that is whole.
-    shutil.rmtree(sorted(killed.checkpoints.iterdir())[-1])
-    (killed.folder / "eval.json").unlink()
-    classify.resume(killed)
-    mine, theirs = everything(whole), everything(killed)
-    assert mine.keys() == theirs.keys()
-    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+    whole, killed = whole_and_killed(classify.JOB, config)
+    assert_same(whole, killed)
     kept = ("step", "val/", "eval/", "train/")
     written = [
         [{k: v for k, v in row.items() if k.startswith(kept)} for row in read_metrics(run.folder)]

@@ -1,7 +1,6 @@
 """The contract of a task: several optimisers, a carried state, answers that are pictures."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -26,24 +25,15 @@ from tasks.labels import classify
 from tasks.predictor import load_predictor
 from tasks.words import translate
 from tests.faults.trials import PATIENCE_S, TWO_PROCESSES, start
-from tests.tasks.test_fit import everything
+from tests.tasks.killed import assert_same, everything, whole_and_killed
 from tests.tasks.toys import GAN, LETTERS, Config, Letters
-
-
-def train(job, name):
-    config = Config()
-    return job.train(changed(config, run=changed(config.run, name=name)))
 
 
 @pytest.mark.parametrize("job", [GAN, LETTERS])
 def test_parts_and_what_is_carried_resume_bit_for_bit(runs, job):
-    whole, killed = train(job, "whole"), train(job, "killed")
-    shutil.rmtree(sorted(killed.checkpoints.iterdir())[-1])
-    (killed.folder / "eval.json").unlink()
-    job.resume(killed)
-    mine, theirs = (everything(run, ("heads", "state")) for run in (whole, killed))
-    assert mine.keys() == theirs.keys()
-    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+    whole, killed = whole_and_killed(job, Config())
+    assert_same(whole, killed, ("heads", "state"))
+    mine = everything(whole, ("heads", "state"))
     saved = {".".join(name.split(".")[1:3]) for name in mine if name.startswith("state.")}
     if job is GAN:
         assert {"optimizer.generator", "optimizer.discriminator"} <= saved
@@ -68,7 +58,9 @@ def test_each_part_takes_its_own_step_at_its_own_rate(runs):
 
 
 def test_a_run_of_two_parts_writes_both_losses_and_norms(runs):
-    rows = [row for row in read_metrics(train(GAN, "").folder) if "train/generator_loss" in row]
+    rows = [
+        row for row in read_metrics(GAN.train(Config()).folder) if "train/generator_loss" in row
+    ]
     tags = {"train/discriminator_loss", "train/generator_grad_norm", "train/learning_rate"}
     assert len(rows) == 2 and tags <= rows[0].keys()
 
@@ -137,7 +129,8 @@ def test_a_metric_that_is_no_score_is_named(runs):
 
 @pytest.fixture
 def gan(runs):
-    return train(GAN, "gan")
+    config = Config()
+    return GAN.train(changed(config, run=changed(config.run, name="gan")))
 
 
 def test_pictures_go_into_a_folder_or_a_new_file_and_overwrite_nothing(gan, tmp_path, capsys):

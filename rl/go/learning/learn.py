@@ -23,8 +23,8 @@ from backbones.training.optim import (
     Average,
     Updater,
     load_optimizer_tensors,
+    mean_figures,
     optimizer_tensors,
-    require_finite,
     with_rates,
 )
 from rl.go.learning.replay import GoBatch, PositionReplay
@@ -60,9 +60,12 @@ def go_loss(judged: GoJudgement, batch: GoBatch) -> tuple[Tensor, Float[Tensor, 
 def surprise(
     judged: Float[Tensor, "*shape"], outcome: Float32[Tensor, "*shape"]
 ) -> Float32[Tensor, "*shape"]:
-    """Return the cross entropy, in nats, of outcomes in [-1, 1] as halves of a win."""
-    chance = ((judged.float() + 1) / 2).clamp(1e-6, 1 - 1e-6)
-    return F.binary_cross_entropy(chance, (outcome + 1) / 2, reduction="none")
+    """Return the cross entropy, in nats, of outcomes in [-1, 1] as halves of a win.
+
+    What is not finite stays so, and is named by the update: torch's own function raises.
+    """
+    chance, won = ((judged.float() + 1) / 2).clamp(1e-6, 1 - 1e-6), (outcome + 1) / 2
+    return (won - 1) * torch.log1p(-chance) - won * chance.log()
 
 
 class GoLearner:
@@ -100,10 +103,8 @@ class GoLearner:
         self.updater.set_rate(rate)
         table = [self.update(replay) for _ in range(updates)]
         self.network.eval()
-        figures = torch.stack(table).float().cpu()
-        require_finite(figures, self.updates - updates + 1)
-        names = [f"train/{name}" for name in (*FIGURES, "grad_norm")]
-        return dict(zip(names, figures.mean(0).tolist(), strict=True)) | {
+        first = self.updates - updates + 1
+        return mean_figures(FIGURES, table, first, self.updater.world) | {
             "train/learning_rate": rate,
             "train/updates": float(self.updates),
         }

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float32, Int, Shaped, UInt8
 from torch import Tensor
 
+from backbones.training.errors import UserError
 from rl.go.learning.counters import Counters
 from rl.go.learning.flight import Flight
 from rl.go.learning.luck import move_luck
@@ -126,6 +127,11 @@ class SelfPlay:
         points = self.turned[ways][:, None, :-1]
         seen = np.take_along_axis(planes.reshape(*planes.shape[:2], -1), points, 2)
         logits, values = self.network(seen.reshape(planes.shape), 0)
+        if not np.isfinite(values).all():
+            raise UserError(
+                "the network's answers are not finite any more; the last checkpoint is whole: "
+                "start anew from its weights with `train --init RUN` and a lower --learning-rate"
+            )
         return np.take_along_axis(logits, self.straight[ways], 1), values
 
     def begin_search(self, game: int) -> None:

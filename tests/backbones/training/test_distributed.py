@@ -271,7 +271,7 @@ def test_two_processes_end_where_one_does(tmp_path, normalise_over, updates, rol
     for name, torchrun in (("one", ()), ("two", TWO_PROCESSES)):
         process = arcadia(*flags, "--name", name, runs=tmp_path, torchrun=torchrun)
         assert process.wait(timeout=PATIENCE_S) == 0, (tmp_path / "said.txt").read_text()
-    (steps, one), (two_steps, two) = (weights(tmp_path, name) for name in ("one", "two"))
+    (steps, one), (two_steps, two) = (weights(tmp_path, name, "ppo") for name in ("one", "two"))
     assert steps == two_steps == 160 * rollouts
     for name, tensor in one.items():
         assert_close(two[name], tensor, atol=1e-5, rtol=1e-5)

@@ -196,3 +196,10 @@ def test_several_processes_are_refused():
     object.__setattr__(world, "size", 2)
     with pytest.raises(UserError, match="in one process, not in 2"):
         GoTraining(JOB, PRESETS["smoke"], world)
+
+
+@pytest.mark.parametrize(("reuse", "said"), [("4", "at update 2"), ("0.16", "are not finite")])
+def test_a_rate_that_ends_in_no_numbers_is_one_line(runs, capsys, reuse, said):
+    flags = ["--preset", "smoke", "--eval-games", "0", "--precision", "fp32"]
+    assert arcadia.main(["train", "go", *flags, "--learning-rate", "1e30", "--reuse", reuse]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]

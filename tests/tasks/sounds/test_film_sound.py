@@ -1,7 +1,6 @@
 """The task as a job: trained, resumed, asked."""
 
 import io
-import shutil
 
 import av
 import numpy as np
@@ -23,7 +22,7 @@ from tasks.sounds.films import columns, struck
 from tasks.sounds.onsets import onsets
 from tasks.sounds.synthesis import from_examples
 from tasks.worlds.strikes import strike_film
-from tests.tasks.test_fit import everything
+from tests.tasks.killed import assert_same, whole_and_killed
 
 
 @pytest.fixture(scope="module")
@@ -165,11 +164,4 @@ def test_a_killed_run_ends_the_same_bit_for_bit(runs):
         fit=changed(film_sound.FIT, num_epochs=2, batch_size=2, eval_every=0),
         run=RunConfig(precision="fp32", checkpoint_every_s=1e-6, threads=1),
     )
-    whole = film_sound.train(changed(config, run=changed(config.run, name="whole")))
-    killed = film_sound.train(changed(config, run=changed(config.run, name="killed")))
-    shutil.rmtree(sorted(killed.checkpoints.iterdir())[-1])
-    (killed.folder / "eval.json").unlink()
-    film_sound.resume(killed)
-    mine, theirs = (everything(run, ("heads", "state")) for run in (whole, killed))
-    assert mine.keys() == theirs.keys()
-    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+    assert_same(*whole_and_killed(film_sound.JOB, config), ("heads", "state"))

@@ -22,7 +22,7 @@ from tasks.words import caption, captions
 from tasks.words.captions import one_by_one
 from tasks.words.nearest import nearest_captions
 from tasks.words.writer import SearchConfig
-from tests.tasks.test_fit import everything
+from tests.tasks.killed import assert_same, everything, whole_and_killed
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (40, 40, 230)}
 TINY = TrunkConfig(trunk="plain", norm="batch", width=0.125)
@@ -213,14 +213,7 @@ def test_a_killed_run_ends_the_same_bit_for_bit(runs):
         fit=changed(caption.FIT, num_epochs=2, batch_size=16, eval_every=0),
         run=RunConfig(precision="fp32", checkpoint_every_s=1e-6),
     )
-    whole = caption.train(changed(config, run=changed(config.run, name="whole")))
-    killed = caption.train(changed(config, run=changed(config.run, name="killed")))
-    shutil.rmtree(sorted(killed.checkpoints.iterdir())[-1])
-    (killed.folder / "eval.json").unlink()
-    caption.resume(killed)
-    mine, theirs = (everything(run, ("cnn", "lstm", "heads", "state")) for run in (whole, killed))
-    assert mine.keys() == theirs.keys()
-    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+    assert_same(*whole_and_killed(caption.JOB, config), ("cnn", "lstm", "heads", "state"))
 
 
 def test_predict_says_what_is_seen_and_where_it_looked(trained, tmp_path, capsys):

@@ -26,7 +26,7 @@ from tasks.data.samples import InMemory
 from tasks.data.vocabulary import BEGIN
 from tasks.predictor import load_predictor
 from tasks.words import translate
-from tests.tasks.test_fit import everything
+from tests.tasks.killed import assert_same, whole_and_killed
 
 WORDS = "zero one two three four five six seven eight nine".split()
 TOY = changed(
@@ -147,14 +147,7 @@ def test_a_killed_run_ends_the_same_bit_for_bit(runs):
         fit=changed(translate.FIT, num_epochs=2, batch_size=500, eval_every=0),
         run=RunConfig(precision="fp32", checkpoint_every_s=1e-6),
     )
-    whole = translate.train(changed(config, run=changed(config.run, name="whole")))
-    killed = translate.train(changed(config, run=changed(config.run, name="killed")))
-    shutil.rmtree(sorted(killed.checkpoints.iterdir())[-1])
-    (killed.folder / "eval.json").unlink()
-    translate.resume(killed)
-    mine, theirs = (everything(run, ("heads", "state")) for run in (whole, killed))
-    assert mine.keys() == theirs.keys()
-    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+    assert_same(*whole_and_killed(translate.JOB, config), ("heads", "state"))
 
 
 def ask(monkeypatch, text, *words):
