@@ -70,6 +70,11 @@ VERBS = {
     "arena": Verb(
         "[PLAYER] --opponent P", "Go engine against Go engine, with Elo", {"go": "rl.go.arena"}
     ),
+    "review": Verb(
+        "F.sgf [RUN]",
+        "judge the moves of a game of Go; writes SGF and a picture",
+        {"go": "rl.go.review.command"},
+    ),
     "export": Verb(
         "[RUN] --sb3 F|--onnx F|--folder D",
         "write it for other programs",

@@ -19,7 +19,18 @@ from rl.go.rules.board import BLACK, WHITE
 from rl.go.rules.position import IllegalMove, Position, result
 from rl.go.rules.ruleset import NAMED_RULES, Rules, read_rules, short_form
 
-__all__ = ["BadFile", "Node", "follow", "parse", "read", "record", "replay", "write"]
+__all__ = [
+    "BadFile",
+    "Node",
+    "follow",
+    "moves_of",
+    "parse",
+    "read",
+    "record",
+    "replay",
+    "write",
+    "write_point",
+]
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # Three times the joseki dictionaries with their comments, and 5,000 games of professionals.

@@ -23,13 +23,14 @@ from jaxtyping import Float, Int, UInt8
 from backbones.training.device.cores import available_threads
 from rl.go.network.evaluator import Evaluator, network_evaluator
 from rl.go.network.features import PLANES, see
-from rl.go.network.go_network import GoNetwork
+from rl.go.network.go_network import GoJudgement, GoNetwork
 from rl.go.player import LONGEST_LINE, Candidate, Thoughts, ahead, follows
 from rl.go.rules import board
 from rl.go.rules.position import Position
 from rl.go.search import forest
 
 C_VISIT, C_SCALE = 50.0, 1.0  # of sigma, as in the paper for board games
+MOST_SCORED = 8  # candidates whose score the network judges after the move
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,17 +304,17 @@ class NetworkPlayer:
         legal = np.flatnonzero(prior >= 0) if not ended else np.array([position.pass_move])
         order = sorted(legal, key=lambda m: (-visits[m], -prior[m]))
         q = completed_q(prior[None], visits[None], total[None], trees.value[:1, 1])[0]
-        with torch.inference_mode():
-            device = next(self.network.parameters()).device
-            judged = self.network(torch.from_numpy(planes_of(position)).to(device))
-        sign = 1 if position.to_play == board.BLACK else -1
+        tried = [int(m) for m in order if visits[m]][:MOST_SCORED] if not position.over else []
+        judged, scores = self.judge(position, tried)
         score = float(judged.score[0])
+        if tried:
+            score = float(np.average([scores[m] for m in tried], weights=visits[tried]))
         candidates = [
             Candidate(
                 int(m),
                 int(visits[m]),
                 float(q[m] + 1) / 2,
-                score,
+                scores.get(int(m), score),
                 max(float(prior[m]), 0.0),
                 self.line(int(m)),
             )
@@ -321,8 +322,25 @@ class NetworkPlayer:
         ]
         count = int(visits.sum())
         value = float(total.sum() / count) if count else float(trees.value[0, 1])
+        sign = 1 if position.to_play == board.BLACK else -1
         owned = sign * judged.ownership[0].flatten().cpu().numpy()
         return Thoughts(count, (value + 1) / 2, score, candidates, owned)
+
+    @torch.inference_mode()
+    def judge(self, position: Position, moves: list[int]) -> tuple[GoJudgement, dict[int, float]]:
+        """Return the network's judgement of a position, and the points that the player to move
+        leads by after each of some moves."""
+        sign = 1 if position.to_play == board.BLACK else -1
+        planes, counted = [planes_of(position)], {}
+        for move in moves:
+            after = position.copy()
+            after.play(move)
+            planes.append(planes_of(after))
+            if after.over:
+                counted[move] = sign * after.score()  # the end, as the search counts it
+        device = next(self.network.parameters()).device
+        judged = self.network(torch.from_numpy(np.concatenate(planes)).to(device))
+        return judged, dict(zip(moves, (-judged.score[1:]).tolist(), strict=True)) | counted
 
     def line(self, move: int) -> list[int]:
         """Return the principal variation that begins with a move of the root."""

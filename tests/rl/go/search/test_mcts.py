@@ -24,7 +24,7 @@ from rl.go.network.go_network import (
 from rl.go.rules.board import BLACK, WHITE
 from rl.go.rules.position import Position, read_vertex, vertex
 from rl.go.search import forest, mcts
-from rl.go.search.mcts import NetworkPlayer, Search, SearchConfig
+from rl.go.search.mcts import NetworkPlayer, Search, SearchConfig, planes_of
 
 
 def blind(planes):
@@ -365,6 +365,23 @@ def test_a_network_plays_a_game():
         position.play(thoughts.best.move)
     with pytest.raises(ValueError, match="not of 13"):
         player.search(Position(13), 8)
+
+
+def test_the_score_of_a_candidate_is_that_of_the_position_after_it():
+    torch.manual_seed(1)
+    network, position = build_network("b2c32", 5, 5).eval(), Position(5, 2.5)
+    player = NetworkPlayer(network, memory_mb=4.0)
+    position.play(12)
+    player.search(position, 40)
+    thoughts = player.thoughts(position)
+    after = position.copy()
+    after.play(thoughts.best.move)
+    with torch.inference_mode():
+        judged = float(network(torch.from_numpy(planes_of(after))).score[0])
+    assert thoughts.best.score == pytest.approx(-judged, abs=1e-4)
+    tried = [c for c in thoughts.candidates if c.visits][:8]
+    mean = sum(c.visits * c.score for c in tried) / sum(c.visits for c in tried)
+    assert thoughts.score == pytest.approx(mean, abs=1e-4)
 
 
 def test_who_asks_after_two_passes_wants_to_play_on():
