@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import threading
+import time
 
 from backbones.training.errors import UserError
 
@@ -58,9 +59,11 @@ class GtpEngine:
         except OSError:
             raise EngineFailed(f"{self.line}: died before {command!r}") from None
         answer: list[str] = []
+        until = time.monotonic() + (patience_s or self.patience_s)
         while True:
             try:
-                line = self.lines.get(timeout=patience_s or self.patience_s)
+                # One that talks for ever has not answered either.
+                line = self.lines.get(timeout=max(until - time.monotonic(), 0.0))
             except queue.Empty:
                 raise EngineFailed(
                     f"{self.line}: no answer to {command!r}; does it speak GTP?"

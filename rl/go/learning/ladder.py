@@ -4,7 +4,7 @@ Elo begins at 0 with the network that knows nothing. A rung's interval is that o
 Wilson's 95 %, on top of the rung below; errors of earlier rungs are not in it. Matches are played
 at fixed numbers of moves, so they are the same in every repeat of a run, and they teach nothing.
 
-Letters: G games.
+Letters: G games, B positions, F planes, N points on a side, A moves.
 """
 
 import copy
@@ -12,10 +12,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from rl.go.arena import elo, interval
-from rl.go.network.evaluator import Evaluator, TurningEvaluator, turning_evaluator
+from rl.go.network.evaluator import (
+    Evaluator,
+    TurningEvaluator,
+    require_finite_answers,
+    turning_evaluator,
+)
 from rl.go.rules.position import Position
 from rl.go.search.mcts import Search
 
@@ -90,20 +96,38 @@ def match(
             mine = [g for g in open_games if (g + len(positions[g].moves)) % 2 == which]
             if not mine:
                 continue
-            ask = at_random(evaluate, rng)
-            seed_now = int(rng.integers(2**31))
-            search = Search(len(mine), size, simulations + 2, ask, seed=seed_now, threads=1)
-            for slot, game in enumerate(mine):
-                search.begin(slot, positions[game])
-            for game, move in zip(mine, search.run_gumbel(simulations, CONSIDERED), strict=True):
-                positions[game].play(int(move))
+            moves = choose_moves([positions[g] for g in mine], evaluate, simulations, rng)
+            for game, move in zip(mine, moves, strict=True):
+                positions[game].play(move)
     black = [(np.sign(position.score()) + 1) / 2 for position in positions]
     return [float(p if number % 2 == 0 else 1 - p) for number, p in enumerate(black)]
 
 
+def choose_moves(
+    positions: Sequence[Position],
+    evaluate: TurningEvaluator,
+    simulations: int,
+    rng: np.random.Generator,
+) -> list[int]:
+    """Return a move of each position, by Gumbel search with so many simulations."""
+    size, ask, seed = positions[0].size, at_random(evaluate, rng), int(rng.integers(2**31))
+    search = Search(len(positions), size, simulations + 2, ask, seed=seed, threads=1)
+    for slot, position in enumerate(positions):
+        search.begin(slot, position)
+    return [int(move) for move in search.run_gumbel(simulations, CONSIDERED)]
+
+
 def at_random(evaluate: TurningEvaluator, rng: np.random.Generator) -> Evaluator:
     """Return an evaluator that turns the boards of each call in one of eight ways, by `rng`."""
-    return lambda planes: evaluate(planes, int(rng.integers(8)))
+
+    def turned(
+        planes: UInt8[np.ndarray, "B F N N"],
+    ) -> tuple[Float32[np.ndarray, "B A"], Float32[np.ndarray, "B"]]:
+        logits, values = evaluate(planes, int(rng.integers(8)))
+        require_finite_answers(values)
+        return logits, values
+
+    return turned
 
 
 def line(moves: int, figures: Mapping[str, float]) -> str:

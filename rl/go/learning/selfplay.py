@@ -23,13 +23,12 @@ import torch
 from jaxtyping import Float32, Int, Shaped, UInt8
 from torch import Tensor
 
-from backbones.training.errors import UserError
 from rl.go.learning.counters import Counters
 from rl.go.learning.flight import Flight
 from rl.go.learning.luck import move_luck
 from rl.go.learning.replay import pack
 from rl.go.learning.selfplay_config import SelfPlayConfig
-from rl.go.network.evaluator import TurningEvaluator
+from rl.go.network.evaluator import TurningEvaluator, require_finite_answers
 from rl.go.network.features import straight_moves, turned_moves
 from rl.go.search import forest
 from rl.go.search.mcts import Search, completed_q, halving, improved, log_prior, sigma
@@ -127,11 +126,7 @@ class SelfPlay:
         points = self.turned[ways][:, None, :-1]
         seen = np.take_along_axis(planes.reshape(*planes.shape[:2], -1), points, 2)
         logits, values = self.network(seen.reshape(planes.shape), 0)
-        if not np.isfinite(values).all():
-            raise UserError(
-                "the network's answers are not finite any more; the last checkpoint is whole: "
-                "start anew from its weights with `train --init RUN` and a lower --learning-rate"
-            )
+        require_finite_answers(values)
         return np.take_along_axis(logits, self.straight[ways], 1), values
 
     def begin_search(self, game: int) -> None:

@@ -19,6 +19,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from backbones.training.device.precision import choose_device
+from backbones.training.errors import UserError
 from rl.go.network.features import PLANES, straight_moves, turned
 from rl.go.network.go_network import GoNetwork
 
@@ -57,6 +58,15 @@ def turning_evaluator(network: nn.Module) -> TurningEvaluator:
         return policy.astype(np.float32), judged.value.float().numpy()
 
     return evaluate
+
+
+def require_finite_answers(values: Float32[np.ndarray, "B"]) -> None:
+    """UserError where a network that is being trained has broken."""
+    if not np.isfinite(values).all():
+        raise UserError(
+            "the network's answers are not finite any more; the last checkpoint is whole: "
+            "start anew from its weights with `train --init RUN` and a lower --learning-rate"
+        )
 
 
 def rounded_copy(network: nn.Module, dtype: torch.dtype = torch.bfloat16) -> nn.Module:
