@@ -11,9 +11,10 @@ from backbones.training.config import RunName, changed, require_positive
 from backbones.training.errors import UserError
 from backbones.training.run import Run
 from rl.go.drawing import bars, draw
-from rl.go.engine import MOST_SECONDS, Limits
+from rl.go.engine import MOST_SECONDS
 from rl.go.games import sgf
 from rl.go.gtp.serve import check_player, ready_engine
+from rl.go.levels import check_level, leaves_of, limits_of
 from rl.go.rules.board import BLACK, WHITE
 from rl.go.rules.position import (
     Position,
@@ -54,6 +55,8 @@ class Config:
     """Seconds that the engine thinks."""
     visits: int = 0
     """Playouts that it thinks at most; 0: as many as there is time for."""
+    level: int = 0
+    """Its strength, 1 (weakest) to 10, whatever the machine; 0: as --seconds and --visits say."""
     save: Path | None = None
     """Write the game into this SGF file at its end."""
     seed: int = 0
@@ -68,6 +71,7 @@ class Config:
         check_komi(self.komi)
         if self.visits < 0 or self.seed < 0:
             raise ValueError("visits and seed must be 0 or above")
+        check_level(self.level)
         named_rules(self.rules)
         check_player(self.engine)
         if self.handicap:
@@ -103,8 +107,13 @@ class Table:
         position = Position(config.size, komi, named_rules(config.rules))
         if config.handicap:
             position.give_handicap(handicap_points(config.size, config.handicap))
-        limits = Limits(visits=config.visits, seconds=config.seconds)
-        self.engine = ready_engine(config.engine, position, limits, seed=config.seed)
+        self.engine = ready_engine(
+            config.engine,
+            position,
+            limits_of(config.level, visits=config.visits, seconds=config.seconds),
+            seed=config.seed,
+            leaves=leaves_of(config.level),
+        )
         self.mine = BLACK if config.colour == "black" else WHITE
         self.result = ""  # B+R once somebody resigned, B+3.5 once counted
         self.written: set[Path] = set()  # files of this game, which may be written again

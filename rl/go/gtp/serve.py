@@ -20,6 +20,7 @@ from backbones.training.run import Run
 from rl.go.engine import MOST_SECONDS, Engine, Limits
 from rl.go.gtp.interrupt import Interrupt
 from rl.go.gtp.protocol import Session
+from rl.go.levels import check_level, leaves_of, limits_of
 from rl.go.player import Player, PlayoutPlayer, RandomPlayer
 from rl.go.rules.position import Position, check_komi, check_size, named_rules
 from rl.go.trained import load_trained, run_of, with_size_of
@@ -47,6 +48,8 @@ class Config:
     """Simulations of a move at most; 0: as many as there is time for."""
     seconds: float = 1.0
     """Seconds of a move, where no clock runs."""
+    level: int = 0
+    """Strength, 1 (weakest) to 10, whatever the machine; 0: as --visits and --seconds say."""
     resign_below: float = 0.05
     """Resign when the chance to win stays below this; 0: never."""
     ponder: bool = False
@@ -67,6 +70,7 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "memory_mb", "seconds")
         Limits(visits=self.visits)  # ValueError below 0
+        check_level(self.level)
         require_at_most(self, memory_mb=MOST_MEMORY_MB, seconds=MOST_SECONDS, seed=MOST_SEED)
         require_memory(1e6 * self.memory_mb, "the search tree", "--memory-mb")
         check_size(self.size)
@@ -92,10 +96,10 @@ def is_player(name: str) -> bool:
 
 
 def build_player(
-    name: str, *, seed: int = 0, memory_mb: float = 256.0, device: str = "auto"
+    name: str, *, seed: int = 0, memory_mb: float = 256.0, device: str = "auto", leaves: int = 8
 ) -> Player:
-    """Return a player by its name, or of a run or a network's file, which computes on a device;
-    UserError if that cannot be read."""
+    """Return a player by its name, or of a run or a network's file, which computes on a device,
+    `leaves` positions at a time; UserError if that cannot be read."""
     check_player(name)
     if name == "random":
         return RandomPlayer(seed)
@@ -108,7 +112,7 @@ def build_player(
         run = None if name.endswith(".safetensors") else run_of(name)
         network = load_trained(run)[0] if run else load_network(Path(name))
         network = network.to(choose_device(device))
-        return NetworkPlayer(network, seed=seed, memory_mb=memory_mb)
+        return NetworkPlayer(network, seed=seed, leaves=leaves, memory_mb=memory_mb)
     return PlayoutPlayer(seed=seed, memory_mb=memory_mb, heuristics=name == "playouts")
 
 
@@ -121,11 +125,12 @@ def ready_engine(
     memory_mb: float = 256.0,
     resign_below: float = 0.05,
     device: str = "auto",
+    leaves: int = 8,
 ) -> Engine:
     """Return an engine with the player of a name at a position, compiled and ready."""
     if name == "random":
         limits = Limits(visits=1)  # it would wait for its time to be over
-    player = build_player(name, seed=seed, memory_mb=memory_mb, device=device)
+    player = build_player(name, seed=seed, memory_mb=memory_mb, device=device, leaves=leaves)
     engine = Engine(player, limits, position, resign_below=resign_below)
     with Interrupt():  # the compiler swallows what is raised within it
         engine.warm_up()
@@ -139,11 +144,12 @@ def build_engine(config: Config) -> Engine:
     return ready_engine(
         config.run,
         Position(config.size, config.komi, named_rules(config.rules)),
-        Limits(visits=config.visits, seconds=config.seconds),
+        limits_of(config.level, visits=config.visits, seconds=config.seconds),
         seed=seed,
         memory_mb=config.memory_mb,
         resign_below=config.resign_below,
         device=config.device,
+        leaves=leaves_of(config.level),
     )
 
 
