@@ -77,7 +77,7 @@ def measure_ours(config: Config) -> Callable[[], dict[str, float]]:
     )
     games = SelfPlay(config.size, play, komi=7.0, seed=0)
     ask: TurningEvaluator = timed
-    games.turn(ask, 1)  # compiles
+    games.turn(ask, config.games)  # compiles
 
     def measure() -> dict[str, float]:
         waited[0], start = 0.0, clock(config)

@@ -2,12 +2,14 @@
 
 A turn plays so many moves with the averaged weights, all games at once; then the network learns
 from the window of positions, as often as `reuse` says. Both follow from the seed alone, so a run
-that was killed and resumed plays the same games and ends with the same weights.
+that was killed and resumed plays the same games and ends with the same weights. Of several
+processes each plays its share of the games and learns from its share of every minibatch.
 """
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,12 @@ from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
 from rl.go.finish import finish
 from rl.go.gallery import Gallery
-from rl.go.learning import ladder, opponent
 from rl.go.learning.failures import Failures
 from rl.go.learning.learn import GoLearner
+from rl.go.learning.matches import Matches
 from rl.go.learning.replay import PositionReplay
 from rl.go.learning.selfplay import SelfPlay
+from rl.go.learning.sharing import gather_state, gather_turn
 from rl.go.learning.warm_start import read_folder
 from rl.go.network.evaluator import turning_evaluator
 from rl.go.network.go_network import build_network
@@ -40,12 +43,23 @@ from rl.go.train_config import PRESETS, Config
 NEW = 512  # new positions that a turn is judged by before they are learnt
 
 
+def require_work_for(world: World, config: Config) -> None:
+    """UserError if there are more processes than games or positions that they could share."""
+    for name, count in (
+        ("--games-at-a-time", config.play.games_at_a_time),
+        ("--batch-size", config.batch_size),
+    ):
+        if count < world.size:
+            raise UserError(
+                f"{name} {count} cannot be shared by {world.size} processes; give at least one each"
+            )
+
+
 class GoTraining:
     """A run in progress: the games, the window, the learner."""
 
     def __init__(self, job: "GoJob", config: Config, world: World) -> None:
-        if world.size > 1:
-            raise UserError(f"go trains in one process, not in {world.size}; start it by itself")
+        require_work_for(world, config)
         self.job, self.config, self.world, self.moves = job, config, world, 0
         torch.set_num_threads(config.run.threads)
         self.device = choose_device(config.run.device, world)
@@ -60,37 +74,18 @@ class GoTraining:
             komi=config.fair_komi,
             seed=config.run.seed,
             threads=config.run.threads,
+            places=world.share(config.play.games_at_a_time),
         )
-        self.ladder = ladder.Ladder(
-            self.learner.average.model,
-            size=config.size,
-            komi=config.fair_komi - 0.5,
-            simulations=config.play.simulations,
-        )
-        self.opponent = opponent.Opponent(
-            opponent.command_of(config.ladder_opponent, config.size),
-            size=config.size,
-            komi=config.fair_komi - 0.5,
-            simulations=config.play.simulations,
-        )
-        self.lines = list[str]()  # for the log, of the last turn
+        self.matches = Matches(self.learner.average.model, config, world)
 
     def start(self) -> list[str]:
         """Start anew, from other weights if asked; return lines for the log."""
         learner = self.learner
-        lines = start_from(
-            learner.network, self.config.init, lambda run, found: self.learnt_the_same(run)
-        )
-        opponent.require_command(self.opponent.command)
-        if self.config.ladder_opponent and not self.opponent.command:
-            lines.append(opponent.NONE)
+        lines = self.world.broadcast_json(self.begin)
+        self.world.broadcast_(learner.network.state_dict().values())
         learner.average.model.load_state_dict(learner.network.state_dict())
-        self.ladder.network.load_state_dict(learner.network.state_dict())
-        if self.config.warm_start:
-            size, folder = self.config.size, Path(self.config.warm_start).expanduser()
-            rows, line = read_folder(folder, size, self.config.window)
-            self.replay.add(rows)
-            lines.append(line)
+        self.matches.ladder.network.load_state_dict(learner.network.state_dict())
+        self.replay.share(self.world)
         planes = torch.zeros(self.config.batch_size, *self.games.search.forest.planes.shape[2:])
         given = planes.to(self.device, torch.uint8)
         learner.precision = choose_precision(
@@ -105,6 +100,19 @@ class GoTraining:
         self.config = changed(self.config, run=run)
         return lines
 
+    def begin(self) -> list[str]:
+        """In the first process: take over what the run begins with; return lines for the log."""
+        lines = start_from(
+            self.learner.network, self.config.init, lambda run, found: self.learnt_the_same(run)
+        )
+        lines += self.matches.begin()
+        if self.config.warm_start:
+            size, folder = self.config.size, Path(self.config.warm_start).expanduser()
+            rows, line = read_folder(folder, size, self.config.window)
+            self.replay.add(rows)
+            lines.append(line)
+        return lines
+
     def learnt_the_same(self, run: Run) -> bool:
         """Say whether a run's heads mean the same: those of Go do on every size."""
         return run.job == self.job.findable()
@@ -112,10 +120,11 @@ class GoTraining:
     def turn(self) -> dict[str, float]:
         """Play, then learn; return figures as TensorBoard tags."""
         config, learner = self.config, self.learner
-        turn = self.games.turn(turning_evaluator(learner.average.model), config.moves_a_turn)
+        played = self.games.turn(turning_evaluator(learner.average.model), config.moves_a_turn)
+        turn = gather_turn(self.world, played)
         rung = self.moves // config.ladder_every
         self.moves += turn.moves
-        figures, before = dict(turn.figures), self.replay.added
+        figures, before = self.games.end_turn(turn), self.replay.added
         self.replay.add(turn.rows)
         if len(turn.rows):
             numbers = np.arange(before, self.replay.added)[-NEW:]
@@ -125,30 +134,20 @@ class GoTraining:
             due = 0
         figures |= learner.learn(self.replay, due, config.rate(self.moves))
         if config.ladder_games and self.moves // config.ladder_every > rung:
-            figures |= self.climb()
+            figures |= self.matches.climb(learner.average.model, self.moves)
         rows = {"replay/rows": self.replay.added, "replay/window": self.replay.window}
         return figures | {name: float(count) for name, count in rows.items()}
 
-    def climb(self) -> dict[str, float]:
-        """Play the ladder's next match, and every few of them one against the program."""
-        config, playing, rival = self.config, self.learner.average.model, self.opponent
-        figures = self.ladder.climb(playing, config.ladder_games, config.run.seed)
-        self.lines.append(ladder.line(self.moves, figures))
-        rungs = self.ladder.rungs
-        if not (rival.command and config.opponent_games) or rungs % config.opponent_every:
-            return figures
-        found = rival.match(playing, config.opponent_games, config.run.seed, rungs)
-        figures |= found.figures(self.ladder.elo)
-        self.lines += found.troubles
-        self.lines.append(opponent.line(self.moves, rival.command, figures))
-        return figures
-
-    def checkpoint(self) -> Snapshot:
-        """Return what `restore` continues from exactly."""
-        learnt, info = self.learner.state()
+    def checkpoint(self) -> Snapshot | None:
+        """Return, in the first process, what `restore` continues from exactly."""
+        self.world.confirm(self.device)
         playing, games = self.games.state()
+        playing = gather_state(self.world, playing)
+        if not self.world.is_first:
+            return None
+        learnt, info = self.learner.state()
         rows, window, chunks = self.replay.state()
-        rung, height = self.ladder.state()
+        rung, height = self.matches.ladder.state()
         state = {
             **learnt,
             **prefixed("games", playing),
@@ -173,7 +172,7 @@ class GoTraining:
         self.learner.load(state, info)
         self.games.load(under("games", state), info["games"])
         self.replay.load(under("replay", state), info["replay"], lambda name: found.tensors(name))
-        self.ladder.load(under("rung", state), info["ladder"])
+        self.matches.ladder.load(under("rung", state), info["ladder"])
         self.moves = info["progress"]
         return []
 
@@ -212,10 +211,10 @@ class GoTraining:
                 if "train/value_loss" in figures:
                     shown["value loss"] = f"{figures['train/value_loss']:.3f}"
                 session.record(self.moves, figures, shown)
-                for line in self.lines:
+                for line in self.matches.take_lines():
                     run.log(line)
-                self.lines.clear()
-                failure = failures.named(figures) if config.stop_rules else ""
+                named = failures.named(figures) if config.stop_rules else ""
+                failure = self.world.broadcast_json(partial(str, named))
                 gallery.add(self.games.latest, self.learner.average.model, self.moves)
                 session.keep(self.checkpoint)
                 if failure:
@@ -228,7 +227,7 @@ class GoTraining:
             run.log(f"stopped at {self.moves:,} moves; continue with `arcadia resume {run.name}`")
             raise Stopped
         run.log(
-            f"trained {self.moves:,} moves, {self.games.counters.games:,} games, in "
+            f"trained {self.moves:,} moves, {self.games.num_games:,} games, in "
             f"{session.trained_s / 60:.1f} min"
         )
         if session.board:

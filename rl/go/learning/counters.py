@@ -49,10 +49,7 @@ class Counters:
     def figures(self) -> dict[str, float]:
         """Return the figures of a turn; those of games only where one has ended."""
         known = self.openings[: min(self.games, KEPT)]
-        figures = {
-            "selfplay/games": float(self.games),
-            "selfplay/pass_share": self.passes / max(self.moves, 1),
-        }
+        figures = {"selfplay/pass_share": self.passes / max(self.moves, 1)}
         if self.early:
             figures["selfplay/early_pass_share"] = self.early_passes / self.early
         if self.entropies:

@@ -1,6 +1,9 @@
 """The games of self-play that are being played: their numbers, moves and rows.
 
-Letters: G games at a time, L moves of a game at most.
+Letters: G games at a time in this process, L moves of a game at most.
+
+Games have places, of which every process has a share; the n-th game of a place has the number
+place + n * places. So a game is the same whatever the number of processes.
 
 Between two turns of self-play a game is its moves and its rows, so that is all that a checkpoint
 holds of it: its board is the moves played again.
@@ -11,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int8, Shaped
+from jaxtyping import Float, Int8, Shaped
 from torch import Tensor
 
 from backbones.training.errors import UserError
@@ -37,25 +40,26 @@ class Flight:
         *,
         seed: int,
         fair_komi: float,
+        places: range,
     ) -> None:
         """Half of the games are played round `fair_komi`, half round the games' mean score."""
         count, self.size, self.config, self.seed = len(boards), size, config, seed
+        self.places = places
         self.boards, self.komi, self.fair_komi, self.mean_score = boards, komi, fair_komi, 0.0
         self.most_plies = min(int(config.longest * size * size), board.MOST_PLIES - 1)
-        self.number = np.zeros(count, np.int64)
+        self.number = np.array(places, np.int64) - config.games_at_a_time
         self.moves = np.zeros((count, self.most_plies), np.int16)
         self.plies = np.zeros(count, np.int64)
         self.opening = np.zeros(count, np.int64)
         self.suicide = np.zeros(count, np.int64)
         self.rows = np.zeros((count, self.most_plies), row_type(size))
-        self.begun = 0
         for game in range(count):
             self.begin(game)
 
     def begin(self, game: int) -> None:
         """Begin the next game in the place of one."""
-        number, config, points = self.begun, self.config, self.size * self.size
-        self.begun += 1
+        config, points = self.config, self.size * self.size
+        number = int(self.number[game]) + config.games_at_a_time
         luck = game_luck(self.seed, number, config.opening * points)
         middle = self.mean_score if luck.komi_follows else self.fair_komi
         komi = np.round(2 * (middle + config.komi_spread * luck.komi_noise)) / 2
@@ -97,9 +101,13 @@ class Flight:
         rows["value"] = np.sign(lead) * sign
         rows["score"] = lead * sign
         rows["ownership"] = black[None] * sign[:, None]
-        if self.whole(game):
-            self.mean_score += (1 - SMOOTHING) * (int(black.sum()) - self.mean_score)
         return rows, lead
+
+    def follow(self, scores: Float[np.ndarray, "games"]) -> None:
+        """Let the mean score follow those of games that have ended, in their order: how many more
+        points Black had, NaN for games that were cut off."""
+        for score in scores[np.isfinite(scores)].tolist():
+            self.mean_score += (1 - SMOOTHING) * (score - self.mean_score)
 
     def rows_of(self, game: int) -> Shaped[np.ndarray, "plies"]:
         """Return the rows of a game so far: of all moves but those of the opening."""
@@ -112,20 +120,24 @@ class Flight:
         arrays = {name: getattr(self, name) for name in ARRAYS}
         arrays["rows"] = rows.view(np.uint8).reshape(len(rows), rows.itemsize)
         tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-        return tensors, {"begun": self.begun, "mean_score": self.mean_score}
+        return tensors, {"mean_score": self.mean_score}
 
     def load(self, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
-        """Continue from a state: play the moves of each game again. UserError if they are of other
-        games."""
-        if tensors["moves"].shape != self.moves.shape:
+        """Continue from this process's share of a state of all games: play the moves of each game
+        again. UserError if they are of other games."""
+        there, wanted = list(tensors["moves"].shape), [self.config.games_at_a_time, self.most_plies]
+        if there != wanted:
             raise UserError(
-                f"the checkpoint has games of {list(tensors['moves'].shape)} moves, and this run's "
-                f"are {list(self.moves.shape)}: it was changed since"
+                f"the checkpoint has games of {there} moves, and this run's are {wanted}: it was "
+                "changed since"
             )
+        self.mean_score = float(info["mean_score"])
+        # Rows stand one game's behind another's.
+        lengths = (tensors["plies"] - tensors["opening"]).clamp(min=0)
+        done = int(lengths[: self.places.start].sum())
         for name in ARRAYS:
-            getattr(self, name)[:] = tensors[name].numpy()
-        self.begun, self.mean_score = int(info["begun"]), float(info["mean_score"])
-        rows, done = tensors["rows"].numpy().reshape(-1).view(self.rows.dtype), 0
+            getattr(self, name)[:] = tensors[name].numpy()[self.places.start : self.places.stop]
+        rows = tensors["rows"].numpy().reshape(-1).view(self.rows.dtype)
         for game in range(len(self.number)):
             board.reset(self.boards[game], self.size, POSITIONAL, int(self.suicide[game]))
             for move in self.moves[game, : self.plies[game]]:

@@ -27,7 +27,7 @@ from backbones.training.optim import (
     optimizer_tensors,
     with_rates,
 )
-from rl.go.learning.replay import GoBatch, PositionReplay
+from rl.go.learning.replay import GoBatch, GoCounts, PositionReplay
 from rl.go.network.go_network import GoJudgement, GoNetwork
 
 VALUE, OWNERSHIP, SCORE = 1.5, 1.5, 0.02  # weights beside the policy's of 1
@@ -35,25 +35,36 @@ FAR = 12.0  # points; scores further off count linearly
 FIGURES = ("policy_loss", "value_loss", "ownership_loss", "score_error", "policy_kl")
 
 
-def mean_where(each: Float[Tensor, "B"], there: Float32[Tensor, "B"]) -> Float[Tensor, ""]:
-    """Return the mean over the rows that are there, 0 if none is."""
-    return (each * there).sum() / there.sum().clamp(min=1.0)
+def mean_where(
+    each: Float[Tensor, "B"], there: Float32[Tensor, "B"], count: float
+) -> Float[Tensor, ""]:
+    """Return the mean over the rows that are there, `count` in the whole minibatch; 0 if none."""
+    return (each * there).sum() / max(count, 1.0)
 
 
-def go_loss(judged: GoJudgement, batch: GoBatch) -> tuple[Tensor, Float[Tensor, "figures"]]:
-    """Return the loss of some positions, and its `FIGURES`."""
+def go_loss(
+    judged: GoJudgement, batch: GoBatch, of: GoCounts | None = None
+) -> tuple[Tensor, Float[Tensor, "figures"]]:
+    """Return the loss of some positions, and its `FIGURES`.
+
+    Both are sums divided by the counts `of` the minibatch that these positions are a share of, by
+    default the whole.
+    """
+    of = of or batch.counts()
     # Illegal moves have no probability in the target; moves off the board have a logit of -inf.
     log_policy = judged.policy.log_softmax(1).clamp(min=-1e4)
     cross = -(batch.policy * log_policy).sum(1)
-    policy = mean_where(cross, batch.searched)
+    policy = mean_where(cross, batch.searched, of.searched)
     spread = -(batch.policy * batch.policy.clamp(min=1e-12).log()).sum(1)
-    kl = mean_where(cross - spread, batch.searched)
-    value = mean_where(surprise(judged.value, batch.value), batch.ended)
-    ownership = mean_where(surprise(judged.ownership, batch.ownership).mean((1, 2)), batch.ended)
+    kl = mean_where(cross - spread, batch.searched, of.searched)
+    value = mean_where(surprise(judged.value, batch.value), batch.ended, of.ended)
+    ownership = mean_where(
+        surprise(judged.ownership, batch.ownership).mean((1, 2)), batch.ended, of.ended
+    )
     far = F.huber_loss(judged.score, batch.score, reduction="none", delta=FAR)
-    score = mean_where(far, batch.ended)
+    score = mean_where(far, batch.ended, of.ended)
     loss = policy + VALUE * value + OWNERSHIP * ownership + SCORE * score
-    error = mean_where((judged.score - batch.score).abs(), batch.ended)
+    error = mean_where((judged.score - batch.score).abs(), batch.ended, of.ended)
     return loss, torch.stack([policy, value, ownership, error, kl]).detach()
 
 
@@ -112,12 +123,14 @@ class GoLearner:
     def update(self, replay: PositionReplay) -> Float[Tensor, "figures_and_norm"]:
         """Take one step on rows that are a function of seed and update."""
         rng = np.random.default_rng((self.config.run.seed, 2, self.updates))
-        batch = self.near(replay.sample(self.config.batch_size, rng))
+        numbers, ways = replay.draw(self.config.batch_size, rng)
+        mine = self.updater.world.share(len(numbers))
+        batch, of = self.near(replay.batch(numbers[mine], ways[mine])), replay.counts(numbers)
 
         def work() -> Tensor:
             with self.precision.autocast():
                 judged = self.network(batch.planes)
-            loss, figures = go_loss(judged, batch)
+            loss, figures = go_loss(judged, batch, of)
             loss.backward()  # type: ignore[no-untyped-call]
             return figures
 

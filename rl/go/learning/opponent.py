@@ -30,7 +30,10 @@ GAMES = ("/usr/games", "/usr/local/games")  # where Debian puts it, which is not
 GNUGO_SMALLEST = 5
 NONE = "no GNU Go here for boards of this size: the ladder has the run's own networks alone"
 PATIENCE_S = 20.0  # for an answer
-MATCH_S = 60.0  # after which no game of a match is begun
+GAME_S = 30.0  # of each side for a game
+# After which no game of a match is begun. With the longest game and a last answer this stays below
+# the two minutes after which other processes of the run would take the first for dead.
+MATCH_S = 30.0
 MOST_VOIDED = 2  # games of a match, after which it ends
 
 
@@ -106,7 +109,7 @@ class Opponent:
 
     def __init__(self, command: str, *, size: int, komi: float, simulations: int) -> None:
         self.command, self.simulations = command, simulations
-        self.rules = arena.Config(opponent=command, size=size, komi=komi)
+        self.rules = arena.Config(opponent=command, size=size, komi=komi, main_s=GAME_S)
 
     def match(self, network: nn.Module, games: int, seed: int, number: int) -> ProgramMatch:
         """Let a network play the program; `number` counts matches."""
@@ -134,6 +137,8 @@ class Opponent:
                 side.begin(position)
             with arena.blamed(position, names):
                 outcome, _ = arena.referee(self.rules, position, sides)
+            if outcome.endswith("+T"):
+                raise UserError(f"it takes longer than {GAME_S:g} s a side")
         except UserError:
             program.engine.process.kill()  # one that hangs would not hear that it should quit
             raise

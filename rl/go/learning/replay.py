@@ -22,6 +22,7 @@ from torch import Tensor
 
 from backbones.training.checkpoint import Chunks
 from backbones.training.device.memory import require_memory
+from backbones.training.distributed import World
 from backbones.training.errors import UserError
 from rl.go.network.features import NAMES, PLANES, YES, turned_moves
 
@@ -29,6 +30,13 @@ CHUNK = 8_192
 KOMI = NAMES.index("komi")
 GROWTH = 0.75  # exponent of the window's power law
 SLOPE = 0.4  # rows that the window gains for each row added, at first
+
+
+class GoCounts(NamedTuple):
+    """How many positions of a whole minibatch teach what, of which a batch may be a share."""
+
+    searched: float
+    ended: float
 
 
 class GoBatch(NamedTuple):
@@ -47,6 +55,10 @@ class GoBatch(NamedTuple):
     """1 own, -1 the other's, 0 nobody's."""
     ended: Float32[Tensor, "B"]
     """1 if the game came to its end, 0 if it was cut off, whose outcome is not to be learnt."""
+
+    def counts(self) -> GoCounts:
+        """Return the counts of these positions alone."""
+        return GoCounts(float(self.searched.sum()), float(self.ended.sum()))
 
 
 def row_type(size: int) -> np.dtype[np.void]:
@@ -103,6 +115,11 @@ class PositionReplay:
         self.rows[places] = rows
         self.added += len(rows)
 
+    def share(self, world: World) -> None:
+        """Take over, in every process, the rows that the first has begun with."""
+        self.added = int(world.broadcast_json(lambda: self.added))
+        world.broadcast_([torch.from_numpy(self.rows.view(np.uint8))] if self.added else [])
+
     @property
     def window(self) -> int:
         """How many of the newest rows are drawn from."""
@@ -112,10 +129,18 @@ class PositionReplay:
         grown = first * (1 + SLOPE * ((self.added / first) ** GROWTH - 1) / GROWTH)
         return min(int(grown), self.capacity, self.added)
 
-    def sample(self, count: int, rng: np.random.Generator) -> GoBatch:
-        """Return `count` rows of the window, each turned in one of the eight ways, by `rng`."""
+    def draw(
+        self, count: int, rng: np.random.Generator
+    ) -> tuple[Int[np.ndarray, "B"], Int[np.ndarray, "B"]]:
+        """Return the numbers of rows of the window, and in which of eight ways each is turned, by
+        `rng`."""
         numbers = self.added - 1 - rng.integers(self.window, size=count)
-        return self.batch(numbers, rng.integers(8, size=count))
+        return numbers, rng.integers(8, size=count)
+
+    def counts(self, numbers: Int[np.ndarray, "B"]) -> GoCounts:
+        """Return the counts of rows by number."""
+        rows = self.rows[numbers % len(self.rows)]
+        return GoCounts(float(rows["searched"].sum()), float(rows["ended"].sum()))
 
     def batch(self, numbers: Int[np.ndarray, "B"], ways: Int[np.ndarray, "B"]) -> GoBatch:
         """Return rows by number, each turned in its way."""

@@ -10,7 +10,7 @@ full. The root's moves are chosen by sequential halving of one Gumbel draw, as i
 `rl/go/search/mcts.py`. Trees are not kept from move to move: a policy to learn then never counts
 visits of another search.
 
-A turn ends after so many moves, and the next begins the open searches anew with newer weights, so
+A turn ends after so many steps, and the next begins the open searches anew with newer weights, so
 no search is half of one network and half of another.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int, Shaped, UInt8
+from jaxtyping import Float, Float32, Int, Shaped, UInt8
 from torch import Tensor
 
 from rl.go.learning.counters import Counters
@@ -33,14 +33,34 @@ from rl.go.network.features import straight_moves, turned_moves
 from rl.go.search import forest
 from rl.go.search.mcts import Search, completed_q, halving, improved, log_prior, sigma
 
+OPENINGS = "openings"
+
 
 class Turn(NamedTuple):
-    """What a turn of self-play gave."""
+    """What a turn of self-play gave: the games that ended in it, by number."""
 
-    rows: Shaped[np.ndarray, "B"]
-    """The rows of all games that ended in it (`rl/go/learning/replay.py`)."""
+    rows: Shaped[np.ndarray, "rows"]
+    """Their positions (`rl/go/learning/replay.py`), one game's behind another's."""
+    numbers: Int[np.ndarray, "games"]
+    lengths: Int[np.ndarray, "games"]
+    """Rows of each."""
+    scores: Float[np.ndarray, "games"]
+    """Points that Black had more, without komi; NaN where a game was cut off."""
     moves: int
+    """Moves that were played, also of games that go on."""
     figures: dict[str, float]
+
+    def in_order(self) -> "Turn":
+        """Return the same games, the lowest number first."""
+        order = np.argsort(self.numbers, kind="stable")
+        starts = np.cumsum(self.lengths) - self.lengths
+        rows = [self.rows[starts[n] : starts[n] + self.lengths[n]] for n in order]
+        return self._replace(
+            rows=np.concatenate([*rows, self.rows[:0]]),
+            numbers=self.numbers[order],
+            lengths=self.lengths[order],
+            scores=self.scores[order],
+        )
 
 
 class Record(NamedTuple):
@@ -61,15 +81,27 @@ class SelfPlay:
     """The games in flight, the search of each one's next move, and what counts them."""
 
     def __init__(
-        self, size: int, config: SelfPlayConfig, *, komi: float, seed: int, threads: int = 1
+        self,
+        size: int,
+        config: SelfPlayConfig,
+        *,
+        komi: float,
+        seed: int,
+        threads: int = 1,
+        places: range | None = None,
     ) -> None:
-        """`komi` is the one that half of the games are played round."""
-        games, moves = config.games_at_a_time, size * size + 1
+        """`komi` is the one that half of the games are played round; `places` are this process's
+        share of the games, otherwise all."""
+        places = range(config.games_at_a_time) if places is None else places
+        games, moves = len(places), size * size + 1
         self.size, self.config, self.seed = size, config, seed
         # A root and a leaf for each simulation: a full tree would not take the plan's moves.
         self.search = Search(games, size, config.simulations + 2, self.evaluate, threads=threads)
         trees = self.search.forest
-        self.flight = Flight(size, config, trees.roots, trees.komi, seed=seed, fair_komi=komi)
+        self.flight = Flight(
+            size, config, trees.roots, trees.komi, seed=seed, fair_komi=komi, places=places
+        )
+        self.num_games = 0  # that have ended, of all processes
         self.counters = Counters(size)
         self.network: TurningEvaluator | None = None
         # Of the search of each game's next move.
@@ -80,20 +112,36 @@ class SelfPlay:
         self.plans: list[np.ndarray] = [np.zeros(0, np.int64)] * games
         self.turned = np.stack([turned_moves(size, way) for way in range(8)])
         self.straight = np.stack([straight_moves(size, way) for way in range(8)])
-        self.ended: list[np.ndarray] = []
+        self.ended: list[tuple[int, np.ndarray, float]] = []  # number, rows, score
         self.latest: Record | None = None
 
     def turn(self, network: TurningEvaluator, moves: int) -> Turn:
-        """Play until so many moves were made, all by one network."""
+        """Play about so many moves of all games, this process its share, all by one network."""
         self.network, self.ended = network, []
         self.counters.begin()
         for game in range(len(self.plans)):
             self.begin_search(game)
-        while self.counters.moves < moves:
+        # Steps, not moves: each process knows by itself when all are done.
+        for _ in range(self.config.steps_of(moves)):
             self.step()
-        rows = np.concatenate([*self.ended, self.flight.rows[0, :0]])
-        figures = self.counters.figures() | {"selfplay/mean_score": self.flight.mean_score}
-        return Turn(rows, self.counters.moves, figures)
+        numbers, rows, scores = zip(*self.ended, strict=True) if self.ended else ((), (), ())
+        return Turn(
+            np.concatenate([*rows, self.flight.rows[0, :0]]),
+            np.array(numbers, np.int64),
+            np.array([len(each) for each in rows], np.int64),
+            np.array(scores, np.float64),
+            self.counters.moves,
+            self.counters.figures(),
+        ).in_order()
+
+    def end_turn(self, turn: Turn) -> dict[str, float]:
+        """Take in what became of the games of all processes; return figures."""
+        self.flight.follow(turn.scores)
+        self.num_games += len(turn.numbers)
+        return turn.figures | {
+            "selfplay/games": float(self.num_games),
+            "selfplay/mean_score": self.flight.mean_score,
+        }
 
     def step(self) -> None:
         """Add a simulation to every game; play where a search is done."""
@@ -175,23 +223,26 @@ class SelfPlay:
         self.counters.played(move == self.size * self.size, ply)
         if flight.play(game, move):
             rows, lead = flight.end(game)
-            self.ended.append(rows)
+            komi, whole = float(flight.komi[game]), flight.whole(game)
+            score = lead + komi if whole else float("nan")
+            self.ended.append((int(flight.number[game]), rows, score))
             moves = flight.moves[game, : flight.plies[game]].copy()
-            self.latest = Record(
-                moves.tolist(), float(flight.komi[game]), bool(flight.suicide[game])
-            )
-            self.counters.ended(moves, lead, flight.whole(game))
+            self.latest = Record(moves.tolist(), komi, bool(flight.suicide[game]))
+            self.counters.ended(moves, lead, whole)
             flight.begin(game)
         self.begin_search(game)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return, between two turns, what `load` continues from exactly."""
+        """Return, between two turns, what `load` continues from exactly: of several processes the
+        tensors one behind another, but for the openings, which are the first's."""
         tensors, info = self.flight.state()
         openings = torch.from_numpy(self.counters.openings.copy())
-        return {**tensors, "openings": openings}, {**info, "games": self.counters.games}
+        counted = {"games": self.num_games, "counted": self.counters.games}
+        return {**tensors, OPENINGS: openings}, {**info, **counted}
 
     def load(self, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
-        """Continue from a state; UserError if it is of other games."""
+        """Continue from a state of all games; UserError if it is of others."""
         self.flight.load(tensors, info)
-        self.counters.openings[:] = tensors["openings"].numpy()
-        self.counters.games = int(info["games"])
+        self.counters.openings[:] = tensors[OPENINGS].numpy()
+        self.num_games = int(info["games"])
+        self.counters.games = int(info.get("counted", self.num_games))

@@ -1,5 +1,6 @@
 """How games are played to learn from: the flags of self-play."""
 
+import math
 from dataclasses import dataclass
 
 from backbones.training.config import require_fraction, require_not_negative, require_positive
@@ -35,6 +36,12 @@ class SelfPlayConfig:
     """Games are cut off after so many moves a point, and their outcome is not learnt."""
     komi_spread: float = 1.5
     """Standard deviation of the komi, in points."""
+
+    def steps_of(self, moves: int) -> int:
+        """Return in how many steps of all games about so many moves are played."""
+        slow, fast = self.simulations, self.fast_simulations
+        each = 1 + self.full_share * slow + (1 - self.full_share) * fast
+        return math.ceil(moves * each / self.games_at_a_time)
 
     def __post_init__(self) -> None:
         require_positive(self, "games_at_a_time", "simulations", "considered", "longest")

@@ -86,7 +86,7 @@ def test_a_failure_ends_the_run_with_its_name(monkeypatch, capsys):
     monkeypatch.setattr(failures, "PATIENCE", 1)
     assert arcadia.main(["train", "go", *FLAGS, "--name", "fails"]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "go/fails has stopped at 2" in said and said.endswith(
+    assert "go/fails has stopped at 1" in said and said.endswith(
         "a failure of the test: do nothing"
     )
     assert checkpoint.numbered(find_run("fails").checkpoints)
@@ -191,11 +191,9 @@ def test_what_cannot_be_trained_is_refused(flags, words):
         Config(**flags)
 
 
-def test_several_processes_are_refused():
-    world = World()
-    object.__setattr__(world, "size", 2)
-    with pytest.raises(UserError, match="in one process, not in 2"):
-        GoTraining(JOB, PRESETS["smoke"], world)
+def test_more_processes_than_games_are_refused():
+    with pytest.raises(UserError, match="--games-at-a-time 8 cannot be shared by 9 processes"):
+        GoTraining(JOB, PRESETS["smoke"], World(size=9))
 
 
 @pytest.mark.parametrize(("reuse", "said"), [("4", "at update 2"), ("0.16", "are not finite")])

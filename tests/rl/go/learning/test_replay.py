@@ -83,7 +83,7 @@ def test_samples_are_of_the_window_alone():
     rows["score"] = np.arange(60)
     ring.add(rows[:30])
     ring.add(rows[30:])
-    batch = ring.sample(500, np.random.default_rng(0))
+    batch = ring.batch(*ring.draw(500, np.random.default_rng(0)))
     assert set(batch.score.tolist()) == set(range(50, 60))
 
 
@@ -98,7 +98,7 @@ def test_a_state_gives_the_same_samples(added):
     assert other.window == ring.window
     if added:
         for a, b in zip(
-            *(r.sample(64, np.random.default_rng(2)) for r in (ring, other)), strict=True
+            *(r.batch(*r.draw(64, np.random.default_rng(2))) for r in (ring, other)), strict=True
         ):
             assert torch.equal(a, b)
 
