@@ -154,10 +154,14 @@ class Generated(Samples):
     """A set of which a sample is made when it is first asked for, and kept if there is room."""
 
     def __init__(
-        self, count: int, make: Callable[[Int64[np.ndarray, "B"]], Mapping[str, np.ndarray]]
+        self,
+        count: int,
+        make: Callable[[Int64[np.ndarray, "B"]], Mapping[str, np.ndarray]],
+        most_bytes: int = LARGEST_KEPT,
     ) -> None:
-        """`make` returns the columns of samples by number."""
-        self.count, self.make = count, make
+        """`make` returns the columns of samples by number; they are kept if all of them take no
+        more than `most_bytes`."""
+        self.count, self.make, self.most_bytes = count, make, most_bytes
         self.kept: dict[str, np.ndarray] = {}
         self.made = np.zeros(count, bool)
 
@@ -169,7 +173,7 @@ class Generated(Samples):
         numbers = index.cpu().numpy()
         new = numbers[~self.made[numbers]]
         columns = dict(self.make(new)) if len(new) else {}
-        if not self.kept and self.size_bytes(columns) <= LARGEST_KEPT:
+        if not self.kept and self.size_bytes(columns) <= self.most_bytes:
             for name, column in columns.items():
                 self.kept[name] = np.empty((self.count, *column.shape[1:]), column.dtype)
         if self.kept:

@@ -9,6 +9,8 @@ are averages over a step, raised to the power 0.3 as in Owens et al. 2016
 (https://arxiv.org/abs/1512.08512).
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
@@ -51,6 +53,12 @@ def responses(frequency_hz: Float[np.ndarray, "N"]) -> Float32[np.ndarray, "F N"
     return np.cos(away.clip(0, 1) * np.pi / 2).astype(np.float32)
 
 
+@lru_cache(2)  # most sounds of a run have one length, and the gains took longer than the rest
+def gains_of(size: int) -> Float32[Tensor, "F _"]:
+    """Return the gain of every band at the frequencies of a transform of so many points."""
+    return torch.from_numpy(responses(np.fft.fftfreq(size, 1 / RATE_HZ)))
+
+
 def cochleagram(sound: Float[Tensor, "B N"], steps: int) -> Float[Tensor, "B T F"]:
     """Return the compressed envelopes of so many steps; a shorter sound is silent at its end."""
     short = steps * STEP - sound.shape[1]
@@ -63,9 +71,8 @@ def cochleagram(sound: Float[Tensor, "B N"], steps: int) -> Float[Tensor, "B T F
     half = size // 2
     spectrum[:, 1:half] *= 2
     spectrum[:, half + 1 :] = 0
-    gains = torch.from_numpy(responses(np.fft.fftfreq(size, 1 / RATE_HZ)))
     out = sound.new_empty(len(sound), steps, BANDS)
-    for band, gain in enumerate(gains):  # one by one: all at once are 42 times the memory
+    for band, gain in enumerate(gains_of(size)):  # one by one: all at once are 42 times the memory
         envelope = torch.fft.ifft(spectrum * gain).abs()[:, margin : size - margin]
         out[:, :, band] = envelope.view(len(sound), steps, STEP).square().mean(2).sqrt()
     return out**POWER

@@ -26,6 +26,7 @@ from tasks.sounds.cochleagram import RATE_HZ, STEPS_HZ, cochleagram
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.strikes import FRAMES, FRAMES_HZ, MATERIALS, SIZE_PX, strike_film
 
+MOST_KEPT = 2**31  # bytes of the world's films: one is made more slowly than learnt from
 SCORED = 150  # films of the world's val and test each
 STEPS = FRAMES * STEPS_HZ // FRAMES_HZ
 CLIP_S = FRAMES / FRAMES_HZ
@@ -80,7 +81,7 @@ class Films(Source):
         def make(index: Int64[np.ndarray, "B"]) -> dict[str, np.ndarray]:
             return columns([struck(split, int(one)) for one in index])
 
-        return Generated(count, make)
+        return Generated(count, make, MOST_KEPT)
 
     def remembered(self, most: int) -> list[Clip]:
         """Return so many clips of training, the first ones."""

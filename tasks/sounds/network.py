@@ -2,10 +2,11 @@
 
 Letters: B films, T frames, H rows, W columns, S steps of sound, F bands, D features.
 
-A frame is seen twice by the same trunk: as three channels of grey, the frame before, itself and the
-next, where movement shows, and in colour. An LSTM goes through the film in steps of sound, of which
-several lie in a frame; each is told its place in it. Unlike Owens', it reads both ways: a film is
-whole before it is asked for its sound.
+Every frame is seen as three channels of grey, the frame before, itself and the next, where movement
+shows; by the same trunk one frame of a second is seen in colour, which says what things are made
+of: on the average over a stretch, since that does not change as movement does. An LSTM goes through
+the film in steps of sound, of which several lie in a frame; each is told its place in it. Unlike
+Owens', it reads both ways: a film is whole before it is asked for its sound.
 """
 
 import torch
@@ -17,6 +18,7 @@ from backbones.trunk import Trunk
 
 CHUNK = 256  # frames that the trunk sees at once: what a film's length does not change
 GAIN = 1.5  # of grey
+STILL_EVERY = 15  # frames, of which one is seen in colour
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -30,12 +32,13 @@ class FilmHearer(nn.Module):
         super().__init__()
         self.cnn, self.steps = trunk, steps
         channels, rows, columns = trunk.conv_output(size_px, size_px)
-        self.squeeze = nn.Linear(2 * channels * rows * columns, features)
-        self.lstm = LSTM(LSTMSpec(inputs=features + steps, units=units, bidirectional=True))
+        self.moving = nn.Linear(channels * rows * columns, features)
+        self.still = nn.Linear(channels * rows * columns, features)
+        self.lstm = LSTM(LSTMSpec(inputs=2 * features + steps, units=units, bidirectional=True))
         self.head = nn.Linear(2 * units, bands)
 
     def see(self, frames: UInt8[Tensor, "B T H W 3"]) -> Float[Tensor, "B T D"]:
-        """Return what is seen in every frame."""
+        """Return what is seen in every frame: of movement, and of what stands still."""
         moved = frames.permute(0, 1, 4, 2, 3)
         parts = [weight * moved[:, :, number] for number, weight in enumerate(GREY)]
         grey = parts[0] + parts[1] + parts[2]
@@ -44,22 +47,20 @@ class FilmHearer(nn.Module):
         grey = grey.to(torch.uint8)
         before = torch.cat([grey[:, :1], grey[:, :-1]], 1)
         after = torch.cat([grey[:, 1:], grey[:, -1:]], 1)
-        motion = torch.stack([before, grey, after], 2).flatten(0, 1)
-        colour = moved.flatten(0, 1)
-        seen = [
-            self.look(motion[first : first + CHUNK], colour[first : first + CHUNK])
-            for first in range(0, len(colour), CHUNK)
-        ]
-        return torch.cat(seen).view(*frames.shape[:2], -1)
+        motion = torch.stack([before, grey, after], 2)
+        count = frames.shape[1]
+        stills = moved[:, min(STILL_EVERY, count) // 2 :: STILL_EVERY]
+        moving = self.look(motion, self.moving)
+        material = self.look(stills, self.still).mean(1, keepdim=True)
+        return torch.cat([moving, material.expand(-1, count, -1)], 2)
 
     def look(
-        self, motion: UInt8[Tensor, "N 3 H W"], colour: UInt8[Tensor, "N 3 H W"]
-    ) -> Float[Tensor, "N D"]:
-        """Return what is seen in frames."""
-        last = self.cnn.stages[-1]
-        maps = self.cnn(torch.cat([motion, colour]))[last].flatten(1)
-        both = torch.cat(maps.chunk(2), 1)
-        return torch.relu(self.squeeze(both))
+        self, pictures: UInt8[Tensor, "B N 3 H W"], squeeze: nn.Linear
+    ) -> Float[Tensor, "B N D"]:
+        """Return what is seen in pictures."""
+        last, rows = self.cnn.stages[-1], pictures.flatten(0, 1)
+        seen = [torch.relu(squeeze(self.cnn(part)[last].flatten(1))) for part in rows.split(CHUNK)]
+        return torch.cat(seen).view(*pictures.shape[:2], -1)
 
     def forward(self, frames: UInt8[Tensor, "B T H W 3"]) -> Float[Tensor, "B S F"]:
         seen = self.see(frames).float()

@@ -16,6 +16,7 @@ from tasks.sounds.onsets import matched, onsets
 
 WITHIN_S = (0.1, 0.05)
 WINDOW = 18  # steps from a hit on: 0.2 s
+BEFORE_S = 0.03  # before a hit, in which nothing may be heard of it yet
 QUIET = 0.02  # compressed envelopes below which nothing is heard: 113 dB under full amplitude
 RIDGE = 1.0
 
@@ -27,6 +28,14 @@ def windows(heard: Float[Tensor, "B S F"], time_s: Float[Tensor, "B _"]) -> Floa
     longer = torch.nn.functional.pad(heard, (0, 0, 0, WINDOW))
     steps = first[:, None] + torch.arange(WINDOW)
     return longer[film[:, None], steps]
+
+
+def near_hits(time_s: Float[Tensor, "B _"], steps: int) -> Float[Tensor, "B S"]:
+    """Return 1 in the steps of the windows of hits, and in a few before them, else 0."""
+    middle = (torch.arange(steps, device=time_s.device) + 0.5) / STEPS_HZ
+    since = middle - time_s[:, :, None]
+    inside = (since > -BEFORE_S) & (since < WINDOW / STEPS_HZ) & (time_s >= 0)[:, :, None]
+    return inside.any(1).float()
 
 
 def material_inputs(window: Float[Tensor, "K W F"]) -> Float[Tensor, "K D"]:

@@ -125,7 +125,7 @@ def test_generated_samples_come_by_number():
     assert samples.batch(torch.tensor([3, 1]))["square"].tolist() == [9, 1]
 
 
-def test_generated_samples_are_made_once_and_are_the_same_ever_after(monkeypatch):
+def test_generated_samples_are_made_once_and_are_the_same_ever_after():
     asked = []
 
     def make(index):
@@ -138,8 +138,7 @@ def test_generated_samples_are_made_once_and_are_the_same_ever_after(monkeypatch
     assert asked == [4, 1, 7]
     assert first["value"].tolist() == [40, 10] and again["value"].tolist() == [10, 70, 40]
     assert again["picture"].tolist() == [[1] * 3, [7] * 3, [4] * 3]
-    monkeypatch.setattr("tasks.data.samples.LARGEST_KEPT", 10)
-    large = Generated(9, make)
+    large = Generated(9, make, most_bytes=10)
     assert [large.batch(torch.tensor([2, 5]))["value"].tolist() for _ in range(2)] == [[20, 50]] * 2
     assert asked[3:] == [2, 5, 2, 5]
 

@@ -141,6 +141,17 @@ def test_what_is_no_film_is_passed_over_in_a_line(run, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["silent.mp4"]
 
 
+def test_what_stands_still_is_seen_once_a_second(run):
+    _, model = load_model(find_run(run))
+    seen, look = [], model.look
+    model.look = lambda pictures, squeeze: seen.append(pictures.shape[1]) or look(pictures, squeeze)
+    frames = torch.from_numpy(strike_film(9, 0).frames)[None]
+    with torch.no_grad():
+        for count in (30, 15, 1):
+            assert model(frames[:, :count]).shape[1] == 6 * count
+    assert seen == [30, 2, 15, 1, 1, 1]
+
+
 def test_films_are_functions_of_seed_and_number():
     one, same, other = strike_film(1, 5), strike_film(1, 5), strike_film(1, 6)
     assert (one.frames == same.frames).all() and (one.sound == same.sound).all()

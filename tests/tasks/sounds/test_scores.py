@@ -11,7 +11,7 @@ from tasks.sounds.baselines import always, mean_heard, sums_of
 from tasks.sounds.cochleagram import cochleagram
 from tasks.sounds.films import columns, struck
 from tasks.sounds.onsets import onsets
-from tasks.sounds.scores import fit_materials, sound_scores, windows
+from tasks.sounds.scores import fit_materials, near_hits, sound_scores, windows
 from tasks.sounds.synthesis import from_noise
 
 
@@ -94,3 +94,9 @@ def test_hits_of_no_known_material_are_not_named():
     batch = {"heard": heard, "time_s": time_s, "material": torch.tensor([[-1, 0]])}
     sums = add([sums_of(heard, heard, batch, torch.zeros(127, 5))], ALONE)
     assert (float(sums["true"]), float(sums["labelled"]), float(sums["named"])) == (2, 1, 1)
+
+
+def test_steps_near_hits_are_those_of_their_windows_and_a_few_before():
+    near = near_hits(torch.tensor([[0.5, -1.0], [-1.0, -1.0]]), 90)
+    steps = near[0].nonzero()[:, 0].tolist()
+    assert steps == list(range(42, 63)) and not near[1].any()
