@@ -1,6 +1,7 @@
 """What several test files need: a runs folder of their own, one thread, one smoke run."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_interrupts():
+    """A shell has what it starts in the background ignore ctrl-C, which several tests press."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

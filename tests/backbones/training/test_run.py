@@ -103,8 +103,6 @@ except ValueError as error:
 
 
 def test_the_first_interrupt_is_a_request_and_the_second_is_an_interrupt(capfd):
-    # Tests that were started in the background would ignore ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     with StopRequest() as stop:
         assert not stop.requested
         signal.raise_signal(signal.SIGINT)
