@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rl.games.atari import atari_ids
 from rl.scores import RANDOM_AND_HUMAN
+from rl.shows.axes import Axes, Colour
 from suites.gather import Group, Result
 
 PANEL_PX = (560, 360)
@@ -43,54 +44,32 @@ def line_of(results: Sequence[Result]) -> Line | None:
     return steps, scores.mean(0), scores.min(0), scores.max(0)
 
 
-class Panel:
-    """One game's axes on a picture; places are of env steps and scores."""
+def draw_axes(axes: Axes, title: str) -> None:
+    """Draw grid, numbers and title."""
+    levels = [(score, f"{score:,g}") for score in ticks(axes.low, axes.high)]
+    axes.grid(levels, [(steps, short(steps)) for steps in ticks(0.0, axes.right)], GRID)
+    x, y = axes.place(axes.right / 2, axes.low)
+    axes.pen.text((x, y + 27), "env steps", "black", ImageFont.load_default(13), "ma")
+    left, top, *_ = axes.box
+    axes.pen.text((left, top - TOP + 12), title, "black", ImageFont.load_default(16))
 
-    def __init__(
-        self, image: Image.Image, corner: tuple[int, int], steps: float, low: float, high: float
-    ) -> None:
-        """`corner` is the panel's upper left; the axes reach from 0 to `steps`, `low` to `high`."""
-        self.image, self.corner = image, corner
-        self.steps, self.low, self.high = steps, low, high
-        self.pen = ImageDraw.Draw(image, "RGBA")
 
-    def place(self, steps: float, score: float) -> tuple[float, float]:
-        """Return the pixel of a point."""
-        width, height = PANEL_PX[0] - LEFT - RIGHT, PANEL_PX[1] - TOP - BOTTOM
-        right = width * steps / self.steps
-        up = height * (score - self.low) / (self.high - self.low)
-        return self.corner[0] + LEFT + right, self.corner[1] + PANEL_PX[1] - BOTTOM - up
+def draw_level(axes: Axes, score: float, name: str) -> None:
+    """Draw a dashed line at a score, with its name."""
+    for i in range(0, 100, 2):
+        ends = [axes.place(axes.right * (i + j) / 100, score) for j in (0, 1)]
+        axes.pen.line(ends, DASHES, 1)
+    x, y = axes.place(axes.right, score)
+    axes.pen.text((x, y - 2), name, DASHES, ImageFont.load_default(12), "rd")
 
-    def axes(self, title: str) -> None:
-        """Draw grid, numbers and title."""
-        small = ImageFont.load_default(13)
-        for score in ticks(self.low, self.high):
-            at = self.place(0.0, score)
-            self.pen.line([at, self.place(self.steps, score)], GRID)
-            self.pen.text((at[0] - 8, at[1]), f"{score:,g}", "black", small, "rm")
-        for steps in ticks(0.0, self.steps):
-            at = self.place(steps, self.low)
-            self.pen.text((at[0], at[1] + 8), short(steps), "black", small, "ma")
-        x, y = self.place(self.steps / 2, self.low)
-        self.pen.text((x, y + 27), "env steps", "black", small, "ma")
-        font = ImageFont.load_default(16)
-        self.pen.text((self.corner[0] + LEFT, self.corner[1] + 12), title, "black", font)
 
-    def level(self, score: float, name: str) -> None:
-        """Draw a dashed line at a score, with its name."""
-        for i in range(0, 100, 2):
-            ends = [self.place(self.steps * (i + j) / 100, score) for j in (0, 1)]
-            self.pen.line(ends, DASHES, 1)
-        x, y = self.place(self.steps, score)
-        self.pen.text((x, y - 2), name, DASHES, ImageFont.load_default(12), "rd")
-
-    def curve(self, line: Line, colour: tuple[int, int, int]) -> None:
-        """Draw a band and its mean."""
-        steps, mean, low, high = line
-        there = [self.place(*point) for point in zip(steps, high, strict=True)]
-        back = [self.place(*point) for point in zip(steps, low, strict=True)][::-1]
-        self.pen.polygon(there + back, (*colour, 40))
-        self.pen.line([self.place(*p) for p in zip(steps, mean, strict=True)], colour, 2)
+def draw_line(axes: Axes, line: Line, colour: Colour) -> None:
+    """Draw a band and its mean."""
+    steps, mean, low, high = line
+    there = [axes.place(*point) for point in zip(steps, high, strict=True)]
+    back = [axes.place(*point) for point in zip(steps, low, strict=True)][::-1]
+    axes.pen.polygon(there + back, (*colour, 40))
+    axes.pen.line([axes.place(*p) for p in zip(steps, mean, strict=True)], colour, 2)
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -147,9 +126,12 @@ def draw_panel(
     low, high = min(low, *shown, low), max(high, *shown, high)
     gap = 0.06 * (high - low) or 1.0
     steps = max(float(line[0][-1]) for line in lines.values())
-    panel = Panel(image, corner, max(steps, 1.0), low - gap, high + gap)
-    panel.axes(game)
+    (x, y), (width, height) = corner, PANEL_PX
+    box = (x + LEFT, y + TOP, x + width - RIGHT, y + height - BOTTOM)
+    pen = ImageDraw.Draw(image, "RGBA")
+    axes = Axes(pen, box, right=max(steps, 1.0), low=low - gap, high=high + gap)
+    draw_axes(axes, game)
     for score in shown:
-        panel.level(score, "human")
+        draw_level(axes, score, "human")
     for number, line in lines.items():
-        panel.curve(line, COLOURS[number % len(COLOURS)])
+        draw_line(axes, line, COLOURS[number % len(COLOURS)])

@@ -49,6 +49,8 @@ SCALE = 100.0  # of the loss, which is small: most of a film is silent
 LONGEST_S = 1_800
 PIECE, OVERLAP = 8 * FRAMES_HZ, FRAMES_HZ  # frames of a long film that are heard at once
 SHOWN, HEARD = 10, 3  # films that are seen and heard in TensorBoard
+# Without a mean the textures, which tell materials apart, were learnt many times more slowly.
+TRUNK = TrunkConfig(mean=128.0, std=32.0)
 FIT = FitConfig(
     num_epochs=14,
     batch_size=16,
@@ -92,8 +94,7 @@ class Config:
     """Numbers that the LSTM gets of a frame."""
     answer: AnswerConfig = field(default_factory=AnswerConfig)
     fit: FitConfig = FIT
-    # Without a mean the textures, which tell materials apart, were learnt many times more slowly.
-    trunk: TrunkConfig = field(default_factory=lambda: TrunkConfig(mean=128.0, std=32.0))
+    trunk: TrunkConfig = TRUNK
     run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
 
     def __post_init__(self) -> None:
@@ -252,7 +253,7 @@ PRESETS = {
         units=16,
         features=16,
         fit=changed(FIT, num_epochs=1, batch_size=4),
-        trunk=TrunkConfig(width=0.25, mean=128.0, std=32.0),
+        trunk=changed(TRUNK, width=0.25),
         run=RunConfig(threads=1),
     ),
 }

@@ -64,6 +64,7 @@ MOST_SIZE_PX, MOST_LONGEST, MOST_UNITS, MOST_LAYERS = 4_096, 2**12, 2**14, 64
 SPLITS: tuple[Split, ...] = get_args(Split)
 SHOWN = 8  # pictures in TensorBoard
 
+TRUNK = TrunkConfig(trunk="plain", norm="batch", width=0.5)
 FIT = FitConfig(
     num_epochs=8,
     batch_size=64,
@@ -109,9 +110,7 @@ class Config:
     answer: SearchConfig = field(default_factory=lambda: SearchConfig(beam=3, alpha=0.0))
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     fit: FitConfig = FIT
-    trunk: TrunkConfig = field(
-        default_factory=lambda: TrunkConfig(trunk="plain", norm="batch", width=0.5)
-    )
+    trunk: TrunkConfig = TRUNK
     run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
 
     def __post_init__(self) -> None:
@@ -296,7 +295,7 @@ SMOKE = changed(
     longest=24,
     answer=SearchConfig(beam=2),
     fit=changed(FIT, num_epochs=1, batch_size=32, eval_every=1),
-    trunk=TrunkConfig(trunk="plain", norm="batch", width=0.25),
+    trunk=changed(TRUNK, width=0.25),
     run=RunConfig(threads=1),
 )
 FLICKR8K = changed(
@@ -307,7 +306,7 @@ FLICKR8K = changed(
     label_smoothing=0.1,
     augment=AugmentConfig(flip=True, zoom=0.3),
     fit=changed(FIT, num_epochs=20, batch_size=16, learning_rate=1e-3, ema=0.99, eval_every=10),
-    trunk=TrunkConfig(trunk="plain", norm="batch"),
+    trunk=changed(TRUNK, width=1.0),
 )
 PRESETS = {"default": SCENES, "smoke": SMOKE, "flickr8k": FLICKR8K}
 

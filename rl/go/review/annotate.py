@@ -17,11 +17,12 @@ LONGEST_LINE = 8  # moves of a variation; what a search expects further on is ha
 JUDGEMENTS = ("BM", "DO", "IT", "TE")  # of moves; FF[4] allows one
 
 
-def annotate(root: sgf.Node, review: Review, *, by: str, worst: int) -> None:
+def annotate(root: sgf.Node, review: Review, *, by: str, worst: int) -> list[str]:
     """Write a review into the tree of its game; `by` says who judged, `worst` how many moves of
-    each colour are told."""
+    each colour are told. Return the lines on the whole game that stand in its root."""
     told = {m.number: m for colour in (BLACK, WHITE) for m in review.worst(colour, worst)}
-    comment(root, "\n".join(summary(review, by=by, worst=worst)))
+    lines = summary(review, by=by, worst=worst)
+    comment(root, "\n".join(lines))
     for node, parent, first, last in nodes_of(root, review.size):
         value(node, review.positions[last])
         for number in range(first, last + 1):
@@ -33,6 +34,7 @@ def annotate(root: sgf.Node, review: Review, *, by: str, worst: int) -> None:
                     parent.children.append(variation(told[number], review.size))
     # Texts were decoded, and are written anew.
     root.properties |= {"CA": ["UTF-8"], "FF": ["4"], "AP": ["Arcadia"]}
+    return lines
 
 
 def nodes_of(root: sgf.Node, size: int) -> Iterator[tuple[sgf.Node, sgf.Node | None, int, int]]:

@@ -1,7 +1,5 @@
 """The command `arcadia review`: a game of Go with what an engine thinks of every move."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from backbones.training.streams import printable
 from rl.go.engine import Limits
 from rl.go.games import sgf
 from rl.go.gtp.serve import check_player, ready_engine
-from rl.go.review.annotate import annotate, summary
+from rl.go.review.annotate import annotate
 from rl.go.review.chart import draw_review
 from rl.go.review.judge import Review, review_game
 from rl.go.rules.position import Position
@@ -78,16 +76,6 @@ def game_of(config: Config) -> tuple[sgf.Node, Position]:
     return root, end
 
 
-@contextmanager
-def both_files(config: Config) -> Iterator[tuple[Path, Path]]:
-    """Give where to write the SGF and the picture; they take their places together at the end."""
-    with (
-        replacing_file(config.written, config.force) as text,
-        replacing_file(config.written.with_suffix(".png"), config.force) as picture,
-    ):
-        yield text, picture
-
-
 def review(config: Config, root: sgf.Node, end: Position) -> Review:
     """Return the review of a game, told on the way how far it is."""
     engine = ready_engine(
@@ -108,15 +96,20 @@ def main(config: Config) -> int:
     root, end = game_of(config)
     for note in end.notes:
         say(f"({note})")
-    with both_files(config) as (text, picture):
+    curves = config.written.with_suffix(".png")
+    # Both take their places together, at the end.
+    with (
+        replacing_file(config.written, config.force) as text,
+        replacing_file(curves, config.force) as picture,
+    ):
         found = review(config, root, end)
         by = f"{config.run} of Arcadia, {config.visits:,} simulations a position"
-        annotate(root, found, by=by, worst=config.worst)
+        lines = annotate(root, found, by=by, worst=config.worst)
         black, white = (printable(root.one(name, "?"))[:40] for name in ("PB", "PW"))
         picture_of = draw_review(found, f"{black} (black), {white} (white)", config.worst)
         Image.fromarray(picture_of).save(picture)
         text.write_text(sgf.write(root), encoding="utf-8")
-    for line in summary(found, by=by, worst=config.worst):
+    for line in lines:
         say(line)
-    say(f"the game is in {config.written}, its curve in {config.written.with_suffix('.png')}")
+    say(f"the game is in {config.written}, its curve in {curves}")
     return 0
