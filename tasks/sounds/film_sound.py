@@ -52,7 +52,7 @@ SHOWN, HEARD = 10, 3  # films that are seen and heard in TensorBoard
 # Without a mean the textures, which tell materials apart, were learnt many times more slowly.
 TRUNK = TrunkConfig(mean=128.0, std=32.0)
 FIT = FitConfig(
-    num_epochs=14,
+    num_epochs=26,
     batch_size=16,
     optimizer="adamw",
     learning_rate=2e-3,
