@@ -30,7 +30,7 @@ class Config:
     standard input."""
     json: bool = False
     """Print one JSON object an answer instead of a line."""
-    output: str = ""
+    output: Annotated[str, tyro.conf.arg(aliases=("-o",))] = ""
     """Write answers that are lines into this new file; pictures and sounds into this folder, or
     one of them into this new file."""
     explain: Annotated[bool, tyro.conf.arg(aliases=("--attention",))] = False

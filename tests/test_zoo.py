@@ -9,15 +9,18 @@ import pytest
 import torch
 
 import arcadia
+from backbones.media import Frame, film_bytes
 from backbones.training.checkpoint import size_bytes
 from rl.agent import load_agent
 from rl.evaluate import evaluate
 from tasks.evaluate import load_model
+from tasks.worlds.chance import SEEDS
 from tasks.worlds.digits import digits
+from tasks.worlds.strikes import strike_film
 
 ZOO = sorted(p.parent for p in (Path(__file__).parents[1] / "runs" / "zoo").glob("*/config.json"))
 DATA = Path(os.environ.get("ARCADIA_DATA", "/nowhere"))
-LARGEST = {"translate-en-de": 15_000_000}  # bytes; others are smaller
+LARGEST = {"translate-en-de": 15_000_000, "sound": 5_000_000}  # bytes; others are smaller
 
 
 def kind(folder: Path) -> str:
@@ -25,7 +28,9 @@ def kind(folder: Path) -> str:
 
 
 def test_there_is_something_for_a_start():
-    assert {"pong", "breakout", "mnist", "translate-en-de"} <= {folder.name for folder in ZOO}
+    assert {"pong", "breakout", "mnist", "translate-en-de", "sound"} <= {
+        folder.name for folder in ZOO
+    }
 
 
 @pytest.mark.parametrize("folder", ZOO, ids=lambda p: p.name)
@@ -73,3 +78,10 @@ def test_the_translator_translates_as_well_as_its_card_says(capsys):
     assert arcadia.main(["eval", "zoo/translate-en-de", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["score"] == pytest.approx(card["score"], abs=0.5) and result["score"] > 33
+
+
+def test_sound_is_given_to_a_silent_film_when_something_is_struck():
+    film = strike_film(SEEDS["test"], 2)
+    frames = (Frame(n / 15, (n + 1) / 15, pixels) for n, pixels in enumerate(film.frames))
+    (answer,) = arcadia.load("zoo/sound").predict([film_bytes(frames)])
+    assert answer["onset_s"] == pytest.approx(film.times_s, abs=0.05)

@@ -1,6 +1,10 @@
 """Films keep their times, and sound stays where it was put."""
 
 import io
+import json
+import shutil
+import struct
+import subprocess
 from fractions import Fraction
 
 import av
@@ -81,3 +85,43 @@ def test_a_sound_has_no_picture(tmp_path):
 def test_a_codec_that_is_missing_is_named():
     with pytest.raises(UserError, match="has no h999 or mpeg999"):
         media.codec_of(("h999", "mpeg999"))
+
+
+def turned(film: bytes, matrix: tuple[int, int, int, int]) -> bytes:
+    """Write into the header of an mp4 how a player is to turn it, as phones do."""
+    a, b, c, d = (part << 16 for part in matrix)
+    found = film.index(b"tkhd") + 44  # behind the version, the times, the number and the layer
+    values = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    return film[:found] + values + film[found + len(values) :]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turns"), [((1, 0, 0, 1), 0), ((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2)]
+)
+def test_a_film_that_was_turned_by_its_camera_stands_upright(matrix, turns):
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:24, :32] = 250  # the corner above on the left
+    (frame,) = read_frames(turned(film_bytes(iter([Frame(0.0, 0.1, pixels)])), matrix))
+    expected = np.rot90(pixels, turns)
+    assert frame.pixels.shape == expected.shape
+    assert np.abs(frame.pixels.astype(int) - expected).mean() < 12
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="ffprobe is not installed")
+def test_ffprobe_reads_what_is_written(tmp_path):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(film_bytes(iter(grey([0.0, 0.5], 1.0)), np.zeros(16_000, np.float32), 16_000))
+    command = ["ffprobe", "-v", "error", "-show_streams", "-of", "json", path]
+    found = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
+    assert not found.stderr
+    names = [stream["codec_name"] for stream in json.loads(found.stdout)["streams"]]
+    assert names == ["h264", "aac"]
+
+
+def test_a_build_without_a_codec_takes_the_next_or_says_so(monkeypatch):
+    monkeypatch.setattr(media, "VIDEO_CODECS", ("no-such-codec", "mpeg4"))
+    with av.open(io.BytesIO(film_bytes(iter(grey([0.0], 0.1))))) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
+    monkeypatch.setattr(media, "VIDEO_CODECS", ("no-such-codec",))
+    with pytest.raises(UserError, match="has no no-such-codec; install the wheel of PyAV"):
+        film_bytes(iter(grey([0.0], 0.1)))

@@ -51,7 +51,7 @@ def film(sound: np.ndarray | None = None) -> bytes:
 
 
 def test_a_silent_film_gets_a_sound_that_is_as_long(run, tmp_path, capsys):
-    assert arcadia.main(["predict", run, "silent.mp4", "--output", "with.mp4"]) == 0
+    assert arcadia.main(["predict", run, "silent.mp4", "-o", "with.mp4"]) == 0
     assert "sounds (with.mp4)" in capsys.readouterr().out
     with av.open(io.BytesIO((tmp_path / "with.mp4").read_bytes())) as container:
         names = [stream.codec_context.name for stream in container.streams]
