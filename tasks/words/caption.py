@@ -6,7 +6,7 @@ The picture is the first word that the LSTM reads (NIC: Vinyals et al. 2015,
 https://arxiv.org/abs/1411.4555). With attention the writer also looks at the regions of the trunk's
 last map for each word (Xu et al. 2015, https://arxiv.org/abs/1502.03044), after its LSTM and
 without feeding back what it saw (Luong et al. 2015, https://arxiv.org/abs/1508.04025), so that a
-whole caption is one fused call.
+whole caption is one fused call; see `tasks/words/captioner.py` for its layers.
 
 What surprises: a training sample is a picture with all its captions, which the trunk sees once.
 Captions of scenes are judged by what they say, photos' by CIDEr-D. The vocabulary lies in the run;
@@ -99,8 +99,8 @@ class Config:
     """Words of a caption, its end counted; longer ones are not learnt from, nor written."""
     units: int = 192
     """Numbers of the LSTM's state, of a word's embedding and of a region."""
-    layers: int = 1
-    """LSTMs on top of each other."""
+    layers: int = 2
+    """LSTMs on top of each other, each with attention after it."""
     attention: bool = True
     """Look at the picture's regions for each word; without, the picture is seen once, before."""
     dropout: float = 0.1
@@ -248,7 +248,7 @@ class Captioning(Task[list[str]]):
     @torch.no_grad()
     def explain(self, model: Captioner, batch: Batch) -> list[Answer]:
         """Return where the writer looked for each word, the end of the caption included."""
-        if model.attention is None:
+        if not model.looks:
             raise UserError("this model has no attention; train one with --attention")
         answers = []
         for picture in batch["picture"].split(1):
@@ -280,7 +280,7 @@ class Captioning(Task[list[str]]):
         board.picture(
             progress, "val/captions", captions_picture(pictures, answers, references, marks)
         )
-        if model.attention is not None:
+        if model.looks:
             for n, seen in enumerate(self.explain(model, {"picture": batch["picture"][:2]})):
                 assert isinstance(seen.medium, Picture)
                 board.picture(progress, f"val/attention_{n}", seen.medium.pixels)

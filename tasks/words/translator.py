@@ -38,10 +38,6 @@ class Translator(Writer):
         self.attention = Attention(units, units) if attention else None
         self.dropout = SequenceDropout(dropout)
 
-    @property
-    def writer(self) -> LSTM:
-        return self.decoder
-
     def read(
         self, source: Int64[Tensor, "B S"], length: Int64[Tensor, "B"]
     ) -> tuple[State, Float[Tensor, "S B D"], Bool[Tensor, "S B"]]:
@@ -61,6 +57,23 @@ class Translator(Writer):
                 part.unflatten(0, (self.layers, 2)).transpose(1, 2).flatten(2) for part in state
             )
         return state, self.dropout(memory), inside.T
+
+    def follow(
+        self,
+        tokens: Int64[Tensor, "B T"],
+        state: State,
+        memory: Float[Tensor, "S B D"],
+        inside: Bool[Tensor, "S B"],
+    ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:
+        embedded = self.dropout(self.embedding(tokens).transpose(0, 1))
+        hidden, cell = (part.contiguous() for part in state)
+        out, after = self.decoder(embedded, (hidden, cell))
+        out, weights = self.dropout(out), None
+        if self.attention is not None:
+            # Nothing that was looked at goes back into the LSTM.
+            out, weights = self.attention(out, memory, inside)
+            out = self.dropout(out)
+        return out, after, weights
 
     def forward(
         self,

@@ -1,12 +1,12 @@
-"""What writes a text word by word: an LSTM, attention after it, one matrix for words in and out.
+"""What writes a text word by word, with one matrix for words in and out.
 
-Letters: B texts, T words, M texts or pictures read, S places of each, V words of the vocabulary,
-D units, L layers.
+Letters: B texts, T words, S places of what was read, E numbers of each, V words of the vocabulary,
+D units.
 
-A translator and a captioner write alike and read differently. Nothing that was looked at goes back
-into the LSTM (Luong et al. 2015, https://arxiv.org/abs/1508.04025), so that a whole target is one
-fused call; searching steps the same weights. One matrix embeds the words and scores the answers
-(Press and Wolf 2017, https://arxiv.org/abs/1608.05859).
+A translator and a captioner follow a text by LSTMs and attention of their own; how a text begins,
+what it costs and how one is searched for is the same. Following is fused over a whole target, and
+searching steps the same weights. One matrix embeds the words and scores the answers (Press and Wolf
+2017, https://arxiv.org/abs/1608.05859).
 """
 
 from abc import ABC, abstractmethod
@@ -17,9 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from backbones.attention import Attention
 from backbones.decoding import Decoded, State, beam_search
-from backbones.lstm import LSTM, SequenceDropout
 from backbones.output import output_cross_entropy
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import require_not_negative, require_positive
@@ -44,48 +42,27 @@ class SearchConfig:
 
 
 class Writer(nn.Module, ABC):
-    """The part of a model that writes; a model adds how it reads."""
+    """The part of a model that writes; a model adds how it reads and how it follows a text."""
 
     embedding: nn.Embedding
     bias: nn.Parameter
-    attention: Attention | None
-    dropout: SequenceDropout
 
-    @property
     @abstractmethod
-    def writer(self) -> LSTM:
-        """The LSTM that writes, under whatever name of a backbone the model has it."""
-
     def follow(
         self,
         tokens: Int64[Tensor, "B T"],
         state: State,
-        memory: Float[Tensor, "S M D"],
-        inside: Bool[Tensor, "S M"],
+        memory: Float[Tensor, "S B E"],
+        inside: Bool[Tensor, "S B"],
     ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:
-        """Return what the writer makes of each token, the state after them, and where it looked.
-
-        Several texts that stand side by side may look at the same places: B is so many times M.
-        """
-        embedded = self.dropout(self.embedding(tokens).transpose(0, 1))
-        hidden, cell = (part.contiguous() for part in state)
-        out, after = self.writer(embedded, (hidden, cell))
-        out, weights = self.dropout(out), None
-        if self.attention is not None:
-            several = len(tokens) // memory.shape[1]
-            # To the places, a text is as good as more steps of the one before it.
-            query = out.unflatten(1, (-1, several)).movedim(2, 0).flatten(0, 1)
-            seen, weights = self.attention(query, memory, inside)
-            out = seen.unflatten(0, (several, -1)).movedim(0, 2).flatten(1, 2)
-            weights = weights.unflatten(1, (several, -1)).flatten(0, 1)
-            out = self.dropout(out)
-        return out, after, weights
+        """Return what the writer makes of each token, the state after them, and where it looked,
+        if it has attention."""
 
     def write(
         self,
         tokens: Int64[Tensor, "B T"],
         state: State,
-        memory: Float[Tensor, "S B D"],
+        memory: Float[Tensor, "S B E"],
         inside: Bool[Tensor, "S B"],
     ) -> tuple[Float[Tensor, "T B V"], State, Float[Tensor, "B T S"] | None]:
         """Return the logits of what follows each token, the state after them, and where the
@@ -111,7 +88,7 @@ class Writer(nn.Module, ABC):
     def search(
         self,
         state: State,
-        memory: Float[Tensor, "S B D"],
+        memory: Float[Tensor, "S B E"],
         inside: Bool[Tensor, "S B"],
         *,
         longest: Int64[Tensor, "B"],

@@ -176,8 +176,8 @@ def test_without_attention_the_picture_is_the_first_word():
     state, memory, _ = model.read(picture)
     assert len(memory) == 0
     first = model.first(model.regions(picture).mean(0))[None]
-    _, expected = model.lstm(first, model.lstm.initial_state(2))
-    assert_close(state[0], expected[0])
+    _, expected = model.lstm(model.norms[0](first), model.lstm.initial_state(2))
+    assert_close(state[0][:1], expected[0])
     with pytest.raises(UserError, match="has no attention; train one with --attention"):
         task.explain(model, {"picture": picture})
 
