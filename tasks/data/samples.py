@@ -79,11 +79,19 @@ class InMemory(Samples):
     then filled by size, rows of the first of them having one length as far as that goes.
     """
 
-    def __init__(self, columns: Mapping[str, Column | Tensor], counted: Sequence[str] = ()) -> None:
-        """A plain tensor is a `Dense` column."""
+    def __init__(
+        self,
+        columns: Mapping[str, Column | Tensor],
+        counted: Sequence[str] = (),
+        easy: Int64[Tensor, "_"] | None = None,
+    ) -> None:
+        """A plain tensor is a `Dense` column. Of `easy` samples, if any are named and none are
+        counted, the first epoch consists, which has each of them several times: a curriculum
+        (Bengio et al. 2009, https://doi.org/10.1145/1553374.1553380)."""
         self.columns = {name: column(values) for name, values in columns.items()}
         assert len({len(values) for values in self.columns.values()}) == 1
-        self.counted = tuple(counted)
+        self.counted, self.easy = tuple(counted), easy
+        assert easy is None or (len(easy) and not counted)
         self.alike = all(values.alike for values in self.columns.values())
         if counted:
             self.unit = "tokens"
@@ -123,6 +131,8 @@ class InMemory(Samples):
         return self.lengths(self.counted[0]) * (int(near.max()) + 1) + near
 
     def plan(self, seed: int, epoch: int, batch_size: int) -> list[Int64[Tensor, "_"]]:
+        if self.easy is not None and epoch == 0:
+            return self.plan_of_easy(self.easy, seed, batch_size)
         if not self.counted:
             return super().plan(seed, epoch, batch_size)
         random, count = np.random.default_rng([seed, epoch]), self.total // batch_size
@@ -133,6 +143,15 @@ class InMemory(Samples):
         parts = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
         return [torch.from_numpy(parts[place]) for place in random.permutation(count)]
 
+    def plan_of_easy(
+        self, easy: Int64[Tensor, "_"], seed: int, batch_size: int
+    ) -> list[Int64[Tensor, "_"]]:
+        """Return the plan of the first epoch: easy samples only, as often as each other."""
+        random, wanted = np.random.default_rng([seed, 0]), len(self) // batch_size * batch_size
+        rounds = -(-wanted // len(easy))
+        order = np.concatenate([random.permutation(easy.numpy()) for _ in range(rounds)])
+        return list(torch.from_numpy(order[:wanted]).split(batch_size))
+
     def in_order(self) -> Int64[Tensor, "N"]:
         # Like sizes together, for less padding.
         return self.places.argsort(stable=True) if self.counted else super().in_order()
@@ -142,7 +161,7 @@ class InMemory(Samples):
         if device.type == "cpu" or not size or size > LARGEST_ON_DEVICE:
             return self
         columns = {name: values.near(device) for name, values in self.columns.items()}
-        return InMemory(columns, self.counted)
+        return InMemory(columns, self.counted, self.easy)
 
     def part(self, index: Int64[Tensor, "B"]) -> "InMemory":
         """Return a subset."""

@@ -64,7 +64,7 @@ MOST_SIZE_PX, MOST_LONGEST, MOST_UNITS, MOST_LAYERS = 4_096, 2**12, 2**14, 64
 SPLITS: tuple[Split, ...] = get_args(Split)
 SHOWN = 8  # pictures in TensorBoard
 
-TRUNK = TrunkConfig(trunk="plain", norm="batch", width=0.5)
+TRUNK = TrunkConfig(trunk="plain", norm="batch", width=1.0)
 FIT = FitConfig(
     num_epochs=8,
     batch_size=64,
@@ -93,6 +93,9 @@ class Config:
     batch; 0: half of the free memory."""
     samples: int = 0
     """Learn from so many training pictures only; 0: all, of the scenes 20,000."""
+    easy: float = 0.3
+    """Share of the training pictures, those of which the fewest words are said, that the first
+    epoch consists of: of few things it is soon clear which word means which."""
     least: int = 5
     """Words that the training captions have less often are unknown."""
     longest: int = 40
@@ -114,11 +117,12 @@ class Config:
     run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
 
     def __post_init__(self) -> None:
-        require_positive(self, "least", "longest", "units", "layers")
+        require_positive(self, "least", "longest", "units", "layers", "easy")
         require_fraction(self, "label_smoothing", "dropout")
         require_not_negative(self, "size_px", "memory_gb", "samples")
         require_at_most(
             self,
+            easy=1.0,
             size_px=MOST_SIZE_PX,
             samples=2**31 - 1,
             longest=MOST_LONGEST,
@@ -300,13 +304,13 @@ SMOKE = changed(
 )
 FLICKR8K = changed(
     SCENES,
+    easy=1.0,
     set="flickr8k_1k",
     dropout=0.3,
     answer=SearchConfig(beam=3),
     label_smoothing=0.1,
     augment=AugmentConfig(flip=True, zoom=0.3),
     fit=changed(FIT, num_epochs=20, batch_size=16, learning_rate=1e-3, ema=0.99, eval_every=10),
-    trunk=changed(TRUNK, width=1.0),
 )
 PRESETS = {"default": SCENES, "smoke": SMOKE, "flickr8k": FLICKR8K}
 

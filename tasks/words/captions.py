@@ -220,7 +220,16 @@ class CaptionedPictures(Source):
         picture = found.picture
         if len(there) < len(rows):
             picture = picture.part(torch.tensor(there))
-        return InMemory({"picture": picture, "caption": Rows.of([rows[n] for n in there])})
+        taught = Rows.of([rows[n] for n in there])
+        return InMemory({"picture": picture, "caption": taught}, easy=self.easy(taught))
+
+    def easy(self, captions: Rows) -> Int64[Tensor, "_"] | None:
+        """Return the pictures of which the least is said, as many as the config has of easy ones:
+        the first epoch's; None for all."""
+        share = self.config.easy
+        if share == 1:
+            return None
+        return captions.lengths.argsort(stable=True)[: max(1, round(share * len(captions)))]
 
     def captions(self, split: Split) -> tuple[tuple[str, ...], ...]:
         """Return all captions of every picture of a split, by the picture's number."""
