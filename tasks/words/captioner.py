@@ -129,7 +129,7 @@ class Captioner(Writer):
         """Return the loss of every word of every picture's captions, 0 where they are over.
 
         The shortest captions of all pictures are followed together, then the second shortest, and
-        so on: of the scenes' captions that leaves out two fifths of the steps.
+        so on: of the captions of scenes that leaves out a quarter of the steps.
         """
         state, memory, inside = self.read(picture)
         length = (target != PAD).sum(2)
