@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from backbones.cnn import build_trunk
@@ -37,7 +37,7 @@ from backbones.transfer import TrunkConfig
 from tasks.answers import Answer, Picture
 from tasks.data.augment import AugmentConfig, augment
 from tasks.data.decode import given_picture
-from tasks.data.samples import Batch, InMemory, moved
+from tasks.data.samples import Batch, InMemory, moved, uniforms
 from tasks.data.split_names import Split
 from tasks.data.vocabulary import BEGIN, PAD
 from tasks.fit_config import FitConfig
@@ -66,7 +66,7 @@ SHOWN = 8  # pictures in TensorBoard
 
 TRUNK = TrunkConfig(trunk="plain", norm="batch", width=1.0)
 FIT = FitConfig(
-    num_epochs=8,
+    num_epochs=12,
     batch_size=64,
     optimizer="adamw",
     learning_rate=3e-3,
@@ -96,6 +96,8 @@ class Config:
     easy: float = 0.3
     """Share of the training pictures, those of which the fewest words are said, that the first
     epoch consists of: of few things it is soon clear which word means which."""
+    captions: int = 2
+    """Captions of each picture that an epoch learns from, drawn anew; 0: all."""
     least: int = 5
     """Words that the training captions have less often are unknown."""
     longest: int = 40
@@ -119,12 +121,13 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "least", "longest", "units", "layers", "easy")
         require_fraction(self, "label_smoothing", "dropout")
-        require_not_negative(self, "size_px", "memory_gb", "samples")
+        require_not_negative(self, "size_px", "memory_gb", "samples", "captions")
         require_at_most(
             self,
             easy=1.0,
             size_px=MOST_SIZE_PX,
             samples=2**31 - 1,
+            captions=2**31 - 1,
             longest=MOST_LONGEST,
             units=MOST_UNITS,
             layers=MOST_LAYERS,
@@ -168,9 +171,22 @@ class Captioning(Task[list[str]]):
         )
 
     def prepare(self, batch: Batch, epoch: int) -> Batch:
-        config = self.config
-        picture = augment(batch["picture"], batch["index"], config.run.seed, epoch, config.augment)
-        return {**batch, "picture": picture}
+        config, index = self.config, batch["index"]
+        picture = augment(batch["picture"], index, config.run.seed, epoch, config.augment)
+        return {**batch, "picture": picture, "caption": self.drawn(batch["caption"], index, epoch)}
+
+    def drawn(
+        self, rows: Int64[Tensor, "B L"], index: Int64[Tensor, "B"], epoch: int
+    ) -> Int64[Tensor, "B _"]:
+        """Return the captions of these pictures that an epoch learns from."""
+        target, wanted = one_by_one(rows), self.config.captions
+        if not 0 < wanted < target.shape[1]:
+            return rows
+        # Not the numbers that pictures are augmented by. Rows of padding come last.
+        place = uniforms(self.config.run.seed + 1, epoch, index, target.shape[1]).to(rows.device)
+        place = place + (target[:, :, 0] == PAD)
+        chosen = place.argsort(1)[:, :wanted, None].expand(-1, -1, target.shape[2])
+        return target.gather(1, chosen).flatten(1)
 
     def loss(self, model: Captioner, batch: Batch) -> Float[Tensor, "B"]:
         target = one_by_one(batch["caption"])
@@ -305,6 +321,7 @@ SMOKE = changed(
 FLICKR8K = changed(
     SCENES,
     easy=1.0,
+    captions=0,
     set="flickr8k_1k",
     dropout=0.3,
     answer=SearchConfig(beam=3),

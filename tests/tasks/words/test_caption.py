@@ -136,6 +136,20 @@ def test_a_picture_with_fewer_captions_counts_as_much_as_others():
     assert_close(loss[1], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_an_epoch_learns_from_some_captions_of_each_picture_and_the_next_from_others():
+    task, _ = made(captions=2)
+    batch = task.data("train").batch(torch.arange(12))
+    batch["caption"][3, int(batch["caption"][3].argmin()) :] = PAD
+    have = [set(map(tuple, row)) for row in one_by_one(batch["caption"]).tolist()]
+    drawn = [task.prepare({**batch, "index": torch.arange(12)}, epoch) for epoch in (0, 0, 1)]
+    assert torch.equal(drawn[0]["caption"], drawn[1]["caption"])
+    rows = [one_by_one(each["caption"]) for each in drawn]
+    assert all(found.shape[1] == 2 for found in rows) and not torch.equal(rows[0], rows[2])
+    for found, whole in zip(rows[2].tolist(), have, strict=True):
+        padded = [tuple(row) + (PAD,) * (len(next(iter(whole))) - len(row)) for row in found]
+        assert len(set(padded)) == 2 and set(padded) <= whole
+
+
 @pytest.mark.parametrize("attention", [True, False])
 def test_stepped_writing_equals_fused(attention):
     task, model = made(attention)
