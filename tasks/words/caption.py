@@ -182,8 +182,10 @@ class Captioning(Task[list[str]]):
         target, wanted = one_by_one(rows), self.config.captions
         if not 0 < wanted < target.shape[1]:
             return rows
-        # Not the numbers that pictures are augmented by. Rows of padding come last.
-        place = uniforms(self.config.run.seed + 1, epoch, index, target.shape[1]).to(rows.device)
+        # Seeds of their own, so that it does not matter how many captions others in the batch have,
+        # nor how pictures are augmented. Rows of padding come last.
+        seeds = range(self.config.run.seed + 1, self.config.run.seed + 1 + target.shape[1])
+        place = torch.cat([uniforms(seed, epoch, index, 1) for seed in seeds], 1).to(rows.device)
         place = place + (target[:, :, 0] == PAD)
         chosen = place.argsort(1)[:, :wanted, None].expand(-1, -1, target.shape[2])
         return target.gather(1, chosen).flatten(1)

@@ -16,7 +16,7 @@ from backbones.training.config import ResumeConfig, RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
 from backbones.transfer import TrunkConfig
-from tasks.data.vocabulary import BEGIN, PAD
+from tasks.data.vocabulary import BEGIN, END, PAD
 from tasks.predictor import load_predictor
 from tasks.words import caption, captions
 from tasks.words.captions import one_by_one
@@ -139,7 +139,8 @@ def test_a_picture_with_fewer_captions_counts_as_much_as_others():
 def test_an_epoch_learns_from_some_captions_of_each_picture_and_the_next_from_others():
     task, _ = made(captions=2)
     batch = task.data("train").batch(torch.arange(12))
-    batch["caption"][3, int(batch["caption"][3].argmin()) :] = PAD
+    third = int((batch["caption"][3] == END).nonzero()[2])
+    batch["caption"][3, third + 1 :] = PAD
     have = [set(map(tuple, row)) for row in one_by_one(batch["caption"]).tolist()]
     drawn = [task.prepare({**batch, "index": torch.arange(12)}, epoch) for epoch in (0, 0, 1)]
     assert torch.equal(drawn[0]["caption"], drawn[1]["caption"])
@@ -148,6 +149,11 @@ def test_an_epoch_learns_from_some_captions_of_each_picture_and_the_next_from_ot
     for found, whole in zip(rows[2].tolist(), have, strict=True):
         padded = [tuple(row) + (PAD,) * (len(next(iter(whole))) - len(row)) for row in found]
         assert len(set(padded)) == 2 and set(padded) <= whole
+    # One with fewer captions than the others of its batch, and then alone.
+    one = {name: column[3:4] for name, column in batch.items()}
+    alone = one_by_one(task.prepare({**one, "index": torch.tensor([3])}, 1)["caption"])
+    longest = alone.shape[2]
+    assert torch.equal(rows[2][3:4, :, :longest], alone) and not rows[2][3, :, longest:].any()
 
 
 @pytest.mark.parametrize("attention", [True, False])
