@@ -85,9 +85,9 @@ class InMemory(Samples):
         counted: Sequence[str] = (),
         easy: Int64[Tensor, "_"] | None = None,
     ) -> None:
-        """A plain tensor is a `Dense` column. Of `easy` samples, if any are named and none are
-        counted, the first epoch consists, which has each of them several times: a curriculum
-        (Bengio et al. 2009, https://doi.org/10.1145/1553374.1553380)."""
+        """A plain tensor is a `Dense` column. With `easy` samples, if any are named and none are
+        counted, the first epoch begins: a curriculum (Bengio et al. 2009,
+        https://doi.org/10.1145/1553374.1553380)."""
         self.columns = {name: column(values) for name, values in columns.items()}
         assert len({len(values) for values in self.columns.values()}) == 1
         self.counted, self.easy = tuple(counted), easy
@@ -131,10 +131,9 @@ class InMemory(Samples):
         return self.lengths(self.counted[0]) * (int(near.max()) + 1) + near
 
     def plan(self, seed: int, epoch: int, batch_size: int) -> list[Int64[Tensor, "_"]]:
-        if self.easy is not None and epoch == 0:
-            return self.plan_of_easy(self.easy, seed, batch_size)
         if not self.counted:
-            return super().plan(seed, epoch, batch_size)
+            plan = super().plan(seed, epoch, batch_size)
+            return plan if self.easy is None or epoch else self.easy_first(self.easy, plan)
         random, count = np.random.default_rng([seed, epoch]), self.total // batch_size
         order = random.permutation(len(self))
         order = order[np.argsort(self.places.numpy()[order], kind="stable")]
@@ -143,14 +142,13 @@ class InMemory(Samples):
         parts = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
         return [torch.from_numpy(parts[place]) for place in random.permutation(count)]
 
-    def plan_of_easy(
-        self, easy: Int64[Tensor, "_"], seed: int, batch_size: int
+    def easy_first(
+        self, easy: Int64[Tensor, "_"], plan: list[Int64[Tensor, "_"]]
     ) -> list[Int64[Tensor, "_"]]:
-        """Return the plan of the first epoch: easy samples only, as often as each other."""
-        random, wanted = np.random.default_rng([seed, 0]), len(self) // batch_size * batch_size
-        rounds = -(-wanted // len(easy))
-        order = np.concatenate([random.permutation(easy.numpy()) for _ in range(rounds)])
-        return list(torch.from_numpy(order[:wanted]).split(batch_size))
+        """Return a plan's samples with the easy ones before the others."""
+        order, sizes = torch.cat(plan), [len(batch) for batch in plan]
+        hard = ~torch.isin(order, easy)
+        return list(order[hard.long().argsort(stable=True)].split(sizes))
 
     def in_order(self) -> Int64[Tensor, "N"]:
         # Like sizes together, for less padding.

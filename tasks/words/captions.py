@@ -36,7 +36,7 @@ from tasks.worlds import scenes
 from tasks.worlds.chance import SEEDS
 
 WORLD, JOB = "scenes", "caption"
-WORLD_SIZES = {"train": 20_000, "val": 500, "test": 2_000}
+WORLD_SIZES = {"train": 80_000, "val": 500, "test": 2_000}
 WORLD_PX, PHOTO_PX, CHANNELS = 64, 96, 3
 MOST_UNKNOWN = 0.2  # of the words of captions that another run's vocabulary may not know
 
@@ -224,10 +224,10 @@ class CaptionedPictures(Source):
         return InMemory({"picture": picture, "caption": taught}, easy=self.easy(taught))
 
     def easy(self, captions: Rows) -> Int64[Tensor, "_"] | None:
-        """Return the pictures of which the least is said, as many as the config has of easy ones:
-        the first epoch's; None for all."""
+        """Return the pictures of which the least is said, with which the first epoch begins; None
+        if none are wanted."""
         share = self.config.easy
-        if share == 1:
+        if not share:
             return None
         return captions.lengths.argsort(stable=True)[: max(1, round(share * len(captions)))]
 
