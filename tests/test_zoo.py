@@ -16,6 +16,8 @@ from rl.evaluate import evaluate
 from tasks.evaluate import load_model
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.digits import digits
+from tasks.worlds.scene_language import is_right
+from tasks.worlds.scenes import scene
 from tasks.worlds.strikes import strike_film
 
 ZOO = sorted(p.parent for p in (Path(__file__).parents[1] / "runs" / "zoo").glob("*/config.json"))
@@ -28,7 +30,7 @@ def kind(folder: Path) -> str:
 
 
 def test_there_is_something_for_a_start():
-    assert {"pong", "breakout", "mnist", "translate-en-de", "sound"} <= {
+    assert {"pong", "breakout", "mnist", "translate-en-de", "sound", "caption-scenes"} <= {
         folder.name for folder in ZOO
     }
 
@@ -85,3 +87,10 @@ def test_sound_is_given_to_a_silent_film_when_something_is_struck():
     frames = (Frame(n / 15, (n + 1) / 15, pixels) for n, pixels in enumerate(film.frames))
     (answer,) = arcadia.load("zoo/sound").predict([film_bytes(frames)])
     assert answer["onset_s"] == pytest.approx(film.times_s, abs=0.05)
+
+
+def test_the_captioner_says_what_is_so():
+    shown = [scene(SEEDS["test"], number) for number in range(40)]
+    answers = arcadia.load("zoo/caption-scenes").predict([each.picture for each in shown])
+    right = [is_right(each, said["text"]) for each, said in zip(shown, answers, strict=True)]
+    assert sum(right) >= 32  # the nearest training scene's captions would be right of about ten
