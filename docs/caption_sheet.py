@@ -18,6 +18,7 @@ from PIL import Image
 from backbones.training.run import find_run
 from tasks.answers import Picture
 from tasks.looks.captions import captions_picture
+from tasks.looks.sheet import stacked
 from tasks.predictor import load_predictor
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.scene_language import is_right
@@ -56,13 +57,7 @@ def main(config: Config) -> None:
     )
     (seen,) = predictor.explain([pictures[config.explained]])
     assert isinstance(seen.medium, Picture)
-    parts = [Image.fromarray(sheet), Image.fromarray(np.asarray(seen.medium.pixels))]
-    size = max(part.width for part in parts), sum(part.height for part in parts)
-    image, top = Image.new("RGB", size, "white"), 0
-    for part in parts:
-        image.paste(part, (0, top))
-        top += part.height
-    image.save(config.png, optimize=True)
+    Image.fromarray(stacked([sheet, seen.medium.pixels])).save(config.png, optimize=True)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
+from jaxtyping import UInt8
 from PIL import Image
 
 from backbones.media import Frame, film_bytes, read_sound
 from backbones.training.run import find_run
 from tasks.looks.cochleagrams import cochleagrams_picture
-from tasks.looks.sheet import contact_sheet
+from tasks.looks.sheet import contact_sheet, stacked
 from tasks.predictor import Predictor, load_predictor
 from tasks.sounds.cochleagram import STEPS_HZ, cochleagram
 from tasks.sounds.onsets import onsets
@@ -51,7 +52,7 @@ def silent(film: StrikeFilm) -> bytes:
     return film_bytes(shown)
 
 
-def row(predictor: Predictor, film: StrikeFilm) -> tuple[Image.Image, bytes]:
+def row(predictor: Predictor, film: StrikeFilm) -> tuple[UInt8[np.ndarray, "H W 3"], bytes]:
     """Return a film's row of the sheet, and the film with its new sound."""
     (answer,) = predictor.answer([silent(film)])
     assert answer.medium is not None
@@ -65,23 +66,16 @@ def row(predictor: Predictor, film: StrikeFilm) -> tuple[Image.Image, bytes]:
     heard = [onsets(given[0]).tolist()]
     around = [int(time * FRAMES_HZ) + away for time in film.times_s for away in (0, 1)][:FRAMES]
     pictures = torch.from_numpy(film.frames[around]).permute(0, 3, 1, 2)
-    above = Image.fromarray(contact_sheet(pictures, [f"frame {n}" for n in around], FRAMES, 128))
-    below = Image.fromarray(cochleagrams_picture(real, given, struck, heard))
-    image = Image.new("RGB", (max(above.width, below.width), above.height + below.height), "white")
-    image.paste(above, (0, 0))
-    image.paste(below, (0, above.height))
-    return image, voiced
+    above = contact_sheet(pictures, [f"frame {n}" for n in around], FRAMES, 128)
+    below = cochleagrams_picture(real, given, struck, heard)
+    return stacked([above, below]), voiced
 
 
 def main(config: Config) -> None:
     predictor = load_predictor(find_run(config.run))
     rows = [row(predictor, strike_film(SEEDS["test"], number)) for number in config.films]
-    height, width = sum(one.height for one, _ in rows), max(one.width for one, _ in rows)
-    sheet, top = Image.new("RGB", (width, height), "white"), 0
-    for one, _ in rows:
-        sheet.paste(one, (0, top))
-        top += one.height
-    sheet.save(config.to / "sound.png", optimize=True)
+    sheet = stacked([one for one, _ in rows])
+    Image.fromarray(sheet).save(config.to / "sound.png", optimize=True)
     (config.to / "sound.mp4").write_bytes(rows[0][1])
 
 

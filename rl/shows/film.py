@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backbones.media import H264_OPTIONS
 from backbones.training.checks.limits import shortened
 from backbones.training.errors import UserError
 from rl.games.screen import enlarge
@@ -42,7 +43,7 @@ class Film:
         rate = Fraction(fps).limit_denominator(1000)
         self.stream = self.container.add_stream("libx264", rate=rate)
         self.stream.pix_fmt = "yuv420p"
-        self.stream.options = {"crf": "20", "preset": "veryfast"}
+        self.stream.options = H264_OPTIONS
         self.started = False
 
     def show(self, picture: np.ndarray, panel: Panel | None, caption: str) -> None:

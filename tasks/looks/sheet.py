@@ -62,6 +62,14 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
+def stacked(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> UInt8[np.ndarray, "H2 W2 3"]:
+    """Return pictures one below the other, on white where they are narrower than the widest."""
+    widest = max(picture.shape[1] for picture in pictures)
+    rooms = [((0, 0), (0, widest - picture.shape[1]), (0, 0)) for picture in pictures]
+    parts = zip(pictures, rooms, strict=True)
+    return np.concatenate([np.pad(part, room, constant_values=255) for part, room in parts])
+
+
 def fitting(text: str, font: ImageFont.FreeTypeFont, most_px: int) -> str:
     """Return a text, or as much of its beginning as fits a width, with dots behind."""
     if font.getlength(text) <= most_px:

@@ -89,27 +89,17 @@ class Captioner(Writer):
         inside = torch.ones(memory.shape[:2], dtype=torch.bool, device=picture.device)
         first = self.first(regions.mean(0))[None]
         begin = first.new_zeros(1 + len(self.further), len(picture), first.shape[-1])
-        state = self.layered(first, (begin, begin), memory, inside)[1]
+        state = self.follow(first, (begin, begin), memory, inside)[1]
         return state, memory, inside
 
     def follow(
-        self,
-        tokens: Int64[Tensor, "B T"],
-        state: State,
-        memory: Float[Tensor, "S B E"],
-        inside: Bool[Tensor, "S B"],
-    ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:
-        return self.layered(self.embedding(tokens).transpose(0, 1), state, memory, inside)
-
-    def layered(
         self,
         words: Float[Tensor, "T B D"],
         state: State,
         memory: Float[Tensor, "S B E"],
         inside: Bool[Tensor, "S B"],
     ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:
-        """Return what the layers make of embedded words, the state after them, and where the last
-        layer looked."""
+        """As `Writer.follow`; it is told where the last layer looked."""
         norms, places = iter(self.norms), memory.chunk(max(1, len(self.looks)), -1)
         out, weights, after = self.dropout(words), None, []
         for n, lstm in enumerate((self.lstm, *self.further)):
@@ -138,7 +128,7 @@ class Captioner(Writer):
         losses = []
         for k, longest in enumerate(length.gather(1, order).amax(0).clamp(min=1).tolist()):
             text = ranked[:, k, :longest]
-            out = self.follow(begun(text), state, memory, inside)[0]
+            out = self.follow(self.embed(begun(text)), state, memory, inside)[0]
             loss = self.losses(out, text, smoothing)
             losses.append(F.pad(loss, (0, target.shape[2] - longest)))
         by_rank = torch.stack(losses, 1)

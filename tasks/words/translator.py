@@ -50,8 +50,7 @@ class Translator(Writer):
         inside = place < there
         if self.attention is None:
             source = source.gather(1, (there - 1 - place).clamp(min=0)) * inside
-        embedded = self.dropout(self.embedding(source).transpose(0, 1))
-        memory, state = self.encoder.read(embedded, length)
+        memory, state = self.encoder.read(self.dropout(self.embed(source)), length)
         if self.attention is not None:  # [2 L B D/2] to [L B D]: forward beside backward.
             state = tuple(
                 part.unflatten(0, (self.layers, 2)).transpose(1, 2).flatten(2) for part in state
@@ -60,14 +59,13 @@ class Translator(Writer):
 
     def follow(
         self,
-        tokens: Int64[Tensor, "B T"],
+        words: Float[Tensor, "T B D"],
         state: State,
         memory: Float[Tensor, "S B D"],
         inside: Bool[Tensor, "S B"],
     ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:
-        embedded = self.dropout(self.embedding(tokens).transpose(0, 1))
         hidden, cell = (part.contiguous() for part in state)
-        out, after = self.decoder(embedded, (hidden, cell))
+        out, after = self.decoder(self.dropout(words), (hidden, cell))
         out, weights = self.dropout(out), None
         if self.attention is not None:
             # Nothing that was looked at goes back into the LSTM.
@@ -84,5 +82,5 @@ class Translator(Writer):
         smoothing: float,
     ) -> Float[Tensor, "B T"]:
         """Return the loss of every target piece after `tokens`, 0 where the target is over."""
-        out = self.follow(tokens, *self.read(source, length))[0]
+        out = self.follow(self.embed(tokens), *self.read(source, length))[0]
         return self.losses(out, target, smoothing)

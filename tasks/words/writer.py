@@ -50,13 +50,17 @@ class Writer(nn.Module, ABC):
     @abstractmethod
     def follow(
         self,
-        tokens: Int64[Tensor, "B T"],
+        words: Float[Tensor, "T B D"],
         state: State,
         memory: Float[Tensor, "S B E"],
         inside: Bool[Tensor, "S B"],
     ) -> tuple[Float[Tensor, "T B D"], State, Float[Tensor, "B T S"] | None]:
-        """Return what the writer makes of each token, the state after them, and where it looked,
-        if it has attention."""
+        """Return what the writer makes of each embedded word, the state after them, and where it
+        looked, if it has attention."""
+
+    def embed(self, tokens: Int64[Tensor, "B T"]) -> Float[Tensor, "T B D"]:
+        """Return what `follow` is given of words."""
+        return self.embedding(tokens).transpose(0, 1)  # type: ignore[no-any-return]
 
     def write(
         self,
@@ -67,7 +71,7 @@ class Writer(nn.Module, ABC):
     ) -> tuple[Float[Tensor, "T B V"], State, Float[Tensor, "B T S"] | None]:
         """Return the logits of what follows each token, the state after them, and where the
         writer looked."""
-        out, after, weights = self.follow(tokens, state, memory, inside)
+        out, after, weights = self.follow(self.embed(tokens), state, memory, inside)
         return F.linear(out, self.embedding.weight, self.bias), after, weights
 
     def losses(
