@@ -23,8 +23,8 @@ from tasks.data.columns import Batch, Column, Lookup, Rows, column
 
 # A set of up to this many bytes moves to the GPU as a whole.
 LARGEST_ON_DEVICE = 4 * 2**30
-# Generated samples of up to this many bytes are kept: digits always, scenes up to 20,000.
-LARGEST_KEPT = 2**28
+# Generated samples of up to this many bytes are kept: digits always, scenes up to 87,000.
+LARGEST_KEPT = 2**30
 # Lengths are rounded down to multiples of this before sorting.
 ALIKE = 4
 

@@ -7,6 +7,7 @@ Letters: N pictures, B samples of a batch, L numbers of all captions of one, K c
 """
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from backbones.training.device.memory import room_bytes
 from backbones.training.errors import UserError
+from backbones.training.progress import say
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from tasks.data.columns import Column, Rows
@@ -38,6 +40,7 @@ from tasks.worlds.chance import SEEDS
 WORLD, JOB = "scenes", "caption"
 WORLD_SIZES = {"train": 80_000, "val": 500, "test": 2_000}
 WORLD_PX, PHOTO_PX, CHANNELS = 64, 96, 3
+SAID_FROM = 10_000  # scenes whose captions take long enough to say so
 MOST_UNKNOWN = 0.2  # of the words of captions that another run's vocabulary may not know
 
 
@@ -150,6 +153,9 @@ class CaptionedPictures(Source):
     def made(self, split: Split, count: int) -> Captioned:
         """Return the first scenes of a split of the world; captions are written at once, pictures
         when needed."""
+        if count >= SAID_FROM:
+            said = f"writing the captions of {count:,} scenes, which takes half a millisecond each"
+            say(said, sys.stderr)
         side_px, seed = self.about["side_px"], SEEDS[split]
         numbers = range(count)
 
