@@ -48,5 +48,10 @@ def show_labels(
     worst = (-answer.gather(1, label[:, None])[:, 0]).argsort(descending=True)[:WORST]
     titles = [title(int(label[i]), answer[i], classes) for i in worst]
     board.picture(progress, "val/worst", contact_sheet(picture[worst], titles))
-    names = [classes[int(i)] for i in label]
-    write_embedding(board.folder, features, names, picture)
+    answers = answer.argmax(1)
+    words = {
+        "class": [classes[int(i)] for i in label],
+        "answer": [classes[int(i)] for i in answers],
+        "right": ["no" if wrong else "yes" for wrong in answers != label],
+    }
+    write_embedding(board.folder, features, words, picture)

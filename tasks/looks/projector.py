@@ -1,4 +1,4 @@
-"""Points for TensorBoard's embedding projector, each with a name and a picture.
+"""Points for TensorBoard's embedding projector, each with a picture and words to colour it by.
 
 Letters: N points of D numbers, pictures of C channels, H rows, W columns. The format is the
 projector's own: tab separated files, one sheet of small square pictures, and a config that names
@@ -7,7 +7,7 @@ them (https://github.com/tensorflow/tensorboard/blob/master/tensorboard/plugins/
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from backbones.training.files import write_atomically
 CONFIG = """embeddings {{
   tensor_name: "features"
   tensor_path: "embedding/tensors.tsv"
-  metadata_path: "embedding/names.tsv"
+  metadata_path: "embedding/words.tsv"
   sprite {{ image_path: "embedding/sprite.png" single_image_dim: {side} single_image_dim: {side} }}
 }}
 """
@@ -44,15 +44,21 @@ def sprite(pictures: UInt8[Tensor, "N C H W"]) -> bytes:
 def write_embedding(
     folder: Path,
     vectors: Float[Tensor, "N D"],
-    names: Sequence[str],
+    words: Mapping[str, Sequence[str]],
     pictures: UInt8[Tensor, "N C H W"],
 ) -> None:
-    """Write points into a run's folder, over those of before. OSError if the disk does not."""
+    """Write points into a run's folder, over those of before. OSError if the disk does not.
+
+    `words` has two columns or more, each with a word for every point: the projector colours by any
+    of them that has at most 50 different ones. (Of one column it would take the head for a point.)
+    """
+    assert len(words) > 1
     inside = folder / "embedding"
     inside.mkdir(exist_ok=True)
     table = io.StringIO()
     np.savetxt(table, vectors.to(torch.float32).numpy(), "%.4g", "\t")
     write_atomically(inside / "tensors.tsv", table.getvalue())
-    write_atomically(inside / "names.tsv", "".join(f"{name}\n" for name in names))
+    rows = [tuple(words), *zip(*words.values(), strict=True)]
+    write_atomically(inside / "words.tsv", "".join("\t".join(row) + "\n" for row in rows))
     write_atomically(inside / "sprite.png", sprite(pictures))
     write_atomically(folder / "projector_config.pbtxt", CONFIG.format(side=SIDE_PX))

@@ -212,9 +212,11 @@ def test_people_see_confusions_mistakes_and_an_embedding(trained):
         picture = Image.open(io.BytesIO(events.Images(tag)[0].encoded_image_string))
         assert len(np.unique(np.asarray(picture))) > 2, tag
     inside = trained.folder / "embedding"
-    names = (inside / "names.tsv").read_text().splitlines()
+    head, *rows = [row.split("\t") for row in (inside / "words.tsv").read_text().splitlines()]
     points = np.loadtxt(inside / "tensors.tsv")
-    assert len(points) == len(names) == 1_000 and set(names) == set("0123456789")
+    assert head == ["class", "answer", "right"] and len(points) == len(rows) == 1_000
+    assert {digit for digit, _, _ in rows} == set("0123456789")
+    assert all((digit == answer) == (right == "yes") for digit, answer, right in rows)
     with Image.open(inside / "sprite.png") as sheet:
         assert sheet.size == (32 * 32, 32 * 32)  # 1,000 pictures need 32 a side
     assert (
@@ -359,7 +361,7 @@ def test_names_that_are_no_utf8_are_learnt_asked_and_shown(tmp_path, runs, capsy
     words = ["train", "classify", "--preset", "smoke", "--precision", "fp32", "--name", "latin"]
     assert arcadia.main([*words, "--data", str(tmp_path / "set"), "--grey"]) == 0
     run = find_run("latin")
-    names = (run.folder / "embedding" / "names.tsv").read_text(encoding="utf-8").split()
+    names = (run.folder / "embedding" / "words.tsv").read_text(encoding="utf-8").split()
     assert {"k?ter", "katt\u00e9"} <= set(names)
     asked = tmp_path / os.fsdecode(b"\xe9t\xe9\x1b[31m\n.png")
     Image.fromarray(pictures[0][0]).save(asked)
