@@ -32,6 +32,13 @@ def as_it_is(batch: Batch, epoch: int) -> Batch:
     return batch
 
 
+def work_alone(device: torch.device) -> None:
+    """Give this thread the device, and no helpers: a second team of threads, each waiting busily
+    for work, takes the cores from the one that learns."""
+    use_device(device)
+    torch.set_num_threads(1)
+
+
 class Feeder:
     """The batches of a run, in order; while one is learnt from, a thread makes the next.
 
@@ -64,7 +71,7 @@ class Feeder:
         # Asked for several times an update, and a sum over all samples.
         self.updates_an_epoch = samples.total // self.batch_size
         self.world, self.device = world, device
-        self.pool = ThreadPoolExecutor(1, "feeder", use_device, (device,))
+        self.pool = ThreadPoolExecutor(1, "feeder", work_alone, (device,))
         self.at_once = at_once or self.fitting_at_once()
         self.made, self.batches_made = range(0), list[Batch]()
         self.upcoming: dict[range, Future[list[Batch]]] = {}

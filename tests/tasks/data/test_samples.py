@@ -228,3 +228,19 @@ def test_a_sample_larger_than_its_share_of_a_batch_is_refused():
             world=World(0, 3),
             device=CPU,
         )
+
+
+def test_the_thread_that_makes_batches_has_no_helpers_and_takes_none_from_others():
+    before, seen = torch.get_num_threads(), []
+
+    def prepare(batch, epoch):
+        seen.append(torch.get_num_threads())
+        return batch
+
+    torch.set_num_threads(2)
+    try:
+        with feeder(prepare=prepare) as feed:
+            feed.batch(0)
+        assert set(seen) == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
