@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from rl import dqn, pqn
 from tests.gpu import agents, others
 
 
@@ -48,7 +49,12 @@ PARTS = [
     Part("ppo fast, graphs", 40, agents.speed("fast", graphs=True)),
     Part("ppo reference, graphs", 40, agents.speed("reference", graphs=True)),
     Part("mnist", 60, others.classify("mnist", "mnist")),
-    Part("translate", 60, others.translate),
+    Part("dqn", 60, agents.trained(dqn, 60_000)),
+    Part("pqn", 60, agents.trained(pqn, 60_000)),
+    Part("translate", 60, others.task("words.translate", num_epochs=2)),
+    Part("caption", 90, others.task("words.caption", samples=20_000, num_epochs=1)),
+    Part("sound", 90, others.task("sounds.film_sound", samples=300, num_epochs=2)),
+    Part("go self-play", 120, others.go_selfplay),
     Part("emulators", 60, agents.emulators),
     Part("seeding", 60, agents.seeding),
 ]

@@ -205,3 +205,24 @@ def pong(small: bool, out: Path) -> dict[str, Any]:
     figures["eval, 20 games"] = evaluate(agent, games=1 if small else 20).to_dict(run.name)["score"]
     figures["eval_s"] = round(time.monotonic() - begin, 1)
     return figures
+
+
+def trained(job: Any, steps: int) -> Callable[[bool, Path], dict[str, Any]]:
+    """Return the part that trains an agent of another algorithm on Pong: its env steps per second
+    and where its time goes, the first quarter left out."""
+
+    def measure(small: bool, out: Path) -> dict[str, Any]:
+        config = changed(job.PRESETS["smoke" if small else "default"], eval_games=0)
+        if not small:
+            config = changed(config, total_steps=steps, env_options=EnvOptions(sticky=0.0))
+        name = f"{job.JOB.name}-gpu-{int(time.time())}"
+        run = job.train(changed(config, run=changed(config.run, name=name)), "default")
+        lines = (run.folder / "metrics.jsonl").read_text().splitlines()
+        rows = [row for row in map(json.loads, lines) if "speed/env_steps_per_s" in row]
+        figures = {}
+        for tag in ("env_steps_per_s", "env_s", "policy_s", "learn_s", "wait_s"):
+            values = [row[f"speed/{tag}"] for row in rows[len(rows) // 4 :]]
+            figures[tag] = round(float(np.median(values)), 4)
+        return figures
+
+    return measure

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from backbones.training.config import changed
+from backbones.training.config import changed, with_values
 from backbones.training.device.precision import Precision, choose_device
+from rl.go import train
 from rl.go.network.features import PLANES
 from rl.go.network.go_network import build_network
 
@@ -82,16 +84,35 @@ def figures_of(folder: Path, job: str) -> dict[str, Any]:
     return figures
 
 
-def translate(small: bool, out: Path) -> dict[str, Any]:
-    """Tokens per second of a translator on the generated phrases."""
-    from tasks.words import translate as job
+def task(module: str, **values: Any) -> Callable[[bool, Path], dict[str, Any]]:
+    """Return the part that trains a task on what it generates: speed, seconds, score."""
 
-    config = job.PRESETS["smoke" if small else "default"]
+    def measure(small: bool, out: Path) -> dict[str, Any]:
+        job = import_module(f"tasks.{module}")
+        config = job.PRESETS["smoke"] if small else with_values(job.PRESETS["default"], values)
+        name = f"{job.JOB.name}-gpu-{int(time.time())}"
+        run = job.train(changed(config, run=changed(config.run, name=name)), "default")
+        return figures_of(run.folder, job.JOB.name)
+
+    return measure
+
+
+def go_selfplay(small: bool, out: Path) -> dict[str, Any]:
+    """Moves of self-play a second on 9 by 9, learning beside: `train go`, 512 games at once."""
+    play = changed(train.PRESETS["9x9"].play, games_at_a_time=512)
+    config = changed(
+        train.PRESETS["smoke" if small else "9x9"],
+        eval_games=0,
+        ladder_games=0,
+        run=changed(train.PRESETS["9x9"].run, name=f"go-gpu-{int(time.time())}"),
+    )
     if not small:
-        config = changed(config, fit=changed(config.fit, num_epochs=2))
-    name = f"translate-gpu-{int(time.time())}"
-    run = job.train(changed(config, run=changed(config.run, name=name)), "default")
-    return figures_of(run.folder, "translate")
+        config = changed(config, total_moves=60_000, moves_a_turn=8_192, play=play)
+    run = train.train(config, "9x9")
+    rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    turns = [(60 * row["time/minutes"], row["step"]) for row in rows if "selfplay/games" in row]
+    (begin, first), (end, last) = turns[0], turns[-1]
+    return {"moves_per_s": round((last - first) / (end - begin)), "moves": last}
 
 
 def go_evaluations(small: bool, out: Path) -> dict[str, Any]:
