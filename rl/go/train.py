@@ -1,12 +1,16 @@
 """The job `go`: a network learns Go from games against itself, and from nothing else.
 
-A turn plays so many moves with the averaged weights, all games at once; then the network learns
-from the window of positions, as often as `reuse` says. Both follow from the seed alone, so a run
-that was killed and resumed plays the same games and ends with the same weights. Of several
-processes each plays its share of the games and learns from its share of every minibatch.
+A turn plays so many moves with the averaged weights, all games at once, in a thread with a copy of
+them. Meanwhile the network learns from the window of positions as the turn before left it, as often
+as `reuse` says; with `sync` it learns after the turn, from its games too. What is played and learnt
+never depends on which is done first, so it follows from the seed alone: a run that was killed and
+resumed plays the same games and ends with the same weights. Of several processes each plays its
+share of the games and learns from its share of every minibatch.
 """
 
+import copy
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -33,7 +37,7 @@ from rl.go.learning.failures import Failures
 from rl.go.learning.learn import GoLearner
 from rl.go.learning.matches import Matches
 from rl.go.learning.replay import PositionReplay
-from rl.go.learning.selfplay import SelfPlay
+from rl.go.learning.selfplay import SelfPlay, Turn
 from rl.go.learning.sharing import gather_state, gather_turn
 from rl.go.learning.warm_start import read_folder
 from rl.go.network.evaluator import turning_evaluator
@@ -76,6 +80,8 @@ class GoTraining:
             threads=config.run.threads,
             places=world.share(config.play.games_at_a_time),
         )
+        self.player = copy.deepcopy(self.learner.average.model)
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="play")
         self.matches = Matches(self.learner.average.model, config, world)
 
     def start(self) -> list[str]:
@@ -118,25 +124,41 @@ class GoTraining:
         return run.job == self.job.findable()
 
     def turn(self) -> dict[str, float]:
-        """Play, then learn; return figures as TensorBoard tags."""
-        config, learner = self.config, self.learner
-        played = self.games.turn(turning_evaluator(learner.average.model), config.moves_a_turn)
-        turn = gather_turn(self.world, played)
+        """Play and learn; return figures as TensorBoard tags."""
+        config, average = self.config, self.learner.average.model
+        self.player.load_state_dict(average.state_dict())
+        play = partial(self.games.turn, turning_evaluator(self.player), config.moves_a_turn)
         rung = self.moves // config.ladder_every
+        if config.sync:
+            figures = self.take_in(play())
+            figures |= self.learn()
+        else:
+            upcoming = self.pool.submit(play)
+            figures = self.learn()
+            figures |= self.take_in(upcoming.result())
+        if config.ladder_games and self.moves // config.ladder_every > rung:
+            figures |= self.matches.climb(average, self.moves)
+        rows = {"replay/rows": self.replay.added, "replay/window": self.replay.window}
+        return figures | {name: float(count) for name, count in rows.items()}
+
+    def take_in(self, played: Turn) -> dict[str, float]:
+        """Add what all processes played in a turn to the window; return figures."""
+        turn = gather_turn(self.world, played)
         self.moves += turn.moves
         figures, before = self.games.end_turn(turn), self.replay.added
         self.replay.add(turn.rows)
         if len(turn.rows):
             numbers = np.arange(before, self.replay.added)[-NEW:]
-            figures |= learner.judge_new(self.replay.batch(numbers, np.zeros_like(numbers)))
+            figures |= self.learner.judge_new(self.replay.batch(numbers, np.zeros_like(numbers)))
+        return figures
+
+    def learn(self) -> dict[str, float]:
+        """Learn as often as the window's positions are still to be reused; return figures."""
+        config, learner = self.config, self.learner
         due = int(self.replay.added * config.reuse / config.batch_size) - learner.updates
         if self.replay.added < config.batch_size:
             due = 0
-        figures |= learner.learn(self.replay, due, config.rate(self.moves))
-        if config.ladder_games and self.moves // config.ladder_every > rung:
-            figures |= self.matches.climb(learner.average.model, self.moves)
-        rows = {"replay/rows": self.replay.added, "replay/window": self.replay.window}
-        return figures | {name: float(count) for name, count in rows.items()}
+        return learner.learn(self.replay, due, config.rate(self.moves))
 
     def checkpoint(self) -> Snapshot | None:
         """Return, in the first process, what `restore` continues from exactly."""

@@ -29,6 +29,8 @@ class Config:
     """Komi that half of the games are played round; default: the fair one of this size, or 7."""
     moves_a_turn: int = 1_024
     """Moves between two versions of the network that plays."""
+    sync: bool = False
+    """Play and learn strictly in turn, instead of learning while the next turn is played."""
     window: int = 100_000
     """Positions that are learnt from at most: the newest."""
     first_window: int = 8_000

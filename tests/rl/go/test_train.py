@@ -1,6 +1,7 @@
 """The job `go`: it repeats itself, goes on after a stop, and what it trained plays."""
 
 import json
+from concurrent.futures import Future
 
 import pytest
 import torch
@@ -48,8 +49,35 @@ def test_a_seed_means_the_same_weights_and_another_seed_others():
     assert not same(weights(one), weights(other))
 
 
-def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(tmp_path):
-    config = changed(PRESETS["smoke"], run=changed(PRESETS["smoke"].run, precision="fp32"))
+def smoke(**flags):
+    return changed(PRESETS["smoke"], run=changed(PRESETS["smoke"].run, precision="fp32"), **flags)
+
+
+class AtOnce:
+    """Runs what it is given before it returns, where a thread would run it meanwhile."""
+
+    def submit(self, work):
+        done = Future()
+        done.set_result(work())
+        return done
+
+
+def test_when_a_turn_is_played_beside_learning_makes_no_difference():
+    ends = []
+    for pool, sync in ((None, False), (AtOnce(), False), (None, True)):
+        training = GoTraining(JOB, smoke(sync=sync), World())
+        training.start()
+        training.pool = pool or training.pool
+        for _ in range(3):
+            training.turn()
+        ends.append((training.replay.rows.tobytes(), training.learner.network.state_dict()))
+    assert ends[0][0] == ends[1][0] and same(ends[0][1], ends[1][1])
+    assert ends[2][0] != ends[0][0]
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_run_that_stops_and_goes_on_ends_with_the_same_weights(tmp_path, sync):
+    config = smoke(sync=sync)
     whole = GoTraining(JOB, config, World())
     whole.start()
     for _ in range(3):
@@ -196,8 +224,9 @@ def test_more_processes_than_games_are_refused():
         GoTraining(JOB, PRESETS["smoke"], World(size=9))
 
 
-@pytest.mark.parametrize(("reuse", "said"), [("4", "at update 2"), ("0.16", "are not finite")])
+@pytest.mark.parametrize(("reuse", "said"), [("4", "at update 2"), ("0.08", "are not finite")])
 def test_a_rate_that_ends_in_no_numbers_is_one_line(runs, capsys, reuse, said):
     flags = ["--preset", "smoke", "--eval-games", "0", "--precision", "fp32"]
+    flags += ["--total-moves", "1200", "--ladder-games", "0"]
     assert arcadia.main(["train", "go", *flags, "--learning-rate", "1e30", "--reuse", reuse]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]

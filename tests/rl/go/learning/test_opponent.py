@@ -115,7 +115,7 @@ def test_training_goes_on_where_the_program_dies(program, runs, capsys):
     assert arcadia.main([*words, "--ladder-opponent", f"{program} crash"]) == 0
     run = find_run("with")
     log = (run.folder / "log.txt").read_text()
-    assert "game 2 is void: " in log and "no game against" in log and "trained 60" in log
+    assert "game 2 is void: " in log and "no game against" in log and "trained " in log
     rows = [row for row in read_metrics(run.folder) if "ladder/opponent_voided" in row]
     assert rows and all(np.isfinite(row["ladder/elo"]) for row in rows)
 
