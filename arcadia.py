@@ -32,7 +32,7 @@ __version__ = "0.1.0"
 if __name__ == "arcadia" and "__path__" not in globals():  # in a checkout: see setup.py
     from backbones.training.one_name import parts_of
 
-    __path__ = parts_of("arcadia", ["backbones", "rl", "tasks", "suites"])
+    __path__ = parts_of("arcadia", ["backbones", "rl", "tasks", "suites", "web"])
 
 
 class Verb(NamedTuple):
@@ -84,6 +84,7 @@ VERBS = {
     "suite": Verb("--games G,...", "games by jobs by seeds, then the report", {"": "suites.suite"}),
     "data": Verb("NAME", "fetch a public dataset with its checksum", {"": "tasks.data.download"}),
     "board": Verb("[--port N]", "TensorBoard on all runs", {"": "backbones.training.board"}),
+    "serve": Verb("[--port N]", "a page to watch, compare and try runs", {"": "web.serve"}),
     "runs": Verb("", "list the runs", {}),
     "jobs": Verb("", "list the jobs and their presets", {}),
     "bench": Verb("NAME [--json]", "compare speed with others', in turn, in one run", {}),

@@ -1,6 +1,6 @@
 """How the checkout becomes a wheel: everything moves under one name, `arcadia`.
 
-In the checkout `backbones`, `rl`, `tasks` and `suites` are folders beside arcadia.py, and `pip
+In the checkout `backbones`, `rl`, `tasks`, `suites` and `web` are folders beside arcadia.py, and `pip
 install -e .` leaves them there. In site-packages such names would stand beside other people's
 packages (PyPI has an `rl`), so a wheel holds `arcadia/backbones`, `arcadia/rl` and so on, and
 `arcadia/runs/zoo`, and imports are rewritten while they are copied. See docs/decisions.md.
@@ -14,7 +14,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
-ROOMS = ("backbones", "rl", "tasks", "suites")
+ROOMS = ("backbones", "rl", "tasks", "suites", "web")
 NAMES = "|".join(ROOMS)
 # `from rl.ppo import ...`, `import tasks`; and modules in strings: "rl.ppo", f"rl.go.{name}".
 IMPORT = re.compile(rf"^(\s*(?:from|import) )({NAMES})(?=[.\s])", re.MULTILINE)
@@ -37,9 +37,9 @@ class BuildUnderOneName(build_py):
         package = Path(self.build_lib) / "arcadia"
         (package / "__init__.py").write_text(under_one_name(Path("arcadia.py").read_text()))
         (package / "__main__.py").write_text(MAIN)
-        zoo = package / "runs" / "zoo"
-        shutil.rmtree(zoo, ignore_errors=True)
-        shutil.copytree("runs/zoo", zoo)
+        for source, place in (("runs/zoo", "runs/zoo"), ("web/page", "web/page")):
+            shutil.rmtree(package / place, ignore_errors=True)
+            shutil.copytree(source, package / place)
 
     def build_module(self, module, module_file, package):  # type: ignore[no-untyped-def]
         copied = super().build_module(module, module_file, package)

@@ -12,6 +12,7 @@ ALLOWED = {
     "rl": {"rl", "backbones"},
     "tasks": {"tasks", "backbones"},
     "suites": {"suites", "tasks", "rl", "backbones"},
+    "web": {"web", "suites", "tasks", "rl", "backbones"},
 }
 SOURCES = sorted(p for package in ALLOWED for p in (ROOT / package).rglob("*.py"))
 

@@ -21,7 +21,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree, wheels = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheels")
     for name in BUILT:
         shutil.copy(ROOT / name, tree)
-    for name in ("backbones", "rl", "tasks", "suites", "runs/zoo"):
+    for name in ("backbones", "rl", "tasks", "suites", "web", "runs/zoo"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     words = ["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(wheels)]
     subprocess.run([sys.executable, *words, str(tree)], check=True, timeout=300)

@@ -29,7 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 # On top of what the process has once everything is loaded.
 ADDRESS_MIB = 4096
-OURS = {"arcadia", "backbones", "rl", "tasks", "suites"}
+OURS = {"arcadia", "backbones", "rl", "tasks", "suites", "web"}
 # They do something when they are imported, and nothing of ours needs them.
 UNWANTED = {"antigravity", "this", "turtledemo", "idlelib", "evilpayload"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

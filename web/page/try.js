@@ -1,0 +1,101 @@
+// A model of a task: a card that its own declaration makes. Files are dropped, lines are typed.
+import { ask, make, path } from "./dom.js";
+import { showTiles } from "./watch.js";
+
+const ACCEPTS = { picture: "image/*", film: "video/*", sound: "audio/*" };
+
+export function showTry(main, name) {
+  if (!name) {
+    const tiles = make("div", { className: "tiles" });
+    main.append(make("h1", { textContent: "Try a model" }), tiles);
+    showTiles(tiles, "task", "try", "no models yet; train one with: arcadia train classify");
+    return () => {};
+  }
+  const form = make("section", { className: "card" }, make("p", { className: "dim", textContent: "loading ..." }));
+  const answers = make("div");
+  main.append(make("h1", { textContent: name }), form, answers);
+  ask(`/api/try/${path(name)}/card`).then((card) => showCard(form, answers, card), (error) => {
+    form.replaceChildren(make("p", { className: "error", textContent: error.message }));
+  });
+  return () => {};
+}
+
+function showCard(form, answers, card) {
+  const explain = make("input", { type: "checkbox", id: "explain" });
+  const asked = async (body, type, shown) => {
+    const place = make("section", { className: "card" }, ...(shown ? [shown] : []),
+      make("p", { className: "dim", textContent: "thinking ..." }));
+    answers.prepend(place);
+    try {
+      const query = explain.checked ? "?explain=1" : "";
+      const answer = await ask(`/api/try/${path(card.name)}/answer${query}`,
+        { method: "POST", body, headers: { "content-type": type } });
+      place.lastChild.replaceWith(...answered(answer));
+    } catch (error) {
+      place.lastChild.replaceWith(make("p", { className: "error", textContent: error.message }));
+    }
+  };
+  const about = make("p", { textContent: card.about });
+  const where = make("label", {}, explain, " show where it looked");
+  if (!card.takes.length) {
+    const go = make("button", { className: "main", textContent: "draw one" });
+    go.addEventListener("click", () => asked("", "application/octet-stream"));
+    form.replaceChildren(about, go);
+  } else if (card.takes[0] === "line") {
+    const text = make("textarea", { rows: 2, ariaLabel: "a line", placeholder: "a line; Enter asks" });
+    const send = () => {
+      if (text.value.trim()) asked(text.value, "text/plain", make("p", { className: "dim", textContent: text.value }));
+    };
+    text.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); send(); }
+    });
+    const go = make("button", { className: "main", textContent: "ask" });
+    go.addEventListener("click", send);
+    form.replaceChildren(about, text, make("p", { className: "row" }, go, where));
+    text.focus();
+  } else {
+    form.replaceChildren(about, dropPlace(card.takes[0], asked), make("p", {}, where));
+  }
+}
+
+function dropPlace(kind, asked) {
+  const file = make("input", { type: "file", accept: ACCEPTS[kind] || "", multiple: true, ariaLabel: `a ${kind}` });
+  const place = make("div", { className: "drop" }, make("p", { textContent: `drop a ${kind} here, or choose one` }), file);
+  const send = (files) => {
+    for (const each of files) asked(each, "application/octet-stream", given(kind, each));
+  };
+  file.addEventListener("change", () => { send(file.files); file.value = ""; });
+  for (const name of ["dragover", "dragleave", "drop"]) {
+    place.addEventListener(name, (event) => {
+      event.preventDefault();
+      place.classList.toggle("over", name === "dragover");
+      if (name === "drop") send(event.dataTransfer.files);
+    });
+  }
+  return place;
+}
+
+function given(kind, file) {
+  const src = URL.createObjectURL(file);
+  if (kind === "picture") return make("img", { className: "given", src, alt: file.name });
+  return make("p", { className: "dim", textContent: file.name });
+}
+
+function answered(answer) {
+  const parts = [make("p", { className: "answer", textContent: answer.text })];
+  if (answer.doubts) parts.push(make("p", { className: "dim", textContent: answer.doubts }));
+  const chances = Object.entries(answer.values.chances || {}).slice(0, 6);
+  if (chances.length) {
+    parts.push(make("div", { className: "bars" }, ...chances.flatMap(([label, chance]) => [
+      make("b", { textContent: label }),
+      make("span", {}, make("i", { style: `width:${100 * chance}%` })),
+      make("span", { className: "dim", textContent: `${(100 * chance).toFixed(1)} %` })])));
+  }
+  for (const medium of [answer.medium, answer.explained]) {
+    if (!medium) continue;
+    const src = `/api/media/${medium.number}`;
+    const tag = { image: "img", audio: "audio", video: "video" }[medium.type.split("/")[0]];
+    parts.push(make(tag, { className: "medium", src, controls: true, alt: "" }));
+  }
+  return parts;
+}

@@ -1,0 +1,197 @@
+"""What the page asks for, and the page itself: an ASGI application.
+
+Whatever takes a while, and whatever loads torch, runs in threads. Mistakes go out as one line;
+what nobody expected is said on standard error, and the browser hears only that it happened.
+"""
+
+import asyncio
+import threading
+import traceback
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from backbones.training.errors import UserError
+from backbones.training.run import Run
+from web.guard import Access, Guard
+from web.listing import Listing
+
+PAGE = Path(__file__).parent / "page"
+MOST_UPLOAD = 64 * 2**20  # bytes
+MOST_MESSAGE = 2_000  # characters of what a browser wishes
+
+
+class TooLarge(UserError):
+    """More was uploaded than is taken."""
+
+
+def build_app(access: Access) -> Starlette:
+    """Return the application."""
+    pages = Pages()
+    routes = [
+        Route("/", page),
+        Route("/api/runs", pages.runs),
+        Route("/api/runs/{name:path}/about", pages.about),
+        Route("/api/runs/{name:path}/curves", pages.curves),
+        Route("/api/runs/{name:path}/films/{film}", pages.film),
+        Route("/api/try/{name:path}/card", pages.card),
+        Route("/api/try/{name:path}/answer", pages.answer, methods=["POST"]),
+        Route("/api/media/{number}", pages.medium),
+        WebSocketRoute("/api/watch/{name:path}", pages.watch),
+        Mount("/page", StaticFiles(directory=PAGE)),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, access=access)],
+        exception_handlers={UserError: mistaken, Exception: failed},
+    )
+
+
+async def page(request: Request) -> Response:
+    """Return the page."""
+    return FileResponse(PAGE / "index.html")
+
+
+async def mistaken(request: Request, error: Exception) -> Response:
+    """Return what is wrong with a request."""
+    return JSONResponse({"error": str(error)}, 413 if isinstance(error, TooLarge) else 400)
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    """Return that something failed; say what on standard error."""
+    traceback.print_exception(error)
+    return JSONResponse({"error": "this failed here; the command's terminal says why"}, 500)
+
+
+class Pages:
+    """Answers to what the page asks."""
+
+    def __init__(self) -> None:
+        self.listing, self.tried = Listing(), None
+
+    async def runs(self, request: Request) -> Response:
+        """All runs, a row each."""
+        return JSONResponse(await run_in_threadpool(self.listing.all_rows))
+
+    async def about(self, request: Request) -> Response:
+        """One run."""
+        return JSONResponse(await run_in_threadpool(self.listing.about, named(request)))
+
+    async def curves(self, request: Request) -> Response:
+        """A run's curves."""
+        return JSONResponse(await run_in_threadpool(self.listing.curves, named(request)))
+
+    async def film(self, request: Request) -> Response:
+        """A film of a run."""
+        film = request.path_params["film"]
+        return FileResponse(await run_in_threadpool(self.listing.film, named(request), film))
+
+    async def card(self, request: Request) -> Response:
+        """What a model takes and gives."""
+        run = self.listing.find(named(request))
+        return JSONResponse(await run_in_threadpool(lambda: self.trying().card(run)))
+
+    async def answer(self, request: Request) -> Response:
+        """A model's answer to what was uploaded: a line as text/plain, else a file's bytes."""
+        run, body = self.listing.find(named(request)), await uploaded(request)
+        kind = request.headers.get("content-type", "").partition(";")[0]
+        given: bytes | str | None = body or None
+        if kind == "text/plain":
+            given = body.decode(errors="replace")
+        explain = request.query_params.get("explain") == "1"
+        return JSONResponse(await run_in_threadpool(self.tried_on, run, given, explain))
+
+    def tried_on(self, run: Run, given: bytes | str | None, explain: bool) -> dict[str, Any]:
+        """Return a model's answer."""
+        return dict(self.trying().answer(run, given, explain))
+
+    async def medium(self, request: Request) -> Response:
+        """What a model answered with, once more."""
+        kind, content = self.trying().kept(request.path_params["number"])
+        return Response(content, media_type=kind)
+
+    def trying(self) -> Any:
+        """Return the models; torch is loaded when the first is asked for."""
+        if self.tried is None:
+            from web.trying import Trying
+
+            self.tried = Trying()
+        return self.tried
+
+    async def watch(self, socket: WebSocket) -> None:
+        """An agent that plays, until the browser goes."""
+        await socket.accept()
+        try:
+            run = self.listing.find(socket.path_params["name"])
+        except UserError as error:
+            await socket.send_json({"error": str(error)})
+            await socket.close()
+            return
+        from web.watching import Watched
+
+        watched = Watched(run)
+        threading.Thread(target=watched.play, daemon=True).start()
+        try:
+            await together(sending(socket, watched), wishing(socket, watched))
+        finally:
+            watched.wishes.closed.set()
+
+
+def named(request: Request) -> str:
+    return str(request.path_params["name"])
+
+
+async def uploaded(request: Request) -> bytes:
+    """Return a request's body; TooLarge before more than that was read."""
+    parts, size = list[bytes](), 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MOST_UPLOAD:
+            raise TooLarge(f"more than {MOST_UPLOAD // 2**20} MiB; give a smaller file")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """Wait until the first of some works is done, and end the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def sending(socket: WebSocket, watched: Any) -> None:
+    """Send what the thread that plays puts out."""
+    try:
+        while True:
+            text, picture = await run_in_threadpool(watched.next_message)
+            if text:
+                await socket.send_text(text)
+            if picture:
+                await socket.send_bytes(picture)
+            if watched.over and watched.outbox.empty():
+                await socket.close()
+                return
+    except (WebSocketDisconnect, RuntimeError):
+        return  # The browser is gone.
+
+
+async def wishing(socket: WebSocket, watched: Any) -> None:
+    """Hear what the person wishes; whoever sends something else is not listened to any more."""
+    try:
+        while True:
+            watched.wishes.take((await socket.receive_text())[:MOST_MESSAGE])
+    except (WebSocketDisconnect, ValueError, KeyError, RuntimeError):
+        return
