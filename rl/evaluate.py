@@ -19,6 +19,7 @@ from torch import Tensor
 
 from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.config import (
+    GameName,
     RunName,
     changed,
     require_fraction,
@@ -48,7 +49,7 @@ class Config:
 
     run: RunName = "last"
     """A run: its name, a path, zoo/NAME or last; or a .zip of stable-baselines3."""
-    env: str = ""
+    env: GameName = ""
     """The game of a .zip of stable-baselines3 that Arcadia did not write; or, once more, that of a
     run or .zip from somebody else whose game is a module."""
     best: bool = False

@@ -7,12 +7,13 @@ a run, the agent plays a game of its own from the same start first, and its scor
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import tyro
 
 from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
-from backbones.training.config import changed, require_positive
+from backbones.training.config import GameName, changed, require_positive
 from backbones.training.errors import UserError
 from backbones.training.progress import say
 from backbones.training.run import find_run
@@ -41,13 +42,13 @@ DIRECTIONS = {
 class Config:
     """Play a game yourself, alone or against the score of a run's agent."""
 
-    game: tyro.conf.Positional[str]
+    game: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="GAME|RUN")]]
     """An environment's id such as ALE/Breakout-v5, or a run."""
     window: bool = False
     """Play in a window."""
     terminal: bool = False
     """Play in the terminal."""
-    env: str = ""
+    env: GameName = ""
     """The game, once more, of a run that was not trained here and whose game is a module."""
     games: int = 1
     """Games to play."""

@@ -5,6 +5,7 @@ from typing import Literal
 
 from backbones.training.checks.limits import MOST_GAMES, MOST_THREADS, require_at_most
 from backbones.training.config import (
+    GameName,
     RunConfig,
     require_fraction,
     require_not_negative,
@@ -22,7 +23,7 @@ from rl.networks.body import MOST_UNITS
 class PlayConfig:
     """An algorithm on Atari or any game seen as pixels."""
 
-    env: str = "ALE/Pong-v5"
+    env: GameName = "ALE/Pong-v5"
     """Gymnasium id: an Atari game, Arcadia/Catch-v0, or module:Env-v0 of your own."""
     total_steps: int = 1_200_000
     """Length of the run in env steps (4 frames each on Atari)."""

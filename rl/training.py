@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from backbones.training.checkpoint import Checkpoint
+from backbones.training.checks.typed import OtherNames
 from backbones.training.config import changed
 from backbones.training.device.cores import spare_cores
 from backbones.training.device.memory import model_bytes, require_memory
@@ -30,6 +31,7 @@ from rl.games.repeats import settle_end_of_games
 from rl.games.screen import drawing_notes
 from rl.games.stacks import STACK
 from rl.play_job import PlayJob
+from rl.sb3.flag_names import OTHER_NAMES
 from rl.scoring import SCORE_OVER_GAMES, mean_score
 from rl.shows.reel import Reel
 from rl.start import start_from
@@ -202,7 +204,7 @@ class AgentJob(PlayJob):
     """An algorithm that learns from rollouts, as a job.
 
     `build_network(config, num_actions)` returns its untrained network; `make_learner` is a class
-    such as `Learner` in `rl/ppo.py`.
+    such as `Learner` in `rl/ppo.py`; `other_names` are what other libraries call its settings.
     """
 
     def __init__(
@@ -211,8 +213,10 @@ class AgentJob(PlayJob):
         presets: Mapping[str, Any],
         build_network: Callable[[Any, int], Any],
         make_learner: Callable[..., Any],
+        other_names: OtherNames = OTHER_NAMES,
     ) -> None:
         super().__init__(name, presets)
+        self.other_names = other_names
         self.build_network, self.make_learner = build_network, make_learner
 
     def build(

@@ -17,6 +17,7 @@ import torch
 from backbones.training.checkpoint import numbered
 from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.config import (
+    GameName,
     RunName,
     require_fraction,
     require_not_negative,
@@ -55,7 +56,7 @@ class Config:
     """Film into this .mp4 file."""
     force: bool = False
     """Overwrite the film if it exists."""
-    env: str = ""
+    env: GameName = ""
     """The game of a .zip of stable-baselines3 that Arcadia did not write; or, once more, that of a
     run or .zip from somebody else whose game is a module."""
     best: bool = False

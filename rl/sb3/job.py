@@ -22,6 +22,7 @@ from torch import nn
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.limits import MOST_GAMES, require_at_most
 from backbones.training.config import (
+    GameName,
     RunConfig,
     require_fraction,
     require_not_negative,
@@ -56,7 +57,7 @@ RECORD_EVERY = 1000
 class Config:
     """What the configs of all stock algorithms share."""
 
-    env: str = "ALE/Pong-v5"
+    env: GameName = "ALE/Pong-v5"
     """Gymnasium id: an Atari game, Arcadia/Catch-v0, or module:Env-v0 of your own."""
     total_steps: int = 1_000_000
     """Length of the run in env steps (4 frames each on Atari)."""
