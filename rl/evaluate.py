@@ -41,6 +41,8 @@ from rl.scoring import ScoreKeeper
 # Far from every seed that a person gives a run, so that no evaluation game is a training game.
 EVAL_SEED = 1_000_000
 MAX_ENVS = 16
+# Of random play, where nobody has published it: fewer where games are long.
+RANDOM_GAMES, MOST_RANDOM_STEPS = 100, 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +188,10 @@ def evaluate(
     if rom in RANDOM_AND_HUMAN:
         random, source = RANDOM_AND_HUMAN[rom][0], "published, Wang et al. 2016"
     else:
-        random, source = random_score(agent, options, games, seed), f"measured, {games} games"
+        # More than the agent's own: they are cheap, and what is compared with should stand still.
+        fit = int(MOST_RANDOM_STEPS / max(1.0, float(np.mean(lengths))))
+        count = max(games, min(RANDOM_GAMES, fit))
+        random, source = random_score(agent, options, count, seed), f"measured, {count} games"
     return Evaluation(scores, lengths, protocol, choice, epsilon, seed, random, source)
 
 

@@ -3,7 +3,9 @@
 import numpy as np
 import torch
 
+from backbones.training.config import changed
 from rl import evaluate as evaluate_module
+from rl import ppo
 from rl.agent import load_agent
 from rl.evaluate import evaluate, lines, play_games
 from rl.games.options import EnvOptions
@@ -62,6 +64,23 @@ def test_long_games_count_as_much_as_short_ones(monkeypatch):
     finally:
         gymnasium.registry.pop("Uneven-v0")
     assert sorted(scores) == [2, 2, 2, 40, 40, 40]
+
+
+def test_random_play_is_measured_over_a_hundred_games_and_fewer_where_they_are_long(
+    runs, monkeypatch
+):
+    def counted(agent, options, games, seed):
+        return float(games)
+
+    monkeypatch.setattr(evaluate_module, "random_score", counted)
+    agent = load_agent(ppo.train(changed(ppo.SMOKE, env="Arcadia/Catch-v0", eval_games=0)))
+    assert evaluate(agent, games=3).random == 100.0
+    assert evaluate(agent, games=120).random == 120.0
+    monkeypatch.setattr(evaluate_module, "MOST_RANDOM_STEPS", 520)
+    few = evaluate(agent, games=3)
+    assert (few.random, few.random_source) == (40.0, "measured, 40 games")  # of 13 env steps each
+    monkeypatch.setattr(evaluate_module, "MOST_RANDOM_STEPS", 0)
+    assert evaluate(agent, games=3).random == 3.0
 
 
 def test_an_evaluation_repeats_itself(smoke):
