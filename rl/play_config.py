@@ -65,6 +65,9 @@ class PlayConfig:
     """Seconds between two animated pictures of a recent game in TensorBoard."""
     eval_games: int = 20
     """Games of the evaluation at the end, sampled actions; 0: none, and no video."""
+    eval_every: int = 0
+    """Env steps between two evaluations while it trains, of as many games by seeds of their own;
+    the best checkpoint is then the best of these; 0: none."""
     env_options: EnvOptions = field(default_factory=EnvOptions)
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -91,7 +94,11 @@ class PlayConfig:
             eval_games=MOST_GAMES,
         )
         require_fraction(self, "anneal_from", "gamma")
-        require_not_negative(self, "eval_games", "seed_every")
+        require_not_negative(self, "eval_games", "seed_every", "eval_every")
+        if self.eval_every and not self.eval_games:
+            raise ValueError(
+                f"eval_every = {self.eval_every} needs eval_games of 1 or more, the games of each"
+            )
         every = self.end_games_every or 0
         if every < 0 or every % self.num_steps:
             raise ValueError(

@@ -17,6 +17,9 @@ OTHER_NAMES = {
     "n_steps": Meaning("num_steps"),
     "exp_name": Meaning("name"),
     "num_threads": Meaning("threads"),
+    "eval_freq": Meaning("eval_every"),
+    "n_eval_episodes": Meaning("eval_games"),
+    "eval_episodes": Meaning("eval_games"),
     "cuda": Meaning("device", switch=("auto", "cpu")),
     # Learning from rollouts.
     "n_epochs": Meaning("num_epochs"),

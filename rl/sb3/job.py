@@ -36,7 +36,7 @@ from backbones.training.job import ANEW
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot
 from backbones.transfer import TrunkConfig, load_weights, snapshot
-from rl.finish import finish
+from rl.finish import finish, introduce
 from rl.games.contract import require_same_actions
 from rl.games.first_look import first_look
 from rl.games.make import is_atari, make_environments
@@ -267,6 +267,8 @@ class StockLoop:
         )
         with session:
             if not resumed:
+                assert session.board is not None
+                introduce(run, session.board)
                 session.save(checkpoint)
             recorder = Recorder(session, checkpoint, games)
             recorder.recorded = model.num_timesteps

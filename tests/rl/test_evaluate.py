@@ -95,7 +95,8 @@ def test_an_evaluation_repeats_itself(smoke):
 def test_the_result_states_score_baseline_and_protocol(smoke):
     result = evaluate(load_agent("ppo/pong-1"), games=2).to_dict("ppo/pong-1")
     assert {"run", "metric", "score", "baseline", "protocol"} <= set(result)
-    assert result["human_normalised"] == (result["score"] + 20.7) / 35.3
+    # The smoke protocol cuts games off after 400 frames: nothing to compare with humans' games.
+    assert result["human_normalised"] is None
     needed = {"env", "sticky", "noop_max", "frame_skip", "max_frames", "choice", "epsilon", "seed"}
     assert needed <= set(result["protocol"])
 
