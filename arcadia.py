@@ -148,22 +148,12 @@ def train_command(args: Sequence[str]) -> int:
             "its flags"
         )
         return 0
-    from backbones.training.config import parse_job
+    from backbones.training.find_job import parse_flags, typed_job
 
     job = typed_job(name)
-    config, preset = parse_job(job.config_type, job.presets, args[1:], prog=f"arcadia train {name}")
+    config, preset = parse_flags(job, args[1:], f"arcadia train {name}")
     job.train(config, preset)
     return 0
-
-
-def typed_job(name: str) -> Any:
-    """Return a job that a person named, whose module may be imported for that."""
-    from backbones.training.checks import trust
-    from backbones.training.find_job import load_job
-
-    if name not in JOBS:
-        trust.allow(name)
-    return load_job(name)
 
 
 def resume_command(args: Sequence[str]) -> int:
@@ -340,9 +330,10 @@ def train(
     ends the run. Raises UserError, a ValueError, for what cannot be.
     """
     from backbones.training.config import with_values
+    from backbones.training.find_job import typed_job
 
     found = typed_job(job)
-    config = with_values(pick(preset, dict(found.presets), "preset"), flags)
+    config = with_values(pick(preset, dict(found.presets), "preset"), flags, found.other_names)
     return found.train(config, preset, on_update)  # type: ignore[no-any-return]
 
 

@@ -29,7 +29,7 @@ from backbones.training.checks.limits import require_at_most
 from backbones.training.checks.received import parse_json
 from backbones.training.checks.saved import SLACK_BYTES, Room
 from backbones.training.checks.values import from_dict
-from backbones.training.config import require_not_negative, require_positive
+from backbones.training.config import StartName, require_not_negative, require_positive
 from backbones.training.device.machine import commit
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain
@@ -61,7 +61,7 @@ class TrunkConfig:
     """What is subtracted from pictures (0 to 255) in the trunk."""
     std: float = 255.0
     """What they are divided by then."""
-    init: str = ""
+    init: StartName = ""
     """Start from another run: RUN (all of it if it learnt the same, else its backbones), RUN:cnn
     (its trunk alone), RUN:lstm (its LSTM alone) or a .safetensors file (a backbone of ours, or a
     trunk of timm or torchvision)."""

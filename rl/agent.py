@@ -22,11 +22,12 @@ from backbones.transfer import load_weights
 from rl.games.options import EnvOptions
 from rl.networks.acting import sample
 from rl.networks.body import Body
+from rl.shows.game_env import GameEnv
 
 Choosing = Literal["sampled", "greedy"]
 
 
-@dataclass
+@dataclass(repr=False)
 class Agent:
     """Chooses actions from observations [N, K * C, H, W] in 0..255, older frames first."""
 
@@ -57,10 +58,21 @@ class Agent:
         card = {key: self.card.get(key) for key in ("job", "data", "score", "commit", "progress")}
         return {**card, "spec": self.network.cnn.spec.to_dict()}
 
-    @property
-    def films(self) -> Path:
-        """Folder where films of it go unless another is named."""
-        return self.run.folder.parent if self.run.job == "sb3" else self.run.folder / "videos"
+    def __repr__(self) -> str:
+        """Return what it is in one line."""
+        parts = [f"{self.card.get('num_actions', '?')} actions"]
+        progress, score = self.card.get("progress"), self.card.get("score")
+        parts += [f"{progress:,} env steps"] if isinstance(progress, int) else []
+        parts += [f"score {score:.1f} in training"] if isinstance(score, int | float) else []
+        return f"<{self.name}: an agent for {self.env}, {', '.join(parts)}>"
+
+    def make_env(self, render_mode: str | None = None) -> GameEnv:
+        """Return one game of its environment that gives the observations that it takes.
+
+        `render_mode` "human" shows a window, "rgb_array" gives pictures by `render()`.
+        """
+        channels, side = self.network.cnn.spec.in_channels, self.network.size_px
+        return GameEnv(self.env, self.options, (channels, side, side), render_mode)
 
     @torch.inference_mode()
     def judge(

@@ -55,6 +55,7 @@ from rl.networks.acting import acting_copy, copy_weights_
 from rl.networks.body import Body, build_cnn
 from rl.networks.q_network import QNetwork
 from rl.play_config import PlayConfig
+from rl.sb3.flag_names import OF_DQN
 from rl.training import AgentJob
 
 
@@ -374,5 +375,5 @@ class DQNLearner:
             replay.load(head, under("replay", tensors), read_chunk)
 
 
-JOB = AgentJob("dqn", PRESETS, build_network, DQNLearner)
+JOB = AgentJob("dqn", PRESETS, build_network, DQNLearner, OF_DQN)
 train, resume = JOB.train, JOB.resume

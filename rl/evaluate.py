@@ -19,6 +19,7 @@ from torch import Tensor
 
 from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.config import (
+    GameName,
     RunName,
     changed,
     require_fraction,
@@ -34,12 +35,14 @@ from rl.games.contract import GameProtocol, require_same_actions
 from rl.games.make import make_environments
 from rl.games.options import EnvOptions
 from rl.games.stacks import FrameStack
-from rl.scores import RANDOM_AND_HUMAN, human_normalised
+from rl.scores import RANDOM_AND_HUMAN, human_normalised, is_cut_short
 from rl.scoring import ScoreKeeper
 
 # Far from every seed that a person gives a run, so that no evaluation game is a training game.
 EVAL_SEED = 1_000_000
 MAX_ENVS = 16
+# Of random play, where nobody has published it: fewer where games are long.
+RANDOM_GAMES, MOST_RANDOM_STEPS = 100, 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class Config:
 
     run: RunName = "last"
     """A run: its name, a path, zoo/NAME or last; or a .zip of stable-baselines3."""
-    env: str = ""
+    env: GameName = ""
     """The game of a .zip of stable-baselines3 that Arcadia did not write; or, once more, that of a
     run or .zip from somebody else whose game is a module."""
     best: bool = False
@@ -98,7 +101,11 @@ class Evaluation:
 
     def to_dict(self, run: str) -> dict[str, Any]:
         """Return the object that `eval --json` prints."""
-        normalised = human_normalised(atari_ids().get(self.protocol.env, ""), self.mean)
+        # A game that was cut short says nothing beside games that humans played to their end.
+        longest = max(self.lengths) * self.protocol.frame_skip
+        whole = not is_cut_short(longest, self.protocol.max_frames)
+        rom = atari_ids().get(self.protocol.env, "")
+        normalised = human_normalised(rom, self.mean) if whole else None
         spread = float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
         return {
             "run": run,
@@ -162,6 +169,41 @@ def play_games(
     return [g.score for g in found], [g.length for g in found], envs.protocol
 
 
+@dataclass(frozen=True)
+class Played:
+    """The scores and lengths (in env steps) of an agent's games, and how they were played."""
+
+    scores: list[float]
+    lengths: list[int]
+    protocol: GameProtocol
+
+    @property
+    def mean(self) -> float:
+        """Mean raw score."""
+        return float(np.mean(self.scores))
+
+
+def games_of(
+    agent: Agent,
+    games: int,
+    *,
+    seed: int,
+    choice: Choosing = "sampled",
+    epsilon: float | None = None,
+    options: EnvOptions | None = None,
+) -> Played:
+    """Let an agent play full games from a seed; `epsilon` None: as its run says."""
+    epsilon = agent.epsilon if epsilon is None else epsilon
+    agent.generator.manual_seed(seed)
+
+    def actions_of(obs: Tensor, begins: Tensor) -> Int64[Tensor, "N"]:
+        return agent.choose(agent.judge(obs, begins)[0], choice, epsilon)
+
+    num_actions = int(agent.card["num_actions"])
+    options = options or agent.options
+    return Played(*play_games(agent.env, options, games, seed, actions_of, num_actions))
+
+
 def evaluate(
     agent: Agent,
     *,
@@ -174,18 +216,16 @@ def evaluate(
     """Return the scores of an agent over full games; `epsilon` None: as its run says."""
     options = options or agent.options
     epsilon = agent.epsilon if epsilon is None else epsilon
-    agent.generator.manual_seed(seed)
-
-    def actions_of(obs: Tensor, begins: Tensor) -> Int64[Tensor, "N"]:
-        return agent.choose(agent.judge(obs, begins)[0], choice, epsilon)
-
-    num_actions = int(agent.card["num_actions"])
-    scores, lengths, protocol = play_games(agent.env, options, games, seed, actions_of, num_actions)
+    played = games_of(agent, games, seed=seed, choice=choice, epsilon=epsilon, options=options)
     rom = atari_ids().get(agent.env, "")
     if rom in RANDOM_AND_HUMAN:
         random, source = RANDOM_AND_HUMAN[rom][0], "published, Wang et al. 2016"
     else:
-        random, source = random_score(agent, options, games, seed), f"measured, {games} games"
+        # More than the agent's own: they are cheap, and what is compared with should stand still.
+        fit = int(MOST_RANDOM_STEPS / max(1.0, float(np.mean(played.lengths))))
+        count = max(games, min(RANDOM_GAMES, fit))
+        random, source = random_score(agent, options, count, seed), f"measured, {count} games"
+    scores, lengths, protocol = played.scores, played.lengths, played.protocol
     return Evaluation(scores, lengths, protocol, choice, epsilon, seed, random, source)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from backbones.training.config import RunName
+from backbones.training.config import GameName, RunName
 from backbones.training.errors import UserError
 from backbones.training.published import publish, replacing_file, replacing_folder, writing
 from rl.agent import Agent, load_agent
@@ -40,7 +40,7 @@ class Config:
     """Write this .onnx file, for any ONNX runtime."""
     folder: Path | None = None
     """Write this folder: the agent alone, with its card and the score of 20 games."""
-    env: str = ""
+    env: GameName = ""
     """The game, once more, of a run that was not trained here and whose game is a module."""
     best: bool = False
     """Take the checkpoint of the highest score while training, not the newest."""

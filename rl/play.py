@@ -1,18 +1,20 @@
 """A person plays: any game by its id, or the game of a run, in a window or a terminal.
 
 Arrow keys or WASD move, space fires; where actions have no such names, the digits choose them. With
-a run, the agent plays a game of its own from the same start first, and its score stands beside.
+a run, the agent plays a game of its own from the same start first, and its score stands beside, as
+do those of the person's last games.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import tyro
 
 from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
-from backbones.training.config import changed, require_positive
+from backbones.training.config import GameName, changed, require_positive
 from backbones.training.errors import UserError
 from backbones.training.progress import say
 from backbones.training.run import find_run
@@ -21,7 +23,7 @@ from rl.agent import Agent, load_agent
 from rl.games.make import is_atari
 from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes, make_screen
-from rl.shows.show import MOST_SPEED, Closed, NoShow, Pace, Show
+from rl.shows.show import KEYS, MOST_SPEED, Closed, NoShow, Pace, Show
 from rl.shows.terminal import Terminal
 from rl.shows.window import Window, has_display
 
@@ -39,15 +41,17 @@ DIRECTIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Play a game yourself, alone or against the score of a run's agent."""
+    """Play a game yourself, alone or against the score of a run's agent. Keys: arrows or WASD move,
+    space fires, digits choose an action by its number; p pauses, n takes one env step, + and -
+    double and halve the speed, q ends."""
 
-    game: tyro.conf.Positional[str]
+    game: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="GAME|RUN")]]
     """An environment's id such as ALE/Breakout-v5, or a run."""
     window: bool = False
     """Play in a window."""
     terminal: bool = False
     """Play in the terminal."""
-    env: str = ""
+    env: GameName = ""
     """The game, once more, of a run that was not trained here and whose game is a module."""
     games: int = 1
     """Games to play."""
@@ -105,20 +109,47 @@ def find_game(text: str, env: str = "") -> tuple[str, EnvOptions, Agent | None]:
     return agent.env, agent.options, agent
 
 
+def keys_for(names: Sequence[str]) -> str:
+    """Return which keys choose these actions, and those that every show has."""
+    moves = any(word in name for name in names for word in DIRECTIONS.values())
+    words = ["arrows or WASD move"] if moves else []
+    words += ["space fires"] if any("FIRE" in name for name in names) else []
+    words = words or [f"{number} {name}" for number, name in enumerate(names[:10])]
+    return f"{', '.join(words)}; {KEYS}"
+
+
 def play_game(
-    show: Show, env: str, options: EnvOptions, seed: int, speed: float, beat: str
+    show: Show, env: str, options: EnvOptions, seed: int, pace: Pace, beside: str
 ) -> float:
-    """Let a person play one game; return the score."""
+    """Let a person play one game; return the score. `beside` stands beside it."""
     screen = make_screen(env, options)
-    shown, score, pace = screen.reset(seed), 0.0, Pace(speed)
+    shown, score = screen.reset(seed), 0.0
     while not shown.over:
         shown = screen.step(action_for(show.held(), screen.action_names))
         score += shown.reward
-        for picture in shown.pictures:
-            show.show(picture, None, f"score {score:g}{beat}")
-            pace.wait(screen.steps_per_s * len(shown.pictures))
+        caption = f"score {score:g}{beside}"
+        watch.present(show, shown.pictures, None, caption, pace, screen.steps_per_s)
     screen.close()
     return score
+
+
+def rival_scores(agent: Agent, options: EnvOptions, seeds: Sequence[int]) -> Iterator[float]:
+    """Let the agent play the games first, and say how it stands meanwhile; yield its scores."""
+    for number, seed in enumerate(seeds, start=1):
+        title = "the agent plays first" + (f", game {number} of {len(seeds)}" if seeds[1:] else "")
+        say(f"{title} ...")
+        show = NoShow(title)
+        score = watch.play_game(agent, show, seed=seed, options=options)
+        show.close()
+        say(f"the agent scored {score:g}")
+        yield score
+
+
+def action_names_of(env: str, options: EnvOptions) -> tuple[str, ...]:
+    """Return what an environment calls its actions."""
+    screen = make_screen(env, options)
+    screen.close()
+    return screen.action_names
 
 
 def main(config: Config) -> int:
@@ -135,14 +166,15 @@ def main(config: Config) -> int:
     for line in drawing_notes(env, options):
         say(line, sys.stderr)
     if agent is not None:
-        print("the agent plays first ...", flush=True)
-        rivals = [watch.play_game(agent, NoShow(), seed=seed, options=options) for seed in seeds]
-    show: Show = Window(f"play {env}") if windowed else Terminal(f"play {env}")
-    scores = list[tuple[float, float | None]]()
+        rivals = [*rival_scores(agent, options, seeds)]
+    keys = keys_for(action_names_of(env, options))
+    show: Show = (Window if windowed else Terminal)(f"play {env}", keys)
+    scores, pace = list[tuple[float, float | None]](), Pace(config.speed)
     try:
         for seed, rival in zip(seeds, rivals, strict=True):
-            beat = "" if rival is None else f"  agent {rival:g}"
-            scores.append((play_game(show, env, options, seed, config.speed, beat), rival))
+            beside = "" if rival is None else f"  agent {rival:g}"
+            beside += "".join(f"  last {score:g}" for score, _ in scores[-1:])
+            scores.append((play_game(show, env, options, seed, pace, beside), rival))
     except (Closed, KeyboardInterrupt):
         pass
     finally:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from backbones.training.checks.limits import MOST_GAMES, MOST_THREADS, require_at_most
 from backbones.training.config import (
+    GameName,
     RunConfig,
     require_fraction,
     require_not_negative,
@@ -22,7 +23,7 @@ from rl.networks.body import MOST_UNITS
 class PlayConfig:
     """An algorithm on Atari or any game seen as pixels."""
 
-    env: str = "ALE/Pong-v5"
+    env: GameName = "ALE/Pong-v5"
     """Gymnasium id: an Atari game, Arcadia/Catch-v0, or module:Env-v0 of your own."""
     total_steps: int = 1_200_000
     """Length of the run in env steps (4 frames each on Atari)."""
@@ -64,6 +65,9 @@ class PlayConfig:
     """Seconds between two animated pictures of a recent game in TensorBoard."""
     eval_games: int = 20
     """Games of the evaluation at the end, sampled actions; 0: none, and no video."""
+    eval_every: int = 0
+    """Env steps between two evaluations while it trains, of as many games by seeds of their own;
+    the best checkpoint is then the best of these; 0: none."""
     env_options: EnvOptions = field(default_factory=EnvOptions)
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -90,7 +94,11 @@ class PlayConfig:
             eval_games=MOST_GAMES,
         )
         require_fraction(self, "anneal_from", "gamma")
-        require_not_negative(self, "eval_games", "seed_every")
+        require_not_negative(self, "eval_games", "seed_every", "eval_every")
+        if self.eval_every and not self.eval_games:
+            raise ValueError(
+                f"eval_every = {self.eval_every} needs eval_games of 1 or more, the games of each"
+            )
         every = self.end_games_every or 0
         if every < 0 or every % self.num_steps:
             raise ValueError(

@@ -46,11 +46,11 @@ from backbones.trunk import take_rows
 from rl.experience.judge_again import judge_again
 from rl.experience.learner import LearnerState, begun, precision_of
 from rl.experience.pipeline import backward_in_halves
+from rl.experience.reward_scaling import SeenRewards, refuse_both
 from rl.experience.rollout import (
     Rollout,
     epochs_of_minibatches,
     memory_of_columns,
-    require_whole_columns,
     require_whole_minibatches,
 )
 from rl.games.options import EnvOptions
@@ -83,6 +83,10 @@ class Config(PlayConfig):
     that played, and take its values."""
     value_coef: float = 0.5
     """Weight of the mean squared value error in the loss."""
+    clip_values: bool = False
+    """Clip how far a value moves by the PPO clip range, too (Schulman's baselines)."""
+    normalise_rewards: bool = False
+    """Learn from raw rewards divided by the running deviation of their discounted sum."""
     target_kl: float = 0.0
     """No further pass over a rollout after one with a mean `kl` above this; 0: all passes."""
     max_grad_norm: float = 0.5
@@ -95,11 +99,12 @@ class Config(PlayConfig):
         require_positive(self, "num_epochs", "clip", "max_grad_norm")
         require_fraction(self, "anneal_entropy_from", "anneal_entropy_to", "gae_lambda")
         require_not_negative(self, "entropy_coef", "value_coef", "target_kl")
+        refuse_both(self.clip_rewards, self.normalise_rewards)
         if self.normalise_over == "minibatch" and self.minibatch_size == 1:
             raise ValueError("minibatch_size = 1 cannot be normalised over; use 2 or more")
-        if self.memory == "lstm":
-            require_whole_columns(self.minibatch_size, self.num_steps)
-        require_whole_minibatches(self.rollout_size, self.minibatch_size)
+        require_whole_minibatches(
+            self.minibatch_size, self.num_steps, self.num_envs, columns=self.memory == "lstm"
+        )
 
     def entropy_weight(self, rollouts: int) -> float:
         """Return the entropy's weight after so many rollouts."""
@@ -192,14 +197,14 @@ def ppo_loss(
     entropy_coef: float | Float32[Tensor, ""],
     of: int,
     weight: Float[Tensor, "B"] | None = None,
+    old_value: Float[Tensor, "B"] | None = None,
 ) -> tuple[Tensor, Float[Tensor, "figures"]]:
     """Return the loss of a minibatch (equation 9 of the paper, negated) and its `FIGURES`.
 
-    `weight` multiplies each position's policy loss.
-
     Both are sums over these positions divided by `of`, the size of the minibatch that they are a
-    share of. `kl` is the estimate (r - 1) - log r of Schulman,
-    http://joschu.net/blog/kl-approx.html.
+    share of. `weight` multiplies each position's policy loss. With `old_value`, values are clipped
+    as in baselines' ppo2: the larger error counts, of the value and of it moved by at most `clip`.
+    `kl` is the estimate (r - 1) - log r of Schulman, http://joschu.net/blog/kl-approx.html.
     """
     log_probs = logits.log_softmax(-1)
     log_prob = log_probs.gather(1, action[:, None])[:, 0]
@@ -208,7 +213,11 @@ def ppo_loss(
     clipped = ratio.clamp(1 - clip, 1 + clip)
     gain = torch.minimum(ratio * advantage, clipped * advantage)
     policy_loss = -(gain if weight is None else gain * weight).sum() / of
-    value_loss = (value - returns).square().sum() / of
+    value_error = (value - returns).square()
+    if old_value is not None:
+        near = old_value + (value - old_value).clamp(-clip, clip)
+        value_error = torch.maximum(value_error, (near - returns).square())
+    value_loss = value_error.sum() / of
     entropy = -(log_probs.exp() * log_probs).sum() / of
     kl = (ratio - 1 - log_ratio).sum() / of
     clip_fraction = ((ratio - 1).abs() > clip).sum() / of
@@ -227,10 +236,10 @@ class Learner:
     ) -> None:
         self.config, self.device, self.world, self.share = config, device, world, share
         self.network, groups = begun(config, build_network, num_actions, device)
-        on_gpu = device.type == "cuda"
         # 1e-5, not Adam's 1e-8: what baselines and all published PPO scores on Atari used.
-        adam = torch.optim.Adam(groups, eps=1e-5, fused=True, capturable=on_gpu)
+        adam = torch.optim.Adam(groups, eps=1e-5, fused=True, capturable=device.type == "cuda")
         self.updater = Updater(adam, world, config.max_grad_norm)
+        self.rewards = SeenRewards(config, share, world, scaled=config.normalise_rewards)
         self.rollouts = 0
         self.precision = Precision("fp32", device.type, "not chosen yet")
         self.entropy_coef = torch.zeros((), device=device)
@@ -308,7 +317,7 @@ class Learner:
                 judged = judge_again(self.network, rollout, prepared)
             value = judged["value"]
         advantage = gae(
-            rollout.reward.sign() if config.sees_clipped_rewards else rollout.reward,
+            self.rewards.of(rollout),
             value,
             judged["next_value"],
             rollout.terminated,
@@ -340,8 +349,8 @@ class Learner:
         self, index: Int64[Tensor, "B"], pool: ThreadPoolExecutor | None = None
     ) -> Float[Tensor, "figures_and_norm"]:
         """Take one optimiser step; return this process's figures and the gradient's norm."""
-        # The gradient of this process's share of the minibatch, in halves of whole columns where
-        # there is a memory; then the sum over all processes, clipped, and a step along it.
+        # The gradient of this process's share of the minibatch, in halves (of whole columns with a
+        # memory); then the sum over all processes, clipped, and a step along it.
         rows = 1 if self.network.lstm is None else self.config.num_steps
         halves, norm = self.updater.step(lambda: backward_in_halves(self.loss, index, rows, pool))
         figures = sum(halves, start=torch.zeros(len(FIGURES), device=self.device))
@@ -365,11 +374,13 @@ class Learner:
             entropy_coef=self.entropy_coef,
             of=config.minibatch_size,
             weight=data["weight"][index] if config.proximal else None,
+            old_value=data["value"][index] if config.clip_values else None,
         )
 
     def state(self) -> LearnerState:
         """Return what `load_state` continues from exactly, the weights apart."""
         tensors = prefixed("adam", optimizer_tensors(self.updater.optimizer))
+        tensors |= prefixed("rewards", self.rewards.state())
         return LearnerState(tensors, {"rollouts": self.rollouts, "precision": self.precision.name})
 
     def load_state(
@@ -380,6 +391,7 @@ class Learner:
     ) -> None:
         """Continue from a state; there are no chunks in it."""
         load_optimizer_tensors(self.updater.optimizer, under("adam", tensors))
+        self.rewards.load_state(under("rewards", tensors))
         self.rollouts = info["rollouts"]
         self.precision = Precision(info["precision"], self.device.type, "as in the checkpoint")
 

@@ -43,7 +43,6 @@ from rl.experience.rollout import (
     Rollout,
     epochs_of_minibatches,
     memory_of_columns,
-    require_whole_columns,
     require_whole_minibatches,
 )
 from rl.explore import EpsilonGreedyPolicy, Exploration
@@ -71,9 +70,9 @@ class Config(PlayConfig):
         super().__post_init__()
         require_positive(self, "num_epochs", "max_grad_norm")
         require_fraction(self, "q_lambda")
-        if self.memory == "lstm":
-            require_whole_columns(self.minibatch_size, self.num_steps)
-        require_whole_minibatches(self.rollout_size, self.minibatch_size)
+        require_whole_minibatches(
+            self.minibatch_size, self.num_steps, self.num_envs, columns=self.memory == "lstm"
+        )
 
     def epsilon(self, rollout: int, envs: range) -> Float32[Tensor, "N"]:
         """Return the chance of a random action in a rollout, of some environments."""

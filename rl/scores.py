@@ -8,6 +8,9 @@ from Badia et al. 2020, https://arxiv.org/abs/2003.13350; video_pinball's random
 actions.
 """
 
+from rl.games.atari import MAX_FRAMES, atari_ids
+from rl.games.options import EnvOptions
+
 # ROM name: (random, human)
 RANDOM_AND_HUMAN = {
     "alien": (227.8, 7127.7),
@@ -68,6 +71,25 @@ RANDOM_AND_HUMAN = {
     "yars_revenge": (3092.9, 54576.9),
     "zaxxon": (32.5, 9173.3),
 }
+
+
+def normalised_tag(
+    group: str, env: str, score: float, longest_frames: float, options: EnvOptions
+) -> dict[str, float]:
+    """Return the human-normalised score as a TensorBoard tag of a group.
+
+    Empty where nobody has measured random and human play, or games were cut short: the longest game
+    took as many frames as are allowed, and fewer are allowed than in published protocols.
+    """
+    value = human_normalised(atari_ids().get(env, ""), score)
+    if value is None or is_cut_short(longest_frames, options.max_frames):
+        return {}
+    return {f"{group}/human_normalised": value}
+
+
+def is_cut_short(longest_frames: float, max_frames: int) -> bool:
+    """Say whether the time limit ended a game that published protocols would have let go on."""
+    return longest_frames >= max_frames < MAX_FRAMES
 
 
 def human_normalised(game: str, score: float) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from backbones.training.checkpoint import Checkpoint
+from backbones.training.checks.typed import OtherNames
 from backbones.training.config import changed
 from backbones.training.device.cores import spare_cores
 from backbones.training.device.memory import model_bytes, require_memory
@@ -18,10 +19,14 @@ from backbones.training.errors import Stopped, UserError
 from backbones.training.job import ANEW
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot, lengthened
+from backbones.training.streams import plain
 from backbones.transfer import load_weights, snapshot
+from rl.experience.evaluations import evaluate_during, is_due
+from rl.experience.hints import Hints
 from rl.experience.pipeline import Pipeline, take_from_checkpoint
 from rl.experience.rollout import Rollout
-from rl.finish import finish
+from rl.finish import finish, introduce
+from rl.games.atari import FRAME_SKIP
 from rl.games.background import UNCENTRED, background
 from rl.games.contract import require_same_actions
 from rl.games.first_look import first_look
@@ -30,10 +35,13 @@ from rl.games.repeats import settle_end_of_games
 from rl.games.screen import drawing_notes
 from rl.games.stacks import STACK
 from rl.play_job import PlayJob
-from rl.scoring import SCORE_OVER_GAMES, mean_score
+from rl.sb3.flag_names import OTHER_NAMES
+from rl.scores import normalised_tag
+from rl.scoring import SCORE_OVER_GAMES, Game, mean_score
 from rl.shows.reel import Reel
 from rl.start import start_from
 
+ACTIONS_EVERY = 50  # rollouts
 EMULATOR_BYTES = 2**20  # of one game, at least
 
 
@@ -51,6 +59,7 @@ class Training:
         self.job, self.config, self.world = job, config, world
         torch.set_num_threads(config.run.threads)
         self.device = choose_device(config.run.device, world)
+        self.evaluated: tuple[int, float] | None = None  # env steps, and the score there
         share = world.share(config.num_envs)
         if not share:
             raise UserError(f"{world.size} processes cannot share num_envs = {config.num_envs}")
@@ -97,6 +106,21 @@ class Training:
         """Learn from one rollout and play one; see `Pipeline.advance`."""
         return self.pipeline.advance(self.learner, pool)
 
+    def more_figures(self, rollout: Rollout, figures: Mapping[str, float]) -> dict[str, float]:
+        """Return the human-normalised training score, and now and then how often each action was
+        taken."""
+        more: dict[str, float] = {}
+        if "rollout/score" in figures:
+            frames = max(game.length for game in self.pipeline.scores) * FRAME_SKIP
+            score, options = figures["rollout/score"], self.config.env_options
+            more |= normalised_tag("rollout", self.config.env, score, frames, options)
+        if self.learner.rollouts % ACTIONS_EVERY == 1:
+            counts = rollout.action.flatten().bincount(minlength=len(self.envs.action_names))
+            shares = (counts / counts.sum()).tolist()
+            names = map(plain, self.envs.action_names)
+            more |= {f"actions/{name}": share for name, share in zip(names, shares, strict=True)}
+        return more
+
     def checkpoint(self) -> Snapshot | None:
         """Return, in the first process, what `restore` continues from exactly."""
         learner, scores = self.learner, self.pipeline.scores
@@ -110,10 +134,36 @@ class Training:
             "job": self.job.findable(),
             "data": self.config.env,
             "num_actions": len(self.envs.action_names),
-            "score": mean_score(scores) if len(scores) == SCORE_OVER_GAMES else None,
+            "score": self.score_of(scores),
         }
         whole = snapshot(learner.env_steps, learner.network, {**state, **tensors}, info)
         return replace(whole, chunks=chunks)
+
+    def score_of(self, games: list[Game]) -> float | None:
+        """Return the score by which checkpoints compare: of an evaluation of these very weights,
+        or, where none is wanted, the mean of the latest training games."""
+        if self.config.eval_every:
+            at, score = self.evaluated or (-1, 0.0)
+            return score if at == self.learner.env_steps else None
+        return mean_score(games) if len(games) == SCORE_OVER_GAMES else None
+
+    def evaluation(self, run: Run) -> dict[str, float]:
+        """Return the figures of an evaluation if one is due here, else none.
+
+        One is due where a checkpoint can keep what was scored, and at the end.
+        """
+        config, env_steps = self.config, self.learner.env_steps
+        apart = max(1, (config.end_games_every or 0) // config.num_steps) * config.rollout_size
+        due = self.pipeline.can_be_saved and is_due(
+            env_steps, config.eval_every, max(0, env_steps - apart)
+        )
+        at_end = config.eval_every > 0 and self.learner.rollouts == config.num_rollouts
+        if not due and not at_end:
+            return {}
+        network, num_actions = self.learner.network, len(self.envs.action_names)
+        figures = evaluate_during(network, config, num_actions, run, env_steps)
+        self.evaluated = env_steps, figures["eval/score"]
+        return figures
 
     def restore(self, found: Checkpoint) -> list[str]:
         """Continue from a checkpoint; return a warning if its games could not be replayed."""
@@ -121,6 +171,8 @@ class Training:
         require_same_actions(self.config.env, found_actions, found.info["num_actions"])
         state = found.share("state", self.envs.numbers, take_from_checkpoint)
         load_weights(self.learner.network, found)
+        if found.info.get("score") is not None:
+            self.evaluated = found.info["progress"], found.info["score"]
         self.learner.load_state(state, found.info, found.tensors)
         exact = self.pipeline.load_state(state, found.info, self.learner)
         env = self.config.env
@@ -155,16 +207,21 @@ class Training:
         run.log(f"device {self.device}, {learner.precision}")
         if config.run.graphs and learner.no_graphs:
             run.log(f"no CUDA graphs (--graphs): {learner.no_graphs}")
-        reel = Reel(session.board, config.video_every_s, run.warn)
+        reel, hints = Reel(session.board, config.video_every_s, run.warn), Hints(config)
+        if session.board and not resumed:
+            introduce(run, session.board)
         with ThreadPoolExecutor(1, "collector") as pool, session:
             if not resumed and self.pipeline.can_be_saved:
                 session.save(self.checkpoint)
             while learner.rollouts < config.num_rollouts and not session.stopped:
                 rollout, figures = self.advance(pool)
-                score = figures.get("rollout/score")
-                shown = {"score": f"{score:.1f}"} if score is not None else {}
-                session.record(learner.env_steps, figures, shown)
+                figures |= self.more_figures(rollout, figures) | self.evaluation(run)
+                session.record(learner.env_steps, figures, shown_of(figures))
+                for line in hints.look(figures):
+                    run.log(line)
                 reel.add(rollout, learner.env_steps)
+                if "eval/score" in figures and self.pipeline.can_be_saved:
+                    session.save(self.checkpoint)
                 session.keep(self.checkpoint, self.pipeline.can_be_saved)
             session.save_last(self.checkpoint)
             reel.write(learner.env_steps)
@@ -180,6 +237,12 @@ class Training:
                 f"{session.saving_s / session.trained_s:.1%} of it saving"
             )
             finish(run, session.board, config.eval_games, learner.env_steps)
+
+
+def shown_of(figures: Mapping[str, float]) -> dict[str, str]:
+    """Return the figures that stand beside the progress."""
+    names = {"score": "rollout/score", "eval": "eval/score"}
+    return {name: f"{figures[tag]:.1f}" for name, tag in names.items() if tag in figures}
 
 
 def refuse_too_large(job: "AgentJob", config: Any, device: torch.device) -> None:
@@ -202,7 +265,7 @@ class AgentJob(PlayJob):
     """An algorithm that learns from rollouts, as a job.
 
     `build_network(config, num_actions)` returns its untrained network; `make_learner` is a class
-    such as `Learner` in `rl/ppo.py`.
+    such as `Learner` in `rl/ppo.py`; `other_names` are what other libraries call its settings.
     """
 
     def __init__(
@@ -211,8 +274,10 @@ class AgentJob(PlayJob):
         presets: Mapping[str, Any],
         build_network: Callable[[Any, int], Any],
         make_learner: Callable[..., Any],
+        other_names: OtherNames = OTHER_NAMES,
     ) -> None:
         super().__init__(name, presets)
+        self.other_names = other_names
         self.build_network, self.make_learner = build_network, make_learner
 
     def build(

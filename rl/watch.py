@@ -8,6 +8,7 @@ end of every game: one watches it learn.
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 from backbones.training.checkpoint import numbered
 from backbones.training.checks.limits import MOST_GAMES, MOST_SEED, require_at_most
 from backbones.training.config import (
+    GameName,
     RunName,
     require_fraction,
     require_not_negative,
@@ -43,7 +45,8 @@ WATCH_SEED = 2_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Watch a run's agent play; default: in what this machine can show."""
+    """Watch a run's agent play; default: in what this machine can show. Keys: p pauses, n takes one
+    env step, + and - double and halve the speed, q ends."""
 
     run: RunName = "last"
     """A run: its name, a path, zoo/NAME or last; or a .zip of stable-baselines3."""
@@ -52,10 +55,10 @@ class Config:
     terminal: bool = False
     """Draw in the terminal, with true-colour half blocks."""
     video: Path | None = None
-    """Film into this .mp4 file."""
+    """Film into this .mp4 file; without it, a film goes into the working folder."""
     force: bool = False
     """Overwrite the film if it exists."""
-    env: str = ""
+    env: GameName = ""
     """The game of a .zip of stable-baselines3 that Arcadia did not write; or, once more, that of a
     run or .zip from somebody else whose game is a module."""
     best: bool = False
@@ -98,17 +101,22 @@ def play_game(
     *,
     seed: int,
     options: EnvOptions | None = None,
-    speed: float | None = None,
+    pace: Pace | None = None,
     limit_s: float = math.inf,
     choice: Choosing = "sampled",
     epsilon: float = 0.0,
+    scores: Sequence[float] = (),
 ) -> float:
-    """Show one game; return its raw score. `speed` None: as fast as it goes, for films."""
+    """Show one game; return its raw score. `pace` None: as fast as it goes, for films.
+
+    `scores` are those of the games before, to stand beside.
+    """
+    pace = pace or Pace(None)
     screen = make_screen(agent.env, options or agent.options)
     require_same_actions(agent.env, len(screen.action_names), int(agent.card["num_actions"]))
     agent.generator.manual_seed(seed)
     shown = screen.reset(seed)
-    stacks, pace = FrameStack(shown.frame[None]), Pace(speed)
+    stacks = FrameStack(shown.frame[None])
     score, values = 0.0, list[float]()
     while not shown.over and len(values) < max(1.0, limit_s * screen.steps_per_s):
         probabilities, value = agent.judge(stacks.obs(), stacks.begins)
@@ -126,12 +134,27 @@ def play_game(
             screen.action_names,
             note_of(agent),
             values,
+            scores,
         )
-        for picture in shown.pictures:
-            show.show(picture, panel, f"score {score:g}  value {values[-1]:+.2f}")
-            pace.wait(screen.steps_per_s * len(shown.pictures))
+        caption = f"score {score:g}  value {values[-1]:+.2f}"
+        present(show, shown.pictures, panel, caption, pace, screen.steps_per_s)
     screen.close()
     return score
+
+
+def present(
+    show: Show,
+    pictures: Sequence[np.ndarray],
+    panel: Panel | None,
+    caption: str,
+    pace: Pace,
+    steps_per_s: float,
+) -> None:
+    """Show the pictures of an env step, each for as long as it is due; wait where a key paused."""
+    for picture in pictures:
+        show.show(picture, panel, caption + pace.words)
+        pace.wait(steps_per_s * len(pictures))
+    pace.hold(show, lambda: show.show(pictures[-1], panel, caption + pace.words))
 
 
 def pictures_per_s(env: str, options: EnvOptions) -> float:
@@ -170,10 +193,10 @@ def make_show(config: Config, agent: Agent, fps: float) -> tuple[Show, bool]:
             print(f"no window: {error}", file=sys.stderr)
     if config.terminal or sys.stdout.isatty():
         return Terminal(agent.name), False
-    number = 1
-    while (agent.films / f"watch-{number}.mp4").exists():
+    name, number = Path(agent.name).stem, 1
+    while Path(f"{name}-{number}.mp4").exists():
         number += 1
-    path = agent.films / f"watch-{number}.mp4"
+    path = Path(f"{name}-{number}.mp4")
     print(f"neither a display nor a terminal here: filming into {path}")
     return Film(path, fps, config.force), True
 
@@ -202,7 +225,7 @@ def main(config: Config) -> int:
     show, filming = make_show(config, agent, pictures_per_s(agent.env, agent.options))
     games = config.games or (1 if filming else sys.maxsize)
     limit_s = config.limit_s or (FILM_LIMIT_S if filming else math.inf)
-    scores = []
+    scores, pace = list[float](), Pace(None if filming else config.speed)
     try:
         for number in range(games):
             if config.follow and number:
@@ -211,10 +234,11 @@ def main(config: Config) -> int:
                 agent,
                 show,
                 seed=game_seed(config.seed, 0, number),
-                speed=None if filming else config.speed,
+                pace=pace,
                 limit_s=limit_s,
                 choice=config.choice,
                 epsilon=config.epsilon,
+                scores=scores,
             )
             scores.append(score)
     except (Closed, KeyboardInterrupt):

@@ -29,6 +29,7 @@ NOT_LEARNT = (
     "env_options",
     "video_every_s",
     "eval_games",
+    "eval_every",
     "env_threads",
 )
 # Parts of a protocol that belong to a game, or say which games were played.
@@ -44,6 +45,8 @@ class Result:
     score: float
     env_steps: int
     protocol: dict[str, Any]
+    comparable: bool = True
+    """Whether its games were whole, so that those of humans may stand beside them."""
 
     @property
     def env(self) -> str:
@@ -63,7 +66,10 @@ class Result:
 
     @property
     def human_normalised(self) -> float | None:
-        """The score on the way from random (0) to human (1) play; None where neither is known."""
+        """The score on the way from random (0) to human (1) play; None where neither is known, or
+        games were cut short."""
+        if not self.comparable:
+            return None
         return human_normalised(atari_ids().get(self.env, ""), self.score)
 
     @property
@@ -128,7 +134,7 @@ def read_result(run: Run) -> Result:
         raise UserError(f"no evaluation yet; {state}") from None
     except (OSError, KeyError, UserError) as error:
         raise UserError(f"its eval.json is broken ({error})") from None
-    return Result(run, score, env_steps, protocol)
+    return Result(run, score, env_steps, protocol, found.get("human_normalised", 0) is not None)
 
 
 def read_results(runs: Iterable[Run]) -> tuple[list[Result], dict[str, str]]:

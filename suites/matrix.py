@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from backbones.training.checks import trust
 from backbones.training.checks.limits import MOST_THREADS, require_at_most
-from backbones.training.config import parse_job, require_not_negative, require_positive
+from backbones.training.config import require_not_negative, require_positive
 from backbones.training.errors import UserError, nearest
-from backbones.training.find_job import load_job
+from backbones.training.find_job import load_job, parse_flags
 from backbones.training.jobs import JOBS
 from backbones.training.log import read_metrics
 from backbones.training.run import Run, runs_folder
@@ -173,4 +173,4 @@ def check(cells: Sequence[Cell], config: Config) -> None:
         found = load_job(job)
         given = [*(["--preset", preset] if preset else []), *shlex.split(config.flags)]
         length = ["--total-steps", str(config.env_steps)] if config.env_steps else []
-        parse_job(found.config_type, found.presets, [*given, *length], prog=f"arcadia train {job}")
+        parse_flags(found, [*given, *length], f"arcadia train {job}")

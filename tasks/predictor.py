@@ -45,7 +45,7 @@ class Config:
         require_not_negative(self, "threads")
 
 
-@dataclass
+@dataclass(repr=False)
 class Predictor:
     """A trained model with its task: `predict` takes paths, bytes or arrays."""
 
@@ -53,6 +53,11 @@ class Predictor:
     model: nn.Module
     card: dict[str, Any]
     run: Run
+
+    def __repr__(self) -> str:
+        """Return what it is in one line."""
+        takes = " and ".join(self.task.takes) or "nothing"
+        return f"<{self.run.name}: {self.run.job}, takes {takes}, gives {self.task.gives}>"
 
     @property
     def config(self) -> Any:

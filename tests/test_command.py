@@ -14,6 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 import arcadia
+from backbones.training.run import find_run
+from backbones.training.runs_table import row_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -118,11 +120,26 @@ def test_watch_draws_in_a_terminal(smoke):
     assert "game 1: score" in out.stdout
 
 
-def test_watch_without_display_or_terminal_films_and_says_so(smoke):
-    out = run("watch", "last", "--limit-s", "0.5", DISPLAY="", WAYLAND_DISPLAY="")
-    assert "neither a display nor a terminal here: filming into" in out.stdout
-    assert (smoke / "videos" / "watch-1.mp4").exists()
-    (smoke / "videos" / "watch-1.mp4").unlink()
+def test_watch_without_display_or_terminal_films_into_the_working_folder(
+    smoke, tmp_path, monkeypatch, capsys
+):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    for number, run_name in ((1, "last"), (2, "last"), (1, "zoo/pong")):
+        assert arcadia.main(["watch", run_name, "--limit-s", "0.3"]) == 0
+        film = f"pong-{number}.mp4" if run_name == "zoo/pong" else f"pong-1-{number}.mp4"
+        assert f"here: filming into {film}" in capsys.readouterr().out
+        assert (tmp_path / film).exists()
+    assert not list((ROOT / "runs" / "zoo").rglob("*.mp4"))
+
+
+def test_runs_that_come_with_the_project_are_listed_as_finished():
+    row = row_of(find_run("zoo/pong"))
+    assert row[1:4] == ["ALE/Pong-v5", "1,100,800 / 1,100,000 env steps", "9:13"]
+    assert (row[5], row[-1]) == ("20.8", "finished")
+    assert row_of(find_run("zoo/go5"))[1] == "Go 5 x 5"
+    assert row_of(find_run("zoo/mnist"))[2] == "1,208,064"
 
 
 def test_watch_opens_a_window(smoke):
@@ -139,7 +156,9 @@ def test_runs_and_jobs_list_what_is_there(smoke, capsys):
     assert row.split()[:2] == ["ppo/pong-1", "ALE/Pong-v5"]
     assert row.split()[-1] == "finished"
     assert arcadia.main(["jobs"]) == 0
-    assert "presets: default, fast, sticky, reference, smoke" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "default    the same as fast" in out
+    assert "reference  Schulman et al. 2017" in out
 
 
 def test_resume_of_a_finished_run_has_nothing_to_train(smoke_runs, tmp_path, monkeypatch, capsys):

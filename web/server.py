@@ -47,6 +47,7 @@ def build_app(access: Access) -> Starlette:
         Route("/api/try/{name:path}/answer", pages.answer, methods=["POST"]),
         Route("/api/media/{number}", pages.medium),
         WebSocketRoute("/api/watch/{name:path}", pages.watch),
+        WebSocketRoute("/api/play/{name:path}", pages.play),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
     return Starlette(
@@ -129,21 +130,29 @@ class Pages:
 
     async def watch(self, socket: WebSocket) -> None:
         """An agent that plays, until the browser goes."""
+        await self.game(socket, by_hand=False)
+
+    async def play(self, socket: WebSocket) -> None:
+        """The same game for the person, likewise."""
+        await self.game(socket, by_hand=True)
+
+    async def game(self, socket: WebSocket, by_hand: bool) -> None:
+        """Games, until the browser goes."""
         await socket.accept()
         try:
-            run = self.listing.find(socket.path_params["name"])
+            run = await run_in_threadpool(self.listing.find, socket.path_params["name"])
         except UserError as error:
             await socket.send_json({"error": str(error)})
             await socket.close()
             return
-        from web.watching import Watched
+        from web.watching import Game
 
-        watched = Watched(run)
-        threading.Thread(target=watched.play, daemon=True).start()
+        game = Game(run, by_hand)
+        threading.Thread(target=game.play, daemon=True).start()
         try:
-            await together(sending(socket, watched), wishing(socket, watched))
+            await together(sending(socket, game), wishing(socket, game))
         finally:
-            watched.wishes.closed.set()
+            game.wishes.closed.set()
 
 
 def named(request: Request) -> str:
@@ -172,26 +181,26 @@ async def together(*works: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
-async def sending(socket: WebSocket, watched: Any) -> None:
+async def sending(socket: WebSocket, game: Any) -> None:
     """Send what the thread that plays puts out."""
     try:
         while True:
-            text, picture = await run_in_threadpool(watched.next_message)
+            text, picture = await run_in_threadpool(game.next_message)
             if text:
                 await socket.send_text(text)
             if picture:
                 await socket.send_bytes(picture)
-            if watched.over and watched.outbox.empty():
+            if game.over and game.outbox.empty():
                 await socket.close()
                 return
     except (WebSocketDisconnect, RuntimeError):
         return  # The browser is gone.
 
 
-async def wishing(socket: WebSocket, watched: Any) -> None:
+async def wishing(socket: WebSocket, game: Any) -> None:
     """Hear what the person wishes; whoever sends something else is not listened to any more."""
     try:
         while True:
-            watched.wishes.take((await socket.receive_text())[:MOST_MESSAGE])
+            game.wishes.take((await socket.receive_text())[:MOST_MESSAGE])
     except (WebSocketDisconnect, ValueError, KeyError, RuntimeError):
         return

@@ -1,13 +1,15 @@
-"""An agent that plays for one browser: pictures and what the agent thinks, keys and speed back.
+"""A game for one browser: pictures and numbers go out, keys and speed come back.
 
-A thread plays `rl.watch.play_game` on a show that puts JPEG pictures into a short queue. Where the
-browser is slow, pictures are dropped and not kept: what is seen is now.
+A thread plays, as `arcadia watch` and `arcadia play` do, on a show that puts encoded pictures into
+a short queue. Where the browser is slow, pictures are dropped and not kept: what is seen is now.
+
+Pictures of up to LOSSLESS_PX pixels are WebP without loss: a frame of Pong takes 128 bytes and
+1.1 ms, as PNG 1,387 bytes, as JPEG 2,701 bytes, 0.2 ms and a blur around everything that moves.
 """
 
 import json
 import queue
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,17 +21,19 @@ import torch
 
 from backbones.training.errors import UserError
 from backbones.training.run import Run
-from rl.agent import load_agent
+from rl import play
+from rl.agent import Agent, load_agent
 from rl.games.contract import game_seed
 from rl.games.screen import best_size
 from rl.shows.panel import Panel
 from rl.shows.show import Closed, Pace
-from rl.watch import WATCH_SEED, pictures_per_s, play_game
+from rl.watch import WATCH_SEED, play_game
 
-MOST_AT_ONCE = 20  # browsers that watch
-QUALITY = 85  # of JPEG pictures, of 100
+MOST_AT_ONCE = 20  # browsers with a game
+LOSSLESS_PX = 60_000
 SLOWEST, FASTEST = 0.1, 16.0
 CHOICES = ("sampled", "greedy")
+KEYS = {"up", "down", "left", "right", "space", *map(str, range(10))}
 places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
@@ -37,13 +41,12 @@ places = threading.BoundedSemaphore(MOST_AT_ONCE)
 class Wishes:
     """What the person has asked for; the thread that plays reads it."""
 
-    speed: float = 1.0
-    paused: bool = False
-    steps: int = 0
-    """Pictures to show although it is paused."""
+    pace: Pace = field(default_factory=lambda: Pace(1.0))
     choice: str = "sampled"
     follow: bool = False
     """Take the newest weights at each game's end."""
+    keys: frozenset[str] = frozenset()
+    """Those that are down."""
     closed: threading.Event = field(default_factory=threading.Event)
 
     def take(self, message: str) -> None:
@@ -53,13 +56,17 @@ class Wishes:
             raise ValueError("a wish is an object")
         for name, value in wish.items():
             if name == "speed" and isinstance(value, int | float) and value == value:
-                self.speed = min(max(float(value), SLOWEST), FASTEST)
-            elif name in ("paused", "follow") and isinstance(value, bool):
-                setattr(self, name, value)
+                self.pace.speed = min(max(float(value), SLOWEST), FASTEST)
+            elif name == "paused" and isinstance(value, bool):
+                self.pace.paused = value
+            elif name == "follow" and isinstance(value, bool):
+                self.follow = value
             elif name == "choice" and value in CHOICES:
                 self.choice = value
+            elif name == "keys" and isinstance(value, list) and all(key in KEYS for key in value):
+                self.keys = frozenset(value)
             elif name == "step":
-                self.paused, self.steps = True, min(self.steps + 1, 10)
+                self.pace.press("n")
             else:
                 raise ValueError(f"{str(name)[:40]} is no wish, or has no such value")
 
@@ -67,39 +74,41 @@ class Wishes:
 class BrowserShow:
     """A `Show` for a browser: every picture goes out with the panel's numbers."""
 
-    def __init__(self, wishes: Wishes, rate: float, send: Callable[[str, bytes], None]) -> None:
-        self.wishes, self.rate, self.send = wishes, rate, send
-        self.pace = Pace(1.0)
+    def __init__(self, wishes: Wishes, send: Callable[[str, bytes], None]) -> None:
+        self.wishes, self.send = wishes, send
+        self.last: np.ndarray | None = None
 
     def show(self, picture: np.ndarray, panel: Panel | None, caption: str) -> None:
-        """Send one picture when it is due; Closed if nobody looks any more."""
-        wishes = self.wishes
-        while wishes.paused and not wishes.steps and not wishes.closed.is_set():
-            time.sleep(0.02)
-        wishes.steps = max(0, wishes.steps - 1)
-        if wishes.closed.is_set():
+        """Send a picture, once; Closed if nobody looks any more."""
+        if self.wishes.closed.is_set():
             raise Closed
-        self.send(json.dumps(numbers(picture, panel)), jpeg(picture))
-        self.pace.speed = wishes.speed
-        self.pace.wait(self.rate)
+        if picture is not self.last:
+            self.last = picture
+            self.send(json.dumps(numbers(picture, panel, caption)), encoded(picture))
 
     def held(self) -> set[str]:
-        return set()
+        return set(self.wishes.keys)
+
+    def typed(self) -> list[str]:
+        return []
 
     def close(self) -> None:
         pass
 
 
-def jpeg(picture: np.ndarray) -> bytes:
-    """Return a picture, [rows, columns, 3] uint8, as JPEG."""
-    encoded = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    return encoded.tobytes()
+def encoded(picture: np.ndarray) -> bytes:
+    """Return a picture, [rows, columns, 3] uint8, as WebP without loss, a large one as JPEG."""
+    if picture.shape[0] * picture.shape[1] <= LOSSLESS_PX:
+        how = (".webp", [cv2.IMWRITE_WEBP_QUALITY, 101])
+    else:
+        how = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return cv2.imencode(how[0], picture[:, :, ::-1], how[1])[1].tobytes()
 
 
-def numbers(picture: np.ndarray, panel: Panel | None) -> dict[str, Any]:
+def numbers(picture: np.ndarray, panel: Panel | None, caption: str) -> dict[str, Any]:
     """Return what is shown beside a picture, and the size in which it is."""
     width, height = best_size(picture)
-    shown: dict[str, Any] = {"width": width, "height": height}
+    shown: dict[str, Any] = {"width": width, "height": height, "caption": caption}
     if panel:
         shown |= {
             "title": panel.title,
@@ -113,11 +122,13 @@ def numbers(picture: np.ndarray, panel: Panel | None) -> dict[str, Any]:
     return shown
 
 
-class Watched:
-    """One browser's games of an agent; `play` runs them in a thread of its own."""
+class Game:
+    """One browser's games; `play` runs them in a thread of its own."""
 
-    def __init__(self, run: Run) -> None:
-        self.run, self.wishes, self.over = run, Wishes(), False
+    def __init__(self, run: Run, by_hand: bool) -> None:
+        """The run's agent plays, or with `by_hand` the person in its game."""
+        self.run, self.by_hand = run, by_hand
+        self.wishes, self.over = Wishes(), False
         self.outbox: queue.Queue[tuple[str, bytes]] = queue.Queue(2)
 
     def play(self) -> None:
@@ -154,16 +165,20 @@ class Watched:
         """Play game after game; Closed when the browser is gone."""
         torch.set_num_threads(1)
         agent = load_agent(self.run)
-        rate, scores, number = pictures_per_s(agent.env, agent.options), list[float](), 0
-        show = BrowserShow(self.wishes, rate, self.send)
+        show, scores = BrowserShow(self.wishes, self.send), list[float]()
         while True:
-            if self.wishes.follow and number:
+            if self.wishes.follow and scores:
                 agent.reload()
-            choice: Any = self.wishes.choice
-            seed = game_seed(WATCH_SEED, 0, number)
-            scores.append(play_game(agent, show, seed=seed, choice=choice))
-            number += 1
+            scores.append(self.game(agent, show, len(scores)))
             self.send(json.dumps({"scores": scores[-10:]}), b"")
+
+    def game(self, agent: Agent, show: BrowserShow, number: int) -> float:
+        """Play one game; return its score."""
+        seed, pace = game_seed(WATCH_SEED, 0, number), self.wishes.pace
+        if self.by_hand:
+            return play.play_game(show, agent.env, agent.options, seed, pace, "")
+        choice: Any = self.wishes.choice
+        return play_game(agent, show, seed=seed, pace=pace, choice=choice)
 
     def send(self, text: str, picture: bytes) -> None:
         """Put a message into the outbox, in place of the oldest if the browser is slow; what has no

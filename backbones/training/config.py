@@ -6,7 +6,6 @@ import io
 import re
 import shlex
 import sys
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar
@@ -21,12 +20,18 @@ from backbones.training.checks.limits import (
     require_at_most,
     shortened,
 )
+from backbones.training.checks.typed import OtherNames, field_types, in_our_names, in_our_words
 from backbones.training.device.precision import PrecisionName
 from backbones.training.errors import UserError, nearest
 
 T = TypeVar("T")
+NO_OTHERS: OtherNames = {}
+NO_WORDS: Mapping[str, str] = {}
 # The run that a command works on, as its first argument.
 RunName = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
+# Where a model starts from, and an environment's id.
+StartName = Annotated[str, tyro.conf.arg(metavar="RUN|FILE")]
+GameName = Annotated[str, tyro.conf.arg(metavar="ID")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +77,7 @@ class ResumeConfig:
     """Continue on another device: cpu, cuda, cuda:N or auto; default: as before."""
     threads: int = 0
     """Continue with so many threads of torch's arithmetic; 0: as before."""
-    env: str = ""
+    env: GameName = ""
     """The game, once more, of a run that was not trained here and whose game is a module."""
 
     def __post_init__(self) -> None:
@@ -109,9 +114,19 @@ def require_fraction(config: object, *names: str) -> None:
 
 
 def parse(
-    kind: type[T], args: Sequence[str], *, prog: str, default: T | None = None, about: str = ""
+    kind: type[T],
+    args: Sequence[str],
+    *,
+    prog: str,
+    default: T | None = None,
+    about: str = "",
+    other_names: OtherNames = NO_OTHERS,
 ) -> T:
-    """Read a config from command-line flags; UserError, in one line, for a mistake."""
+    """Read a config from command-line flags; UserError, in one line, for a mistake.
+
+    `other_names` are those that other libraries have for its settings.
+    """
+    args = in_our_words(kind, args, other_names)
     options = (tyro.conf.OmitArgPrefixes,)
     box = io.StringIO()
     try:
@@ -154,25 +169,24 @@ def one_line(box: str) -> str:
 def with_flags(kind: type[Any], text: str) -> str:
     """Return a message with `--learning-rate` for `learning_rate`, which is what a person typed."""
     # A name without an underscore may be a word of the sentence, but for one that has a value.
-    names = [name if "_" in name else rf"{name}(?= = )" for name in field_names(kind)]
+    names = [name if "_" in name else rf"{name}(?= = )" for name in field_types(kind)]
     pattern = rf"(?<![-\w])(?:{'|'.join(sorted(names, reverse=True))})(?!\w)"
     return re.sub(pattern, lambda match: "--" + match[0].replace("_", "-"), text)
 
 
-def field_names(kind: type[Any]) -> list[str]:
-    """Return the names of a config's fields, those of its groups included, that are flags."""
-    names, hints = [], typing.get_type_hints(kind)
-    for field in fields(kind):
-        inner: Any = hints[field.name]
-        grouped = is_dataclass(inner)
-        names += field_names(inner) if grouped else [field.name]
-    return names
-
-
 def parse_job(
-    kind: type[T], presets: Mapping[str, T], args: Sequence[str], *, prog: str
+    kind: type[T],
+    presets: Mapping[str, T],
+    args: Sequence[str],
+    *,
+    prog: str,
+    other_names: OtherNames = NO_OTHERS,
+    about_presets: Mapping[str, str] = NO_WORDS,
 ) -> tuple[T, str]:
-    """Return a job's config and the preset's name; `--preset NAME` is where other flags start."""
+    """Return a job's config and the preset's name; `--preset NAME` is where other flags start.
+
+    `about_presets` says in a few words what a preset is.
+    """
     args, name = list(args), "default"
     for i, arg in enumerate(args):
         if arg == "--preset" or arg.startswith("--preset="):
@@ -182,9 +196,15 @@ def parse_job(
             break
     if name not in presets:
         raise UserError(f"--preset {name!r} is unknown; choose one of {', '.join(presets)}")
-    about = f"{(kind.__doc__ or '').strip()}\n\nPresets (--preset NAME): {', '.join(presets)}; "
-    about += f"the values below are those of {name}."
-    return parse(kind, args, prog=f"{prog}", default=presets[name], about=about), name
+    rows = [f"  {each:10} {about_presets.get(each, '')}".rstrip() for each in presets]
+    about = f"{(kind.__doc__ or '').strip()}\n\nPresets (--preset NAME), {', '.join(presets)}:\n"
+    about += "\n".join(rows) + f"\n\nThe values below are those of {name}."
+    if other_names:
+        about += " Flags are also taken by the names of stable-baselines3, its zoo and CleanRL."
+    return (
+        parse(kind, args, prog=prog, default=presets[name], about=about, other_names=other_names),
+        name,
+    )
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -202,14 +222,17 @@ def changed(config: Any, **values: Any) -> Any:
         raise UserError(with_flags(type(config), str(error))) from None
 
 
-def with_values(config: T, values: Mapping[str, Any]) -> T:
+def with_values(config: T, values: Mapping[str, Any], other_names: OtherNames = NO_OTHERS) -> T:
     """Return a config with some fields replaced by name, those of its groups included.
+
+    `other_names` are those that other libraries have for them.
 
     UserError, with the nearest name, for one that is unknown, or a value that does not fit.
     """
     from backbones.training.checks.values import from_dict
 
-    known = field_names(type(config))
+    values = in_our_names(type(config), values, other_names)
+    known = field_types(type(config))
     for name in values:
         if name not in known:
             raise UserError(f"{name} is no setting here{nearest(name, known)}")

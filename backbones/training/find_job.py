@@ -7,9 +7,12 @@ table of `backbones/training/jobs.py` is imported only if a person named it
 
 import os
 import re
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from backbones.training.checks import trust
+from backbones.training.config import parse_job
 from backbones.training.errors import UserError, nearest
 from backbones.training.job import Job
 from backbones.training.jobs import JOBS, Kind, import_own
@@ -36,6 +39,23 @@ def load_job(name: str) -> Job:
     if own is None or own["module"].endswith(".py"):
         raise UserError(why_none(name))
     return own_job(name, own["module"], own["name"])
+
+
+def typed_job(name: str) -> Job:
+    """Return a job that a person named, whose module may be imported for that."""
+    if name not in JOBS:
+        trust.allow(name)
+    return load_job(name)
+
+
+def parse_flags(job: Job, args: Sequence[str], prog: str) -> tuple[Any, str]:
+    """Return a job's config and the name of the preset that flags ask for; UserError, in one line,
+    for a mistake."""
+    about = JOBS[job.name].presets if job.name in JOBS else {}
+    others = job.other_names
+    return parse_job(
+        job.config_type, job.presets, args, prog=prog, other_names=others, about_presets=about
+    )
 
 
 def why_none(name: str) -> str:
@@ -113,9 +133,12 @@ def require_kind(run: Run, kind: Kind) -> None:
 def print_jobs() -> None:
     """Print every job of the table with its presets."""
     for name, entry in JOBS.items():
+        print(f"{name:12}{entry.about}")
         try:
-            presets = f"presets: {', '.join(load_job(name).presets)}"
+            load_job(name)
         except UserError as error:
-            presets = str(error)
-        print(f"{name:12}{entry.about}\n{'':12}{presets}")
+            print(f"{'':12}{error}")
+        for preset, about in entry.presets.items():
+            print(f"{'':12}{preset:11}{about}")
     print(f"{'module:JOB':12}a job of your own: see CONTRIBUTING.md")
+    print("below each job are its presets: `arcadia train JOB --preset NAME`")

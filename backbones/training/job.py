@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks import trust
 from backbones.training.checks.saved import config_of, rebuilding, restoring
+from backbones.training.checks.typed import OtherNames
 from backbones.training.config import ResumeConfig, changed
 from backbones.training.distributed import World, join, leave
 from backbones.training.errors import UserError
@@ -56,6 +57,8 @@ class Job(ABC):
     """
 
     kind: ClassVar[Kind]
+    other_names: OtherNames = {}  # noqa: RUF012
+    """What other libraries call its settings, for people who bring their flags."""
 
     def __init__(self, name: str, presets: Mapping[str, Any]) -> None:
         self.name, self.presets = name, presets

@@ -141,14 +141,20 @@ class Board:
         lines = "\n".join(map(plain, markdown.split("\n")))
         self.event(step=step, summary=summary.text(tag, lines))
 
-    def hparams(self, config: Mapping[str, Any], scores: Mapping[str, float]) -> None:
-        """Write the flat config beside the final scores, for TensorBoard's table of runs."""
+    def hparams(
+        self, config: Mapping[str, Any], scores: Mapping[str, float], *, begun: bool = False
+    ) -> None:
+        """Write the flat config beside the final scores, for TensorBoard's table of runs.
+
+        With `begun` the run has only begun: the table has its settings and waits for the scores.
+        """
         simple = {
             k: plain(v) if isinstance(v, str) else v
             for k, v in config.items()
             if isinstance(v, bool | int | float | str)
         }
-        for part in summary.hparams(simple, dict(scores)):
+        parts = summary.hparams(simple, dict(scores))
+        for part in parts[:-1] if begun else parts:
             self.event(summary=part)
 
 

@@ -14,7 +14,10 @@ from backbones.training.checks.received import INFO_BYTES, read_json
 from backbones.training.log import read_metrics
 from backbones.training.progress import clock
 from backbones.training.run import Run, all_runs, runs_folder
+from backbones.training.session import evaluated_at
 from backbones.training.streams import printable
+
+COLUMNS = ("run", "game or data", "progress", "time", "train score", "eval score", "size", "state")
 
 
 def final_score(run: Run) -> str:
@@ -29,16 +32,14 @@ def final_score(run: Run) -> str:
         return "damaged"
 
 
-def planned(run: Run) -> tuple[int, str]:
-    """Return how long a run will be, and in which unit, as its newest checkpoint has it; 0 where
-    it has none."""
+def saved(run: Run) -> dict[str, Any]:
+    """Return what the newest checkpoint that can be read says of itself; empty without one."""
     for path in reversed(numbered(run.checkpoints)):
         try:
-            info = read_json(path / "checkpoint.json", INFO_BYTES)
-            return int(info["total"]), str(info["unit"])
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+            return read_json(path / "checkpoint.json", INFO_BYTES)
+        except (OSError, ValueError, TypeError, OverflowError):
             continue
-    return int(number(run.config.get("total_steps"))), ""
+    return {}
 
 
 def number(value: Any) -> float:
@@ -51,6 +52,8 @@ def subject(config: dict[str, Any]) -> str:
     """Return what a run learns: the game, or the set and, of a translator, the languages."""
     if "env" in config:
         return str(config["env"])
+    if "komi" in config and "size" in config:
+        return f"Go {config['size']} x {config['size']}"
     words = [Path(str(config.get("data") or config.get("set", ""))).name]
     if "source" in config and "target" in config:
         words.append(f"{config['source']}-{config['target']}")
@@ -63,15 +66,20 @@ def row_of(run: Run) -> list[str]:
     last: dict[str, Any] = {}
     for line in metrics:
         last |= line
-    total, unit = planned(run)
-    done = int(number(last.get("step")))
-    state = "running" if run.is_running() else "finished" if done >= total > 0 else "stopped"
-    score = f"{number(last['rollout/score']):.1f}" if "rollout/score" in last else ""
+    info = saved(run)
+    total = int(number(info.get("total")) or number(run.config.get("total_steps")))
+    # A run that was sent, or comes with the project, has its checkpoint and no figures.
+    done = int(number(last.get("step", info.get("progress"))))
+    minutes = number(last.get("time/minutes", number(info.get("trained_s")) / 60))
+    over = done >= total > 0 or (not metrics and evaluated_at(run) == done)
+    state = "running" if run.is_running() else "finished" if over else "stopped"
+    trained = last.get("rollout/score", None if metrics else info.get("score"))
+    score = "" if trained is None else f"{number(trained):.1f}"
     return [
         run.name,
         subject(run.config),
-        f"{done:,} / {total:,} {unit}".rstrip(),
-        clock(60 * number(last.get("time/minutes"))),
+        f"{done:,}{f' / {total:,}' if total else ''} {info.get('unit', '')}".rstrip(),
+        clock(60 * minutes) if minutes else "",
         score,
         final_score(run),
         f"{size_bytes(run.folder) / 2**20:.0f} MiB",
@@ -85,8 +93,8 @@ def print_runs() -> None:
     if not runs:
         print(f"no runs in {runs_folder()} yet; start with `arcadia train ppo`")
         return
-    table, right = Table(box=None, pad_edge=False), ("time", "score", "eval", "size")
-    for name in ("run", "learns", "progress", "time", "score", "eval", "size", "state"):
+    table, right = Table(box=None, pad_edge=False), ("time", "train score", "eval score", "size")
+    for name in COLUMNS:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for run in runs:
         # Names are shown as they are: rich would read [red] in one, a terminal an escape sequence.

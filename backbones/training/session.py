@@ -268,7 +268,7 @@ def write_evaluation(
     that does not take eval.json is a warning, which ends with the remedy.
     """
     rows = read_metrics(run.folder)
-    if not any(row.get("step") == progress and scores.keys() <= row.keys() for row in rows):
+    if not any(row.get("step") == progress and scores.items() <= row.items() for row in rows):
         board.scalars(progress, dict(scores))
     try:
         write_atomically(run.folder / "eval.json", json.dumps(result, indent=2) + "\n")

@@ -150,17 +150,19 @@ def memory_of_columns(
     return data["begins"][:, n], (data["hidden"][:, n], data["cell"][:, n])
 
 
-def require_whole_columns(minibatch_size: int, num_steps: int) -> None:
-    """Raise ValueError unless minibatches are whole sequences, as a memory needs them."""
-    if minibatch_size % num_steps:
+def require_whole_minibatches(
+    minibatch_size: int, num_steps: int, num_envs: int, *, columns: bool
+) -> None:
+    """Raise ValueError unless a rollout of several env steps is a number of whole minibatches.
+
+    With `columns`, as a memory needs it, minibatches are whole sequences.
+    """
+    if columns and minibatch_size % num_steps:
         raise ValueError(
             f"minibatch_size = {minibatch_size} must be a multiple of num_steps = {num_steps}: "
             "with a memory, minibatches are whole sequences"
         )
-
-
-def require_whole_minibatches(rollout_size: int, minibatch_size: int) -> None:
-    """Raise ValueError unless a rollout of several env steps is a number of whole minibatches."""
+    rollout_size = num_envs * num_steps
     refuse_single(rollout_size)
     if rollout_size % minibatch_size:
         raise ValueError(

@@ -32,6 +32,8 @@ class ScreenStep:
     pictures: list[np.ndarray]
     reward: float
     over: bool
+    cut: bool = False
+    """Whether the time limit ended the game, not the game itself."""
 
 
 @runtime_checkable
@@ -92,11 +94,12 @@ class AtariScreen:
             pictures.append(self.ale.getScreenRGB())
             if self.ale.game_over():
                 break
-        over = self.ale.game_over() or self.num_frames >= self.options.max_frames
+        ended = self.ale.game_over()
+        cut = not ended and self.num_frames >= self.options.max_frames
         frame = self.shrink(np.maximum(grey[-1], grey[-2] if len(grey) > 1 else grey[-1]))
         # Sprites that flicker are drawn every other frame: people, too, see the maximum of two.
         pairs = [np.maximum(a, b) for a, b in pairwise(pictures)]
-        return ScreenStep(frame, pairs[::2] or pictures, reward, over)
+        return ScreenStep(frame, pairs[::2] or pictures, reward, ended or cut, cut)
 
     def shrink(self, grey: np.ndarray) -> UInt8[np.ndarray, "1 H W"]:
         """Shrink a grey screen to 84 x 84 by area."""
@@ -136,8 +139,9 @@ class GymnasiumScreen:
     def step(self, action: int) -> ScreenStep:
         picture, reward, terminated, truncated = self.game.hold(action, self.options.frame_skip)
         self.steps += 1
-        over = terminated or truncated or self.steps >= self.max_steps
-        return ScreenStep(self.frame_of(picture).copy(), [self.picture(picture)], reward, over)
+        cut = not terminated and (truncated or self.steps >= self.max_steps)
+        pictures = [self.picture(picture)]
+        return ScreenStep(self.frame_of(picture).copy(), pictures, reward, terminated or cut, cut)
 
     def picture(self, obs: np.ndarray) -> np.ndarray:
         """Return what a person sees, [rows, columns, 3] uint8."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from backbones.training.checks.limits import MOST_GAMES, require_at_most
 from backbones.training.config import (
     RunConfig,
+    StartName,
     require_fraction,
     require_not_negative,
     require_positive,
@@ -49,7 +50,7 @@ class Config:
     """Gradients are scaled down to this norm."""
     ema: float = 0.995
     """Decay of the averaged weights, which play and are kept; 0: no average."""
-    init: str = ""
+    init: StartName = ""
     """Start from a run's weights, or a trunk's: RUN, RUN:cnn or FILE.safetensors."""
     ladder_every: int = 25_000
     """Moves between two matches against the last rung of the ladder."""

@@ -14,6 +14,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from backbones.training.checks.limits import require_at_most
+from backbones.training.checks.typed import OtherNames
 from backbones.training.config import (
     changed,
     require_fraction,
@@ -24,6 +25,7 @@ from backbones.transfer import TrunkConfig
 from rl.games.options import MOST_ENVS, EnvOptions
 from rl.networks.q_network import QNetwork
 from rl.sb3 import job
+from rl.sb3.flag_names import OF_STOCK_DQN
 from rl.sb3.job import StockJob
 
 
@@ -106,6 +108,8 @@ class StockDQN(DQN):
 
 class DQNJob(StockJob):
     """DQN as a job: resumed, its replay is filled before it learns."""
+
+    other_names: OtherNames = OF_STOCK_DQN
 
     def resumed(self, model: BaseAlgorithm, config: Any) -> list[str]:
         assert isinstance(model, StockDQN)

@@ -22,6 +22,7 @@ from torch import nn
 from backbones.training.checkpoint import Checkpoint
 from backbones.training.checks.limits import MOST_GAMES, require_at_most
 from backbones.training.config import (
+    GameName,
     RunConfig,
     require_fraction,
     require_not_negative,
@@ -35,7 +36,7 @@ from backbones.training.job import ANEW
 from backbones.training.run import Run
 from backbones.training.session import OnUpdate, Session, Snapshot
 from backbones.transfer import TrunkConfig, load_weights, snapshot
-from rl.finish import finish
+from rl.finish import finish, introduce
 from rl.games.contract import require_same_actions
 from rl.games.first_look import first_look
 from rl.games.make import is_atari, make_environments
@@ -56,7 +57,7 @@ RECORD_EVERY = 1000
 class Config:
     """What the configs of all stock algorithms share."""
 
-    env: str = "ALE/Pong-v5"
+    env: GameName = "ALE/Pong-v5"
     """Gymnasium id: an Atari game, Arcadia/Catch-v0, or module:Env-v0 of your own."""
     total_steps: int = 1_000_000
     """Length of the run in env steps (4 frames each on Atari)."""
@@ -266,6 +267,8 @@ class StockLoop:
         )
         with session:
             if not resumed:
+                assert session.board is not None
+                introduce(run, session.board)
                 session.save(checkpoint)
             recorder = Recorder(session, checkpoint, games)
             recorder.recorded = model.num_timesteps

@@ -73,6 +73,9 @@ class Film:
     def held(self) -> set[str]:
         return set()
 
+    def typed(self) -> list[str]:
+        return []
+
     def close(self) -> None:
         """Finish the film; UserError, and nothing is left, if the disk does not take it."""
         try:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from backbones.training.streams import printable
 from rl.games.screen import best_size
-from rl.shows.panel import Panel
-from rl.shows.show import Closed
+from rl.shows.panel import Panel, likeliest
+from rl.shows.show import KEYS, Closed
 
 
 class Terminal:
@@ -32,8 +32,10 @@ class Terminal:
     EVERY_S = 0.045
     PANEL = 34
 
-    def __init__(self, title: str) -> None:
-        self.title = title
+    def __init__(self, title: str, keys: str = KEYS) -> None:
+        """`keys` says in the last line what keys there are."""
+        self.title, self.keys = title, keys
+        self.letters: list[str] = []
         self.down: dict[str, float] = {}
         self.drawn: dict[tuple[int, int], str] = {}
         self.last_s = 0.0
@@ -55,10 +57,10 @@ class Terminal:
         beside = self.PANEL if panel and columns >= 80 else 0
         width, height = best_size(picture)
         blocks = half_blocks(picture, width / height, columns - beside, lines - 1)
-        text = f"{self.title}  {caption}  (q: stop)"[: columns - 1]
+        text = f"{self.title}  {caption}  ({self.keys})"[: columns - 1]
         pieces = {(row, 1): block for row, block in enumerate(blocks, start=1)}
         if panel and beside:
-            text_lines = panel_lines(panel, self.PANEL - 2)[: lines - 1]
+            text_lines = panel_lines(panel, self.PANEL - 2, lines - 1)[: lines - 1]
             pieces |= {(row, columns - beside + 2): line for row, line in enumerate(text_lines, 1)}
         pieces[lines, 1] = f"{text}\x1b[K"
         changed = {at: piece for at, piece in pieces.items() if self.drawn.get(at) != piece}
@@ -84,10 +86,15 @@ class Terminal:
         keys = [self.ARROWS[p[0]] for p in pieces[1:] if p and p[0] in self.ARROWS]
         plain = pieces[0] + "".join(p[1:] for p in pieces[1:])
         keys += ["space" if letter == " " else letter for letter in plain]
+        self.letters += plain
         self.down |= dict.fromkeys(keys, now + self.HELD_S)
 
     def held(self) -> set[str]:
         return set(self.down)
+
+    def typed(self) -> list[str]:
+        letters, self.letters = self.letters, []
+        return letters
 
     def close(self) -> None:
         sys.stdout.write("\x1b[0m\x1b[?25h\x1b[?1049l")
@@ -116,16 +123,24 @@ def half_blocks(picture: np.ndarray, aspect: float, columns: int, lines: int) ->
     return out
 
 
-def panel_lines(panel: Panel, width: int) -> list[str]:
-    """Return a panel as lines of text of this width; the chosen action stands out."""
+def panel_lines(panel: Panel, width: int, most: int = 1_000) -> list[str]:
+    """Return a panel as at most so many lines of text of this width; the chosen action stands out.
+
+    Of more actions than there are lines for, the likeliest are shown.
+    """
     names = [printable(name) for name in panel.action_names]
     label = min(14, max(len(name) for name in names))
     lines = [printable(panel.title), printable(panel.note), "", f"score {panel.score:g}"]
-    lines += [f"value {panel.value:+.2f}", ""]
+    lines += [f"value {panel.value:+.2f}", panel.last_games]
     lines = [f"{line[:width]:{width}}" for line in lines]
-    for i, name in enumerate(names):
+    room = max(1, most - len(lines))
+    shown = likeliest(panel, len(names) if len(names) <= room else room - 1)
+    for i in shown:
+        name = names[i]
         bar = "█" * round((width - label - 6) * float(panel.probabilities[i]))
         percent = f"{100 * float(panel.probabilities[i]):3.0f}%"
         line = f"{f'{name[:label]:{label}} {percent} {bar}':{width}}"
         lines.append(f"\x1b[33m{line}\x1b[0m" if i == panel.action else line)
+    if len(shown) < len(names):
+        lines.append(f"{f'and {len(names) - len(shown)} less likely actions':{width}}")
     return lines

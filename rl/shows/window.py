@@ -1,4 +1,4 @@
-"""A desktop window that shows play, by pygame."""
+"""A desktop window that shows play, by pygame; it is scaled to whatever size a person gives it."""
 
 import os
 import sys
@@ -6,8 +6,11 @@ import sys
 import numpy as np
 
 from backbones.training.errors import UserError
-from rl.shows.panel import Panel, compose
-from rl.shows.show import Closed
+from rl.shows.panel import BACK, Panel, compose, with_footer
+from rl.shows.show import KEYS, Closed
+
+# The share of the screen's height that a window takes at first, in whole multiples.
+FIRST_SHARE = 0.75
 
 
 def has_display() -> bool:
@@ -19,17 +22,19 @@ def has_display() -> bool:
 class Window:
     """A desktop window."""
 
-    KEYS = ("up", "down", "left", "right", "space", *"0123456789wasd")
+    HELD = ("up", "down", "left", "right", "space", *"0123456789wasd")
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, keys: str = KEYS) -> None:
+        """`keys` says below the picture what keys there are."""
         if not has_display():
             raise UserError("there is no display for --window; use --terminal, or --video FILE.mp4")
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         import pygame
 
         self.pygame = pygame
-        self.title = title
-        self.surface: pygame.Surface | None = None
+        self.title, self.keys = title, keys
+        self.letters: list[str] = []
+        self.opened = False
         try:
             pygame.display.init()
         except pygame.error as error:
@@ -42,21 +47,47 @@ class Window:
 
     def show(self, picture: np.ndarray, panel: Panel | None, caption: str) -> None:
         pygame = self.pygame
-        picture = compose(picture, panel)
-        size = (picture.shape[1], picture.shape[0])
-        if self.surface is None or self.surface.get_size() != size:
-            self.surface = pygame.display.set_mode(size, pygame.SCALED | pygame.RESIZABLE)
+        picture = with_footer(compose(picture, panel), [caption, self.keys])
+        if not self.opened:
+            self.open(picture)
         pygame.display.set_caption(f"{self.title}  {caption}")
-        pygame.surfarray.blit_array(self.surface, picture.swapaxes(0, 1))
+        shown = pygame.surfarray.make_surface(picture.swapaxes(0, 1))
+        surface = pygame.display.get_surface()
+        assert surface is not None
+        size = largest_within(surface.get_size(), shown.get_size())
+        place = [(whole - part) // 2 for whole, part in zip(surface.get_size(), size, strict=True)]
+        surface.fill(BACK)
+        surface.blit(pygame.transform.smoothscale(shown, size), place)
         pygame.display.flip()
         for event in pygame.event.get():
-            escaped = event.type == pygame.KEYDOWN and event.key in (pygame.K_ESCAPE, pygame.K_q)
-            if event.type == pygame.QUIT or escaped:
+            if event.type == pygame.QUIT:
                 raise Closed
+            if event.type == pygame.KEYDOWN:
+                if event.key in (pygame.K_ESCAPE, pygame.K_q):
+                    raise Closed
+                self.letters.append(event.unicode)
+
+    def open(self, picture: np.ndarray) -> None:
+        """Open the window in a whole multiple of a picture's size that the screen has room for."""
+        rows, columns = picture.shape[:2]
+        screen = self.pygame.display.get_desktop_sizes()[0][1]
+        factor = max(1, int(FIRST_SHARE * screen / rows))
+        self.pygame.display.set_mode((columns * factor, rows * factor), self.pygame.RESIZABLE)
+        self.opened = True
 
     def held(self) -> set[str]:
         down = self.pygame.key.get_pressed()
-        return {name for name in self.KEYS if down[self.pygame.key.key_code(name)]}
+        return {name for name in self.HELD if down[self.pygame.key.key_code(name)]}
+
+    def typed(self) -> list[str]:
+        letters, self.letters = self.letters, []
+        return letters
 
     def close(self) -> None:
         self.pygame.quit()
+
+
+def largest_within(room: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest size of the same shape that fits; widths come first."""
+    factor = min(room[0] / size[0], room[1] / size[1])
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))

@@ -25,6 +25,7 @@ from backbones.start import start_from
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import (
     RunConfig,
+    StartName,
     changed,
     require_fraction,
     require_not_negative,
@@ -98,7 +99,7 @@ class Config:
     label_smoothing: float = 0.1
     """Share of a piece's weight that is spread over all pieces."""
     answer: SearchConfig = field(default_factory=SearchConfig)
-    init: str = ""
+    init: StartName = ""
     """Start from another run: RUN (its vocabulary and all its weights), RUN:encoder, RUN:decoder
     (that LSTM alone) or the .safetensors file of an LSTM."""
     fit: FitConfig = FIT

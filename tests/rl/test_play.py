@@ -6,7 +6,7 @@ import pytest
 
 from backbones.training.errors import UserError
 from rl.play import Config as PlayConfig
-from rl.play import action_for, find_game
+from rl.play import action_for, find_game, keys_for
 from rl.play import main as play_main
 from tests.rl.shows.panels import PONG
 
@@ -47,4 +47,13 @@ def test_a_person_plays_against_an_agents_score(smoke, monkeypatch, capsys):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     status = play_main(PlayConfig(game="ppo/pong-1", window=True, speed=200.0))
     assert status == 0
-    assert re.search(r"you -?\d+, the agent -?\d+", capsys.readouterr().out)
+    out = capsys.readouterr().out
+    assert "the agent plays first ...\nthe agent scored -" in out
+    assert re.search(r"you -?\d+, the agent -?\d+", out)
+
+
+def test_the_keys_of_a_game_are_named():
+    assert keys_for(PONG) == (
+        "arrows or WASD move, space fires; p pause, n step, + - speed, q quit"
+    )
+    assert keys_for(("stay", "jump")).startswith("0 stay, 1 jump; p pause")

@@ -158,6 +158,28 @@ def test_a_position_s_weight_multiplies_its_policy_loss_alone():
     assert torch.equal(plain[1:], weighted[1:])
 
 
+def test_the_error_of_values_that_are_clipped_done_by_hand():
+    given = {
+        "action": torch.zeros(3, dtype=torch.int64),
+        "old_log_prob": torch.full((3,), math.log(0.5)),
+        "advantage": torch.zeros(3),
+        "returns": torch.tensor([1.0, 1.0, 1.0]),
+        "clip": 0.1,
+        "value_coef": 1.0,
+        "entropy_coef": 0.0,
+        "of": 1,
+    }
+    value = torch.tensor([0.8, 2.0, 0.05], requires_grad=True)
+    loss, _ = ppo.ppo_loss(torch.zeros(3, 2), value, **given, old_value=torch.zeros(3))
+    # 0.8 came nearer, but counts as 0.1; 2.0 is further off than 0.1; 0.05 is within the range.
+    assert_close(loss.detach(), torch.tensor(0.9**2 + 1.0 + 0.95**2))
+    loss.backward()
+    # What was clipped is not moved; the others are drawn to their returns as ever.
+    assert_close(value.grad, torch.tensor([0.0, 2.0, -1.9]))
+    plain, _ = ppo.ppo_loss(torch.zeros(3, 2), value.detach(), **given)
+    assert_close(plain, torch.tensor(0.2**2 + 1.0 + 0.95**2))
+
+
 def test_nothing_is_learnt_from_a_ratio_beyond_the_clip():
     logits = torch.zeros(1, 2, requires_grad=True)
     loss, _ = ppo.ppo_loss(
@@ -195,6 +217,7 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
     [
         ("Arcadia/Catch-v0", {}),
         ("Arcadia/Catch-v0", {"proximal": True, "centred": True, "anneal_entropy_to": 0.9}),
+        ("Arcadia/Catch-v0", {"clip_values": True, "normalise_rewards": True}),
         ("ALE/Breakout-v5", {"env_options": EnvOptions(sticky=0.25)}),
     ],
 )

@@ -1,6 +1,7 @@
 """Human-normalised scores, and the table behind them."""
 
-from rl.scores import RANDOM_AND_HUMAN, human_normalised
+from rl.games.options import EnvOptions
+from rl.scores import RANDOM_AND_HUMAN, human_normalised, normalised_tag
 
 
 def test_human_normalised_scores():
@@ -21,3 +22,13 @@ def test_every_game_of_the_table_is_a_registered_one():
     from rl.games.atari import atari_ids
 
     assert set(RANDOM_AND_HUMAN) <= set(atari_ids().values())
+
+
+def test_games_that_were_cut_short_are_not_compared_with_those_of_humans():
+    whole, short = EnvOptions(), EnvOptions(max_frames=400)
+    tag = normalised_tag("eval", "ALE/Pong-v5", 14.6, 108_000, whole)
+    assert tag == {"eval/human_normalised": 1.0}
+    assert normalised_tag("eval", "ALE/Pong-v5", 0.0, 400, short) == {}
+    # A limit that no game reached cut nothing short.
+    assert normalised_tag("eval", "ALE/Pong-v5", 14.6, 399, short) == tag
+    assert normalised_tag("eval", "Arcadia/Catch-v0", 1.0, 10, whole) == {}

@@ -2,10 +2,10 @@
 import { make } from "./dom.js";
 import { showRun, showRuns } from "./runs.js";
 import { showTry } from "./try.js";
-import { showWatch } from "./watch.js";
+import { showPlay, showWatch } from "./watch.js";
 
 const main = document.getElementById("main");
-const VIEWS = { runs: showRuns, run: showRun, compare: showRun, watch: showWatch, try: showTry };
+const VIEWS = { runs: showRuns, run: showRun, compare: showRun, watch: showWatch, play: showPlay, try: showTry };
 let leave = () => {};
 
 function show() {
@@ -15,7 +15,7 @@ function show() {
   leave();
   main.replaceChildren();
   for (const link of document.querySelectorAll("nav a")) {
-    const here = link.dataset.view === (["run", "compare"].includes(known) ? "runs" : known);
+    const here = link.dataset.view === ({ run: "runs", compare: "runs", play: "watch" }[known] || known);
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }

@@ -79,7 +79,8 @@ export function showRun(main, names) {
     try {
       curves = await Promise.all(all.map((name) => ask(`/api/runs/${path(name)}/curves`)));
       const tags = [...new Set(curves.flatMap((found) => Object.keys(found)))];
-      if (!drawn.size) tags.slice(0, SHOWN_AT_FIRST).forEach(want);
+      const lines = tags.filter((tag) => curves.some((found) => (found[tag] || []).length > 1));
+      if (!drawn.size) lines.slice(0, SHOWN_AT_FIRST).forEach(want);
       more.replaceChildren(make("option", { textContent: tags.length ? "another curve ..." : "no curves yet" }),
         ...tags.filter((tag) => !drawn.has(tag)).map((tag) => make("option", { value: tag, textContent: tag })));
       draw();
@@ -95,11 +96,12 @@ function showDetails(actions, details, about) {
   const stamp = JSON.stringify(about);
   if (details.dataset.stamp === stamp) return;
   details.dataset.stamp = stamp;
-  const verbs = { agent: ["watch", "watch it play"], task: ["try", "try it"] }[about.kind];
+  const verbs = { agent: [["watch", "watch it play"], ["play", "play yourself"]], task: [["try", "try it"]] };
   actions.replaceChildren(make("span", { className: `state ${about.state}`, textContent: about.state }),
     make("span", { textContent: `${whole(about.done)} ${about.unit}` }),
     ...(about.eval ? [make("span", { textContent: `evaluation: ${about.eval}` })] : []),
-    ...(verbs ? [make("a", { className: "button main", href: link(verbs[0], about.name), textContent: verbs[1] })] : []));
+    ...(verbs[about.kind] || []).map(([view, textContent], n) =>
+      make("a", { className: n ? "button" : "button main", href: link(view, about.name), textContent })));
   const section = (title, child) => make("section", { className: "card" }, make("h2", { textContent: title }), child);
   const parts = [];
   if (about.films.length) {

@@ -23,7 +23,7 @@ export function showTry(main, name) {
 function showCard(form, answers, card) {
   const explain = make("input", { type: "checkbox", id: "explain" });
   const asked = async (body, type, shown) => {
-    const place = make("section", { className: "card" }, ...(shown ? [shown] : []),
+    const place = make("section", { className: "card" }, make("p", {}, ...(shown ? [shown] : [])),
       make("p", { className: "dim", textContent: "thinking ..." }));
     answers.prepend(place);
     try {

@@ -1,102 +1,176 @@
-// An agent at play: its game, its score and value, and how likely it finds each action.
+// A game over a socket: an agent at play with its score, value and the chance of each action, or the
+// same game for the person, by keys or by touch.
 import { ask, brief, make, path } from "./dom.js";
 import { link } from "./runs.js";
 
 const AGAIN_MS = 2000; // after a lost connection
+const KEYS = { ArrowUp: "up", ArrowDown: "down", ArrowLeft: "left", ArrowRight: "right", " ": "space",
+  w: "up", s: "down", a: "left", d: "right" };
+const PAD = [["up", "\u25b2"], ["left", "\u25c0"], ["down", "\u25bc"], ["right", "\u25b6"], ["space", "fire"]];
+const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
 
-export function showWatch(main, name) {
-  if (!name) return pickAgent(main);
-  const canvas = make("canvas", { role: "img", ariaLabel: `${name} at play` });
-  const score = make("div", { className: "big" }), value = make("div", { className: "big" });
-  const title = make("h1", { textContent: name }), note = make("p", { className: "dim" });
-  const bars = make("div", { className: "bars" }), scores = make("p", { className: "dim" });
-  const error = make("p", { className: "error", role: "status" });
-  const pause = make("button", { textContent: "pause (space)" });
-  const step = make("button", { textContent: "step (.)" });
-  const speed = make("select", { ariaLabel: "speed" },
-    ...[0.25, 0.5, 1, 2, 4, 8].map((n) => make("option", { value: n, textContent: `${n} x speed`, selected: n === 1 })));
-  const choice = make("select", { ariaLabel: "how actions are chosen" },
-    ...["sampled", "greedy"].map((each) => make("option", { value: each, textContent: each })));
-  const follow = make("button", { textContent: "follow training" });
-  follow.setAttribute("aria-pressed", "false");
-  const figure = (label, node) => make("div", {}, make("div", { className: "dim", textContent: label }), node);
-  main.append(title, make("div", { className: "split" },
-    make("div", {}, make("div", { className: "screen" }, canvas), error,
-      make("p", { className: "row" }, pause, step, speed, choice, follow)),
-    make("aside", { className: "card" }, note,
-      make("div", { className: "figures" }, figure("score", score), figure("value", value)), bars, scores)));
+// The socket of a game: sends wishes, shows what comes, and comes back when the connection is lost.
+class Line {
+  constructor(address, wishes, canvas, tell) {
+    this.address = address;
+    this.wishes = wishes;
+    this.canvas = canvas;
+    this.tell = tell;
+    this.left = false;
+    this.connect();
+  }
 
-  const wishes = { speed: 1, paused: false, choice: "sampled", follow: false };
-  let socket, timer = 0, left = false, text = {};
-  const wish = (changed) => {
-    Object.assign(wishes, changed);
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(changed));
-  };
-  const connect = () => {
-    socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/api/watch/${path(name)}`);
-    socket.binaryType = "blob";
+  connect() {
+    this.socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}${this.address}`);
+    this.socket.binaryType = "blob";
+    let text = {};
     let refused = false;
-    socket.addEventListener("open", () => { error.textContent = ""; socket.send(JSON.stringify(wishes)); });
-    socket.addEventListener("message", async (event) => {
+    this.socket.addEventListener("open", () => { this.tell({ error: "" }); this.send(this.wishes); });
+    this.socket.addEventListener("message", async (event) => {
       if (typeof event.data === "string") {
         text = JSON.parse(event.data);
-        if (text.error) { error.textContent = text.error; refused = true; }
-        if (text.scores) scores.textContent = `last games: ${text.scores.map(brief).join("  ")}`;
+        refused = refused || Boolean(text.error);
+        if (text.error || text.scores) this.tell(text);
         return;
       }
       const shown = text;
-      draw(canvas, await createImageBitmap(event.data), shown);
-      tell(shown);
+      draw(this.canvas, await createImageBitmap(event.data), shown);
+      this.tell(shown);
     });
-    socket.addEventListener("close", () => {
-      if (left || refused) return;
-      error.textContent = "the connection is lost; trying again";
-      timer = setTimeout(connect, AGAIN_MS);
+    this.socket.addEventListener("close", () => {
+      if (this.left || refused) return;
+      this.tell({ error: "the connection is lost; trying again" });
+      this.timer = setTimeout(() => this.connect(), AGAIN_MS);
     });
-  };
-  const tell = (shown) => {
-    if (shown.score === undefined) return;
-    score.textContent = brief(shown.score);
-    value.textContent = (shown.value > 0 ? "+" : "") + shown.value.toFixed(2);
-    title.textContent = shown.title;
-    note.textContent = shown.note;
-    bars.replaceChildren(...shown.actions.flatMap((action, n) => {
-      const className = n === shown.action ? "chosen" : "";
-      const percent = `${Math.round(100 * shown.chances[n])} %`;
-      return [make("b", { textContent: action, className }),
-        make("span", {}, make("i", { className, style: `width:${100 * shown.chances[n]}%` })),
-        make("span", { textContent: percent, className: "dim" })];
-    }));
-  };
-  const toggle = () => {
-    wish({ paused: !wishes.paused });
-    pause.textContent = wishes.paused ? "play (space)" : "pause (space)";
-  };
-  const next = () => {
-    if (!wishes.paused) toggle();
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ step: 1 }));
-  };
-  pause.addEventListener("click", toggle);
-  step.addEventListener("click", next);
-  speed.addEventListener("change", () => wish({ speed: Number(speed.value) }));
-  choice.addEventListener("change", () => wish({ choice: choice.value }));
+  }
+
+  send(message) {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
+  wish(changed) {
+    Object.assign(this.wishes, changed);
+    this.send(changed);
+  }
+
+  close() {
+    this.left = true;
+    clearTimeout(this.timer);
+    this.socket.close();
+  }
+}
+
+export function showWatch(main, name) {
+  if (!name) return pickAgent(main);
+  const parts = gameParts(main, name);
+  const value = make("div", { className: "big" }), bars = make("div", { className: "bars" });
+  parts.figures.append(make("div", {}, make("div", { className: "dim", textContent: "value" }), value));
+  parts.side.append(bars, parts.scores);
+  const choice = make("select", { ariaLabel: "how actions are chosen" },
+    ...["sampled", "greedy"].map((each) => make("option", { value: each, textContent: each })));
+  const follow = make("button", { textContent: "follow training", ariaPressed: "false" });
+  parts.controls.append(choice, follow, make("a", { className: "button", href: link("play", name), textContent: "play yourself" }));
+  const line = new Line(`/api/watch/${path(name)}`, { speed: 1, paused: false, choice: "sampled", follow: false },
+    parts.canvas, (shown) => {
+      parts.tell(shown);
+      if (!shown.actions) return;
+      value.textContent = (shown.value > 0 ? "+" : "") + shown.value.toFixed(2);
+      bars.replaceChildren(...shown.actions.flatMap((action, n) => barOf(action, shown.chances[n], n === shown.action)));
+    });
+  choice.addEventListener("change", () => line.wish({ choice: choice.value }));
   follow.addEventListener("click", () => {
-    wish({ follow: !wishes.follow });
-    follow.setAttribute("aria-pressed", String(wishes.follow));
+    line.wish({ follow: !line.wishes.follow });
+    follow.ariaPressed = String(line.wishes.follow);
   });
-  const keys = (event) => {
-    if (event.target.matches("button, select, input")) return;
-    if (event.key === " ") { event.preventDefault(); toggle(); }
-    if (event.key === ".") next();
+  const keys = parts.control(line, true);
+  return () => { document.removeEventListener("keydown", keys); line.close(); };
+}
+
+export function showPlay(main, name) {
+  const parts = gameParts(main, name);
+  const rival = make("div", { className: "big" });
+  parts.figures.append(make("div", {}, make("div", { className: "dim", textContent: "the agent has" }), rival));
+  ask(`/api/runs/${path(name)}/about`).then((about) => { rival.textContent = about.eval || "-"; }, () => {});
+  parts.controls.append(make("a", { className: "button", href: link("watch", name), textContent: "watch the agent" }));
+  const line = new Line(`/api/play/${path(name)}`, { speed: 1, paused: false, keys: [] }, parts.canvas, parts.tell);
+  const down = new Set();
+  const press = (key, on) => {
+    if (down.has(key) === on) return;
+    down[on ? "add" : "delete"](key);
+    line.wish({ keys: [...down] });
   };
-  document.addEventListener("keydown", keys);
-  connect();
+  const pad = make("div", { className: "pad" }, ...PAD.map(([key, sign]) => {
+    const button = make("button", { textContent: sign, className: key === "space" ? "fire" : key, ariaLabel: key });
+    button.addEventListener("pointerdown", (event) => { event.preventDefault(); press(key, true); });
+    for (const end of ["pointerup", "pointerleave", "pointercancel"]) button.addEventListener(end, () => press(key, false));
+    return button;
+  }));
+  parts.side.append(make("p", { className: "dim", textContent: "arrows or WASD move, space fires; or touch:" }), pad, parts.scores);
+  const onKey = (event) => {
+    const key = /^[0-9]$/.test(event.key) ? event.key : KEYS[event.key] || KEYS[event.key.toLowerCase()];
+    if (!key || event.target.matches("select")) return;
+    event.preventDefault();
+    press(key, event.type === "keydown");
+  };
+  document.addEventListener("keydown", onKey);
+  document.addEventListener("keyup", onKey);
+  const keys = parts.control(line, false);
   return () => {
-    left = true;
-    clearTimeout(timer);
-    document.removeEventListener("keydown", keys);
-    socket.close();
+    for (const [kind, work] of [["keydown", onKey], ["keyup", onKey], ["keydown", keys]]) document.removeEventListener(kind, work);
+    line.close();
   };
+}
+
+// What watching and playing have in common: the screen, score, last games, pause, step and speed.
+function gameParts(main, name) {
+  const canvas = make("canvas", { role: "img", ariaLabel: `the game of ${name}` });
+  const title = make("h1", { textContent: name }), note = make("p", { className: "dim" });
+  const score = make("div", { className: "big" }), scores = make("p", { className: "dim" });
+  const error = make("p", { className: "error", role: "status" });
+  const figures = make("div", { className: "figures" },
+    make("div", {}, make("div", { className: "dim", textContent: "score" }), score));
+  const side = make("aside", { className: "card" }, note, figures);
+  const controls = make("p", { className: "row" });
+  main.append(title, make("div", { className: "split" },
+    make("div", {}, make("div", { className: "screen" }, canvas), error, controls), side));
+  const tell = (shown) => {
+    if (shown.error !== undefined) error.textContent = shown.error;
+    if (shown.scores) scores.textContent = `last games: ${shown.scores.map(brief).join("  ")}`;
+    if (shown.score !== undefined) score.textContent = brief(shown.score);
+    else if (shown.caption) score.textContent = shown.caption.replace("score ", "");
+    if (shown.title) title.textContent = shown.title;
+    if (shown.note) note.textContent = shown.note;
+  };
+  const control = (line, withSpace) => {
+    const words = withSpace ? ["pause (space)", "play (space)"] : ["pause (p)", "play (p)"];
+    const pause = make("button", { textContent: words[0] }), step = make("button", { textContent: "step (n)" });
+    const speed = make("select", { ariaLabel: "speed" }, ...SPEEDS.map((n) =>
+      make("option", { value: n, textContent: `${n} x speed`, selected: n === 1 })));
+    const toggle = (paused) => {
+      line.wish({ paused });
+      pause.textContent = words[paused ? 1 : 0];
+    };
+    const next = () => { if (!line.wishes.paused) toggle(true); line.send({ step: 1 }); };
+    pause.addEventListener("click", () => toggle(!line.wishes.paused));
+    step.addEventListener("click", next);
+    speed.addEventListener("change", () => line.wish({ speed: Number(speed.value) }));
+    controls.prepend(pause, step, speed);
+    const keys = (event) => {
+      if (event.target.matches("button, select, input")) return;
+      if (event.key === "p" || (withSpace && event.key === " ")) { event.preventDefault(); toggle(!line.wishes.paused); }
+      if (event.key === "n") next();
+    };
+    document.addEventListener("keydown", keys);
+    return keys;
+  };
+  return { canvas, figures, side, scores, controls, tell, control };
+}
+
+function barOf(action, chance, chosen) {
+  const className = chosen ? "chosen" : "";
+  return [make("b", { textContent: action, className }),
+    make("span", {}, make("i", { className, style: `width:${100 * chance}%` })),
+    make("span", { textContent: `${Math.round(100 * chance)} %`, className: "dim" })];
 }
 
 function draw(canvas, bitmap, shown) {

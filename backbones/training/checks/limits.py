@@ -6,6 +6,8 @@ bits gets past the command line. A config's own `__post_init__` states the bound
 """
 
 import math
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
@@ -23,11 +25,25 @@ MOST_GAMES = 1_000_000
 
 
 def whole(text: str) -> int:
-    """Return an integer of 64 bits; ValueError if the text is none."""
-    # Python reads no longer number, and explains that in terms of its own.
-    if len(text) > 1000 or not -MOST_INT <= int(text) <= MOST_INT:
+    """Return an integer of 64 bits, also one written 1e6; ValueError if the text is none."""
+    try:
+        # Compared before it is made an int: 1e999999999 has a billion digits.
+        number = Decimal(text)
+        beyond = len(text) > 1000 or not -MOST_INT <= number <= MOST_INT
+    except InvalidOperation:  # Not a number, or nan.
+        raise ValueError(f"{shortened(text)!r} is no whole number") from None
+    if beyond:
         raise ValueError(f"{shortened(text)} is beyond 64 bits; give a smaller number")
-    return int(text)
+    if number != int(number):
+        raise ValueError(f"{shortened(text)} is no whole number")
+    return int(number)
+
+
+def true_or_false(text: str) -> bool:
+    """Return a boolean; ValueError if the text is neither true nor false."""
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{shortened(text)!r} must be true or false")
+    return text.lower() == "true"
 
 
 def finite(text: str) -> float:
@@ -55,7 +71,12 @@ def shortened(text: str, most: int = 40) -> str:
 
 
 FLAGS = ConstructorRegistry()
-READERS = {int: (whole, "INT"), float: (finite, "FLOAT"), Path: (path_of, "PATH")}
+READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
+    int: (whole, "INT"),
+    float: (finite, "FLOAT"),
+    Path: (path_of, "PATH"),
+    str: (str, "TEXT"),
+}
 
 
 @FLAGS.primitive_rule
@@ -69,16 +90,18 @@ def reader(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     optional = len(others) == 1 and NoneType in get_args(kind)
     if optional:
         kind = others[0]
-    if kind not in READERS:
+    # A boolean that is not optional is a pair of switches, which tyro makes.
+    readers = {**READERS, bool: (true_or_false, "{true,false}")} if optional else READERS
+    if kind not in readers:
         return None
-    read, metavar = READERS[kind]
+    read, metavar = readers[kind]
     known = (int, float) if kind is float else (kind,)
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
         instance_from_str=lambda texts: read(texts[0]),
         is_instance=lambda value: isinstance(value, known) or (optional and value is None),
-        str_from_instance=lambda value: ["unset" if value is None else str(value)],
+        str_from_instance=lambda value: ["unset" if value in (None, "") else str(value)],
     )
 
 

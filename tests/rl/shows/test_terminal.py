@@ -35,6 +35,13 @@ def test_the_panel_is_text_in_a_terminal():
     assert lines[8].startswith("\x1b[33mRIGHT")  # the chosen one
 
 
+def test_a_terminal_too_low_for_all_actions_shows_the_likeliest():
+    lines = panel_lines(panel(scores=[3.0], probabilities=[0.0, 0.6, 0.4, 0.0, 0.0, 0.0]), 32, 9)
+    assert lines[5].strip() == "last games 3, mean 3.0 of 1"
+    assert [line.split()[0] for line in lines[6:]] == ["FIRE", "\x1b[33mRIGHT", "and"]
+    assert lines[8].strip() == "and 4 less likely actions"
+
+
 def test_a_terminal_sends_only_what_changed(capsys, monkeypatch):
     monkeypatch.setattr(Terminal, "EVERY_S", 0.0)
     terminal = Terminal("title")
@@ -59,6 +66,7 @@ def test_a_terminal_reads_keys_and_is_given_back(monkeypatch, capsys):
         picture = np.zeros((20, 20, 3), np.uint8)
         terminal.show(picture, None, "score 0")
         assert terminal.held() == {"up", "space"}
+        assert terminal.typed() == [" "]
         time.sleep(0.06)
         terminal.show(picture, None, "score 0")
         assert terminal.held() == set()
