@@ -18,7 +18,7 @@ from backbones.training.errors import UserError
 from backbones.training.find_job import kind_of
 from backbones.training.log import is_before, read_metrics
 from backbones.training.run import Run, config_files
-from backbones.training.runs_table import final_score, number, planned, subject
+from backbones.training.runs_table import final_score, number, saved, subject
 
 TAIL_BYTES = 2**16
 MOST_POINTS = 400  # of a curve
@@ -127,22 +127,22 @@ def stamp_of(folder: Path) -> tuple[object, ...]:
 
 def written(run: Run) -> dict[str, Any]:
     """Return a row from what a run has written."""
-    last: dict[str, Any] = {}
+    info, last = saved(run), dict[str, Any]()
     for line in tail(run.folder / "metrics.jsonl"):
         if is_before(line, 2**62):
             last |= json.loads(line)
-    total, unit = planned(run)
-    score = last.get("rollout/score")
+    trained = last.get("rollout/score", None if last else info.get("score"))
     return {
         "name": run.name,
         "job": run.job,
         "kind": kind_or_none(run),
         "learns": subject(run.config),
-        "done": int(number(last.get("step"))),
-        "total": total,
-        "unit": unit,
-        "minutes": number(last.get("time/minutes")),
-        "score": number(score) if score is not None else None,
+        # A run that was sent, or comes with the project, has its checkpoint and no figures.
+        "done": int(number(last.get("step", info.get("progress")))),
+        "total": int(number(info.get("total")) or number(run.config.get("total_steps"))),
+        "unit": str(info.get("unit", "")),
+        "minutes": number(last.get("time/minutes", number(info.get("trained_s")) / 60)),
+        "score": None if trained is None else number(trained),
         "eval": final_score(run),
     }
 

@@ -4,7 +4,6 @@ import json
 import random
 import socket
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -28,11 +27,10 @@ def client(runs):
     return TestClient(build_app(Access()), base_url=HERE, raise_server_exceptions=False)
 
 
-def watching(client, name, **headers):
+def watching(client, name, verb="watch", **headers):
     """Open the socket of an agent, as a browser on this machine does."""
-    return client.websocket_connect(
-        f"/api/watch/{name}", headers={"host": "127.0.0.1:8000", **headers}
-    )
+    headers = {"host": "127.0.0.1:8000", **headers}
+    return client.websocket_connect(f"/api/{verb}/{name}", headers=headers)
 
 
 @pytest.fixture
@@ -132,12 +130,18 @@ def test_a_run_that_breaks_or_goes_while_it_is_looked_at_leaves_the_others(runs,
 def test_an_agent_plays_for_a_browser_which_may_pause_and_step(trained):
     with watching(trained, "ppo/pong-1") as socket:
         first, picture = json.loads(socket.receive_text()), socket.receive_bytes()
-        assert picture[:2] == b"\xff\xd8" and first["width"] == 480 and len(first["chances"]) == 6
+        assert picture[:4] == b"RIFF" and first["width"] == 480 and len(first["chances"]) == 6
         socket.send_text(json.dumps({"paused": True}))
-        time.sleep(0.5)
         socket.send_text(json.dumps({"step": 1}))
-        seen = [json.loads(socket.receive_text()) for _ in range(1)]
-        assert "score" in seen[0]
+        for _ in range(3):
+            assert "score" in json.loads(socket.receive_text()) and socket.receive_bytes()
+
+
+def test_a_person_plays_the_same_game_by_keys(trained):
+    with watching(trained, "ppo/pong-1", verb="play") as socket:
+        socket.send_text(json.dumps({"keys": ["up", "space"], "speed": 16}))
+        first, picture = json.loads(socket.receive_text()), socket.receive_bytes()
+        assert picture[:4] == b"RIFF" and first["caption"] == "score 0" and "chances" not in first
 
 
 def test_what_is_no_wish_ends_the_socket_and_a_run_that_is_gone_is_said(trained):
@@ -155,6 +159,8 @@ def test_what_is_no_wish_ends_the_socket_and_a_run_that_is_gone_is_said(trained)
         ({"speed": "4"}, False),
         ({"choice": "best"}, False),
         ({"paused": 1}, False),
+        ({"keys": ["up", "9"]}, True),
+        ({"keys": ["shift"]}, False),
         ({"quit": True}, False),
         ([], False),
     ],
