@@ -6,6 +6,7 @@ from --seed.
 """
 
 import math
+import signal
 import statistics
 import subprocess
 import sys
@@ -85,12 +86,12 @@ def train_one(path: Path, args: Sequence[str], seed: int) -> int:
         command += ["resume", run.name]
     else:
         command += ["train", *args]
-    with subprocess.Popen(command) as process:
+    # In a session of its own ctrl-C does not reach it: we pass it on, once, and it saves.
+    with subprocess.Popen(command, start_new_session=True) as process:
         try:
             status = process.wait()
         except KeyboardInterrupt:
-            # ctrl-C on a terminal reaches it as well; a request to end reaches us alone.
-            process.terminate()
+            process.send_signal(signal.SIGINT)
             process.wait()
             raise Stopped from None
     if status == 130:
