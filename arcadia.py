@@ -148,10 +148,16 @@ def train_command(args: Sequence[str]) -> int:
             "its flags"
         )
         return 0
+    from backbones.training.checks.typed import take_flag
     from backbones.training.find_job import parse_flags, typed_job
 
     job = typed_job(name)
-    config, preset = parse_flags(job, args[1:], f"arcadia train {name}")
+    seeds, rest = take_flag(args[1:], "--seeds")
+    if seeds is not None:
+        from suites.seeds import train_seeds
+
+        return train_seeds(name, rest, seeds)
+    config, preset = parse_flags(job, rest, f"arcadia train {name}")
     job.train(config, preset)
     return 0
 

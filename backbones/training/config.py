@@ -20,7 +20,13 @@ from backbones.training.checks.limits import (
     require_at_most,
     shortened,
 )
-from backbones.training.checks.typed import OtherNames, field_types, in_our_names, in_our_words
+from backbones.training.checks.typed import (
+    OtherNames,
+    field_types,
+    in_our_names,
+    in_our_words,
+    take_flag,
+)
 from backbones.training.device.precision import PrecisionName
 from backbones.training.errors import UserError, nearest
 
@@ -187,18 +193,14 @@ def parse_job(
 
     `about_presets` says in a few words what a preset is.
     """
-    args, name = list(args), "default"
-    for i, arg in enumerate(args):
-        if arg == "--preset" or arg.startswith("--preset="):
-            words = arg.split("=", 1)[1:] or args[i + 1 : i + 2]
-            name = words[0] if words else ""
-            del args[i : i + (1 if "=" in arg else 2)]
-            break
+    given, args = take_flag(args, "--preset")
+    name = "default" if given is None else given
     if name not in presets:
         raise UserError(f"--preset {name!r} is unknown; choose one of {', '.join(presets)}")
     rows = [f"  {each:10} {about_presets.get(each, '')}".rstrip() for each in presets]
     about = f"{(kind.__doc__ or '').strip()}\n\nPresets (--preset NAME), {', '.join(presets)}:\n"
     about += "\n".join(rows) + f"\n\nThe values below are those of {name}."
+    about += " --seeds N trains N runs, NAME-1 to NAME-N, and says their mean and spread."
     if other_names:
         about += " Flags are also taken by the names of stable-baselines3, its zoo and CleanRL."
     return (

@@ -71,6 +71,17 @@ def shown_like(setting: str, example: str) -> str:
     return "--" + setting.replace("_", "-") if example.startswith("--") else setting
 
 
+def take_flag(args: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
+    """Return the value of a flag, None where it is not given, and the arguments without it."""
+    rest = list(args)
+    for i, arg in enumerate(rest):
+        if arg == flag or arg.startswith(f"{flag}="):
+            words = [arg.partition("=")[2]] if "=" in arg else rest[i + 1 : i + 2]
+            del rest[i : i + (1 if "=" in arg else 2)]
+            return (words[0] if words else ""), rest
+    return None, rest
+
+
 def in_our_words(kind: type[Any], args: Sequence[str], others: OtherNames) -> list[str]:
     """Return arguments with our names of flags, and booleans without values.
 
