@@ -141,7 +141,11 @@ def test_a_person_plays_the_same_game_by_keys(trained):
     with watching(trained, "ppo/pong-1", verb="play") as socket:
         socket.send_text(json.dumps({"keys": ["up", "space"], "speed": 16}))
         first, picture = json.loads(socket.receive_text()), socket.receive_bytes()
-        assert picture[:4] == b"RIFF" and first["caption"] == "score 0" and "chances" not in first
+        assert (
+            picture[:4] == b"RIFF"
+            and first["caption"].startswith("score 0")
+            and "chances" not in first
+        )
 
 
 def test_what_is_no_wish_ends_the_socket_and_a_run_that_is_gone_is_said(trained):

@@ -137,7 +137,7 @@ function gameParts(main, name) {
     if (shown.error !== undefined) error.textContent = shown.error;
     if (shown.scores) scores.textContent = `last games: ${shown.scores.map(brief).join("  ")}`;
     if (shown.score !== undefined) score.textContent = brief(shown.score);
-    else if (shown.caption) score.textContent = shown.caption.replace("score ", "");
+    else if (shown.caption) score.textContent = shown.caption.split(/\s+/)[1];
     if (shown.title) title.textContent = shown.title;
     if (shown.note) note.textContent = shown.note;
   };
