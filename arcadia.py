@@ -98,6 +98,7 @@ BENCHES = {
     "caption": "tasks.bench_caption",
     "go": "rl.go.bench",
     "go-selfplay": "rl.go.bench_selfplay",
+    "page": "web.bench",
 }
 
 # What `arcadia VERB --help` says before the flags of each kind.

@@ -4,11 +4,12 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from backbones.training.address import bind, require_address
+from backbones.training.checks.address import bind, require_address
 from backbones.training.errors import UserError
 from backbones.training.progress import say
 
 PACKAGES = ("starlette", "uvicorn", "websockets")
+SWITCH_S = 5e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,7 @@ def main(config: Config) -> int:
     from web.server import build_app
 
     with bind(config.host, config.port) as listening:
+        listening.listen(2048)
         port = listening.getsockname()[1]
         access = Access() if config.host in LOOPBACK else Access.beyond(config.host)
         shown = f"[{config.host}]" if ":" in config.host else config.host
@@ -52,6 +54,8 @@ def main(config: Config) -> int:
             build_app(access), log_level="warning", ws_max_size=2**16, timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(settings)
+        # Threads that play hold Python's lock for 5 ms at a time otherwise, and the loop waits.
+        sys.setswitchinterval(SWITCH_S)
         say(f"the page is at {address}  (ctrl-C ends it)")
         if access.token:
             say("whoever has this address can watch and try all runs", sys.stderr)

@@ -4,13 +4,13 @@ Whatever takes a while, and whatever loads torch, runs in threads. Mistakes go o
 what nobody expected is said on standard error, and the browser hears only that it happened.
 """
 
-import asyncio
 import threading
 import traceback
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -46,6 +46,8 @@ def build_app(access: Access) -> Starlette:
         Route("/api/try/{name:path}/card", pages.card),
         Route("/api/try/{name:path}/answer", pages.answer, methods=["POST"]),
         Route("/api/media/{number}", pages.medium),
+        Route("/api/go", pages.go_choices),
+        WebSocketRoute("/api/go", pages.go),
         WebSocketRoute("/api/watch/{name:path}", pages.watch),
         WebSocketRoute("/api/play/{name:path}", pages.play),
         Mount("/page", StaticFiles(directory=PAGE)),
@@ -77,7 +79,8 @@ class Pages:
     """Answers to what the page asks."""
 
     def __init__(self) -> None:
-        self.listing, self.tried = Listing(), None
+        self.listing = Listing()
+        self.tried: Any = None
 
     async def runs(self, request: Request) -> Response:
         """All runs, a row each."""
@@ -128,6 +131,42 @@ class Pages:
             self.tried = Trying()
         return self.tried
 
+    async def go_choices(self, request: Request) -> Response:
+        """What a new game of Go can be."""
+        from web.boards import choices
+
+        return JSONResponse(await run_in_threadpool(lambda: choices(self.go_engines())))
+
+    def go_engines(self) -> list[dict[str, Any]]:
+        """The engines, and the size of board that each knows; 0: all."""
+        runs = [run for run in self.listing.runs().values() if run.job == "go"]
+        known = [
+            {"name": run.name, "engine": str(run.folder), "size": run.config["size"]}
+            for run in runs
+        ]
+        return [
+            {"name": name, "engine": name, "size": 0} for name in ("playouts", "random")
+        ] + known
+
+    async def go(self, socket: WebSocket) -> None:
+        """A game of Go, until the browser goes."""
+        await socket.accept()
+        from web.boards import BoardGame
+
+        engines = await run_in_threadpool(self.go_engines)
+        game = BoardGame({each["name"]: each["engine"] for each in engines})
+        try:
+            while True:
+                message = (await socket.receive_text())[:MOST_MESSAGE]
+                try:
+                    await socket.send_json(await run_in_threadpool(game.ask, message))
+                    while answer := await run_in_threadpool(game.engines_turn):
+                        await socket.send_json(answer)
+                except UserError as error:
+                    await socket.send_json({"error": str(error)})
+        except WebSocketDisconnect:
+            return
+
     async def watch(self, socket: WebSocket) -> None:
         """An agent that plays, until the browser goes."""
         await self.game(socket, by_hand=False)
@@ -172,27 +211,25 @@ async def uploaded(request: Request) -> bytes:
 
 async def together(*works: Coroutine[Any, Any, None]) -> None:
     """Wait until the first of some works is done, and end the others."""
-    tasks = [asyncio.create_task(work) for work in works]
-    done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
-    for task in done:
-        task.result()
+    async with anyio.create_task_group() as group:
+
+        async def until_done(work: Coroutine[Any, Any, None]) -> None:
+            await work
+            group.cancel_scope.cancel()
+
+        for work in works:
+            group.start_soon(until_done, work)
 
 
 async def sending(socket: WebSocket, game: Any) -> None:
     """Send what the thread that plays puts out."""
     try:
-        while True:
-            text, picture = await run_in_threadpool(game.next_message)
-            if text:
-                await socket.send_text(text)
+        while message := await game.outbox.get():
+            text, picture = message
+            await socket.send_text(text)
             if picture:
                 await socket.send_bytes(picture)
-            if game.over and game.outbox.empty():
-                await socket.close()
-                return
+        await socket.close()
     except (WebSocketDisconnect, RuntimeError):
         return  # The browser is gone.
 

@@ -1,17 +1,17 @@
 """A game for one browser: pictures and numbers go out, keys and speed come back.
 
-A thread plays, as `arcadia watch` and `arcadia play` do, on a show that puts encoded pictures into
-a short queue. Where the browser is slow, pictures are dropped and not kept: what is seen is now.
+A thread plays, as `arcadia watch` and `arcadia play` do, on a show that hands encoded pictures to
+the server's loop. While the browser has not taken the last ones, new pictures are left out, not
+kept: what is seen is now.
 
 Pictures of up to LOSSLESS_PX pixels are WebP without loss: a frame of Pong takes 128 bytes and
 1.1 ms, as PNG 1,387 bytes, as JPEG 2,701 bytes, 0.2 ms and a blur around everything that moves.
 """
 
+import asyncio
 import json
-import queue
 import threading
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ from rl.shows.show import Closed, Pace
 from rl.watch import WATCH_SEED, play_game
 
 MOST_AT_ONCE = 20  # browsers with a game
+WAITING = 2  # pictures that the browser has not taken
 LOSSLESS_PX = 60_000
 SLOWEST, FASTEST = 0.1, 16.0
 CHOICES = ("sampled", "greedy")
@@ -74,20 +75,21 @@ class Wishes:
 class BrowserShow:
     """A `Show` for a browser: every picture goes out with the panel's numbers."""
 
-    def __init__(self, wishes: Wishes, send: Callable[[str, bytes], None]) -> None:
-        self.wishes, self.send = wishes, send
+    def __init__(self, game: "Game") -> None:
+        self.game = game
         self.last: np.ndarray | None = None
 
     def show(self, picture: np.ndarray, panel: Panel | None, caption: str) -> None:
-        """Send a picture, once; Closed if nobody looks any more."""
-        if self.wishes.closed.is_set():
+        """Send a picture, once, if there is room; Closed if nobody looks any more."""
+        game = self.game
+        if game.wishes.closed.is_set():
             raise Closed
-        if picture is not self.last:
+        if picture is not self.last and game.outbox.qsize() < WAITING:
             self.last = picture
-            self.send(json.dumps(numbers(picture, panel, caption)), encoded(picture))
+            game.send(json.dumps(numbers(picture, panel, caption)), encoded(picture))
 
     def held(self) -> set[str]:
-        return set(self.wishes.keys)
+        return set(self.game.wishes.keys)
 
     def typed(self) -> list[str]:
         return []
@@ -126,10 +128,12 @@ class Game:
     """One browser's games; `play` runs them in a thread of its own."""
 
     def __init__(self, run: Run, by_hand: bool) -> None:
-        """The run's agent plays, or with `by_hand` the person in its game."""
-        self.run, self.by_hand = run, by_hand
-        self.wishes, self.over = Wishes(), False
-        self.outbox: queue.Queue[tuple[str, bytes]] = queue.Queue(2)
+        """The run's agent plays, or with `by_hand` the person in its game. Made in the loop that
+        sends."""
+        self.run, self.by_hand, self.wishes = run, by_hand, Wishes()
+        self.loop = asyncio.get_running_loop()
+        self.outbox: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+        """Texts with their pictures, some empty; None: there is no more."""
 
     def play(self) -> None:
         """Play game after game until `wishes.closed`; an error goes out as the last message."""
@@ -152,20 +156,24 @@ class Game:
     def fail(self, why: str) -> None:
         """Send, as the last message, why there is no more."""
         self.send(json.dumps({"error": why}), b"")
-        self.over = True
+        self.put(None)
 
-    def next_message(self) -> tuple[str, bytes]:
-        """Return the next text and picture, empty ones where nothing came for a moment."""
+    def send(self, text: str, picture: bytes) -> None:
+        """Send a text, and a picture that belongs to it."""
+        self.put((text, picture))
+
+    def put(self, message: tuple[str, bytes] | None) -> None:
+        """Hand a message to the loop; Closed if the server has ended."""
         try:
-            return self.outbox.get(timeout=0.2)
-        except queue.Empty:
-            return "", b""
+            self.loop.call_soon_threadsafe(self.outbox.put_nowait, message)
+        except RuntimeError:
+            raise Closed from None
 
     def games(self) -> None:
         """Play game after game; Closed when the browser is gone."""
         torch.set_num_threads(1)
         agent = load_agent(self.run)
-        show, scores = BrowserShow(self.wishes, self.send), list[float]()
+        show, scores = BrowserShow(self), list[float]()
         while True:
             if self.wishes.follow and scores:
                 agent.reload()
@@ -179,17 +187,3 @@ class Game:
             return play.play_game(show, agent.env, agent.options, seed, pace, "")
         choice: Any = self.wishes.choice
         return play_game(agent, show, seed=seed, pace=pace, choice=choice)
-
-    def send(self, text: str, picture: bytes) -> None:
-        """Put a message into the outbox, in place of the oldest if the browser is slow; what has no
-        picture, such as an error, waits for room."""
-        while not self.wishes.closed.is_set():
-            try:
-                self.outbox.put((text, picture), timeout=0 if picture else 0.1)
-                return
-            except queue.Full:
-                if picture:
-                    try:
-                        self.outbox.get_nowait()
-                    except queue.Empty:
-                        continue

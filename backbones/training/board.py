@@ -4,7 +4,7 @@ import signal
 import threading
 from dataclasses import dataclass
 
-from backbones.training.address import bind, require_address
+from backbones.training.checks.address import bind, require_address
 from backbones.training.run import runs_folder
 
 

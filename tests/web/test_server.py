@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 import arcadia
-from backbones.training.address import bind
+from backbones.training.checks.address import bind
 from backbones.training.errors import UserError
 from web import serve, server
 from web.guard import COOKIE, Access
@@ -146,6 +146,19 @@ def test_a_person_plays_the_same_game_by_keys(trained):
             and first["caption"].startswith("score 0")
             and "chances" not in first
         )
+
+
+def test_a_game_of_go_is_played_over_a_socket(client):
+    offered = client.get("/api/go").json()
+    assert {"playouts", "random", "zoo/go5"} <= {each["name"] for each in offered["engines"]}
+    headers = {"host": "127.0.0.1:8000"}
+    with client.websocket_connect("/api/go", headers=headers) as socket:
+        socket.send_json({"play": "C3"})
+        assert "begin a game" in socket.receive_json()["error"]
+        socket.send_json({"new": {"size": 5, "engine": "random", "level": 1}})
+        assert socket.receive_json()["size"] == 5
+        socket.send_json({"play": "C3"})
+        assert [socket.receive_json()["moves"] for _ in range(2)] == [1, 2]
 
 
 def test_what_is_no_wish_ends_the_socket_and_a_run_that_is_gone_is_said(trained):

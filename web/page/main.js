@@ -1,11 +1,12 @@
 // The page: a view for every kind of address behind the #.
 import { make } from "./dom.js";
+import { showGo } from "./go.js";
 import { showRun, showRuns } from "./runs.js";
 import { showTry } from "./try.js";
 import { showPlay, showWatch } from "./watch.js";
 
 const main = document.getElementById("main");
-const VIEWS = { runs: showRuns, run: showRun, compare: showRun, watch: showWatch, play: showPlay, try: showTry };
+const VIEWS = { runs: showRuns, run: showRun, compare: showRun, watch: showWatch, play: showPlay, go: showGo, try: showTry };
 let leave = () => {};
 
 function show() {

@@ -70,12 +70,17 @@ export function showWatch(main, name) {
     ...["sampled", "greedy"].map((each) => make("option", { value: each, textContent: each })));
   const follow = make("button", { textContent: "follow training", ariaPressed: "false" });
   parts.controls.append(choice, follow, make("a", { className: "button", href: link("play", name), textContent: "play yourself" }));
+  let rows = [];
   const line = new Line(`/api/watch/${path(name)}`, { speed: 1, paused: false, choice: "sampled", follow: false },
     parts.canvas, (shown) => {
       parts.tell(shown);
       if (!shown.actions) return;
       value.textContent = (shown.value > 0 ? "+" : "") + shown.value.toFixed(2);
-      bars.replaceChildren(...shown.actions.flatMap((action, n) => barOf(action, shown.chances[n], n === shown.action)));
+      if (rows.length !== shown.actions.length) {
+        rows = shown.actions.map(barOf);
+        bars.replaceChildren(...rows.flatMap((row) => row.parts));
+      }
+      rows.forEach((row, n) => row.show(shown.chances[n], n === shown.action));
     });
   choice.addEventListener("change", () => line.wish({ choice: choice.value }));
   follow.addEventListener("click", () => {
@@ -166,11 +171,16 @@ function gameParts(main, name) {
   return { canvas, figures, side, scores, controls, tell, control };
 }
 
-function barOf(action, chance, chosen) {
-  const className = chosen ? "chosen" : "";
-  return [make("b", { textContent: action, className }),
-    make("span", {}, make("i", { className, style: `width:${100 * chance}%` })),
-    make("span", { textContent: `${Math.round(100 * chance)} %`, className: "dim" })];
+// Returns the parts of an action's row, and what shows its chance.
+function barOf(action) {
+  const label = make("b", { textContent: action }), bar = make("i");
+  const percent = make("span", { className: "dim" });
+  const show = (chance, chosen) => {
+    label.className = bar.className = chosen ? "chosen" : "";
+    bar.style.width = `${100 * chance}%`;
+    percent.textContent = `${Math.round(100 * chance)} %`;
+  };
+  return { parts: [label, make("span", {}, bar), percent], show };
 }
 
 function draw(canvas, bitmap, shown) {

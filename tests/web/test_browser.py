@@ -1,0 +1,139 @@
+"""The page in a real browser, driven as a person drives it: Debian's chromium, without a window."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from backbones.training.checks.address import bind
+from web.guard import Access
+from web.server import build_app
+
+selenium = pytest.importorskip("selenium", reason="pip install selenium")
+from selenium import webdriver  # noqa: E402
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (BROWSER and DRIVER), reason="apt-get install chromium chromium-driver"),
+]
+PATIENCE_S = 90
+
+
+@pytest.fixture(scope="module")
+def address(smoke_runs):
+    """The page on a runs folder with one run."""
+    with pytest.MonkeyPatch.context() as patch, bind("127.0.0.1", 0) as place:
+        patch.setenv("ARCADIA_RUNS", str(smoke_runs))
+        place.listen()
+        running = uvicorn.Server(uvicorn.Config(build_app(Access()), log_level="critical"))
+        thread = threading.Thread(target=running.run, args=([place],), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{place.getsockname()[1]}/"
+        running.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield opened
+    opened.quit()
+
+
+def found(browser, selector, text=""):
+    """Return the first element of a selector that has a text, once it is there."""
+
+    def look(browser):
+        each = browser.find_elements(By.CSS_SELECTOR, selector)
+        return next((element for element in each if text in element.text), None)
+
+    return waiting(browser).until(look, f"{selector} with {text!r}")
+
+
+def until(browser, holds):
+    waiting(browser).until(lambda _: holds())
+
+
+def waiting(browser):
+    """Return what waits for something; the page may draw anew what is looked at."""
+    gone = [StaleElementReferenceException]
+    return WebDriverWait(browser, PATIENCE_S, ignored_exceptions=gone)
+
+
+def test_runs_are_listed_and_one_shows_its_curves_and_log(browser, address):
+    browser.get(address)
+    found(browser, "td a", "ppo/pong-1").click()
+    found(browser, "figcaption", "train/")
+    assert "trained 256" in found(browser, "pre", "trained 256").text
+    drawn = found(browser, ".chart canvas")
+    script = (
+        "const c = arguments[0], all = c.getContext('2d').getImageData(0, 0, c.width, c.height);"
+        "return new Set(all.data).size"
+    )
+    until(browser, lambda: browser.execute_script(script, drawn) > 10)
+
+
+def test_an_agent_is_watched_paused_and_stepped(browser, address):
+    browser.get(f"{address}#watch=zoo%2Fpong")
+    found(browser, ".bars b", "NOOP")
+    found(browser, "button", "pause").click()
+    found(browser, "button", "play (space)")
+    numbers = found(browser, "aside")
+    before = numbers.text
+    for _ in range(4):
+        found(browser, "button", "step").click()
+    until(browser, lambda: numbers.text != before)
+
+
+def test_a_person_plays_with_the_keys(browser, address):
+    browser.get(f"{address}#play=zoo%2Fbreakout")
+    until(browser, lambda: "34" in found(browser, ".figures").text)
+    body = found(browser, "body")
+    body.send_keys(Keys.SPACE)
+    until(browser, lambda: found(browser, ".big").text != "")
+    assert not found(browser, "[role=status].error", "").text
+
+
+def test_a_game_of_go_is_begun_played_and_hinted(browser, address):
+    browser.get(f"{address}#go")
+    found(browser, ".go-form select[name=size]").send_keys("5 by 5")
+    found(browser, ".go-form button", "begin").click()
+    found(browser, "[data-point=C3]").click()
+    until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "circle.white")) == 1)
+    assert len(browser.find_elements(By.CSS_SELECTOR, "circle.black")) == 1
+    found(browser, "[role=status]", "your turn")
+    found(browser, "button", "hint").click()
+    found(browser, "text.hint")
+
+
+def test_models_answer_pictures_and_lines(browser, address):
+    browser.get(f"{address}#try")
+    found(browser, "a.card", "zoo/caption-scenes").click()
+    found(browser, "input[type=checkbox]").click()
+    picture = str(ROOT / "docs" / "pictures" / "captions.png")
+    found(browser, "input[type=file]").send_keys(picture)
+    assert found(browser, ".answer", ".").text
+    until(browser, lambda: found(browser, "img.medium").get_property("naturalWidth") > 100)
+    browser.get(f"{address}#try=zoo%2Ftranslate-en-de")
+    found(browser, "textarea").send_keys("Two dogs play in the snow.", Keys.ENTER)
+    found(browser, ".answer", "hunde")
+
+
+def test_nothing_is_asked_of_another_host_and_nothing_failed(browser, address):
+    script = "return performance.getEntriesByType('resource').map((each) => each.name)"
+    assert all(name.startswith(address) for name in browser.execute_script(script))
+    severe = [row["message"] for row in browser.get_log("browser") if row["level"] == "SEVERE"]
+    assert severe == []

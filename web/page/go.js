@@ -1,0 +1,159 @@
+// A game of Go: a board of SVG, an engine of a chosen strength, hints, and the game as a file.
+import { ask, make } from "./dom.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const LETTERS = "ABCDEFGHJKLMNOPQRST";
+const BLACK = 1;
+
+function draw(tag, properties, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+export function showGo(main) {
+  const board = make("div", { className: "board" });
+  const note = make("p", { role: "status" }), error = make("p", { className: "error", role: "status" });
+  const chance = make("div", { className: "chance" }), info = make("p", { className: "dim" });
+  const buttons = make("p", { className: "row" });
+  const form = make("form", { className: "card go-form" });
+  main.append(make("h1", { textContent: "Go" }), make("div", { className: "split" },
+    make("div", {}, board, error), make("div", {}, make("aside", { className: "card" }, note, chance, info, buttons), form)));
+
+  let socket, state, left = false, timer = 0, chosen = null;
+  const send = (wish) => {
+    error.textContent = "";
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(wish));
+  };
+  const play = (word) => { note.textContent = word === "hint" ? "thinking ..." : note.textContent; send({ play: word }); };
+  const connect = () => {
+    socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/api/go`);
+    socket.addEventListener("open", () => { if (chosen) send({ new: chosen }); });
+    socket.addEventListener("message", (event) => {
+      const answer = JSON.parse(event.data);
+      if (answer.error) error.textContent = answer.error;
+      else { state = answer; show(); }
+    });
+    socket.addEventListener("close", () => {
+      if (left) return;
+      error.textContent = "the connection is lost, and the game with it; a new one begins";
+      timer = setTimeout(connect, 2000);
+    });
+  };
+  const button = (word, label) => {
+    const made = make("button", { textContent: label });
+    made.addEventListener("click", () => play(word));
+    return made;
+  };
+  const save = make("a", { className: "button", textContent: "save as SGF", download: "game.sgf" });
+  const own = [button("pass", "pass"), button("undo", "undo"), button("hint", "hint"), button("resign", "resign")];
+  buttons.append(...own, save);
+  buttons.hidden = true;
+
+  const show = () => {
+    const yours = state.turn === state.mine;
+    board.replaceChildren(boardOf(state, yours ? (move) => play(nameOf(move, state.size)) : null));
+    note.textContent = state.result ? words(state) : yours ? "your turn" : "the engine thinks ...";
+    info.textContent = `move ${state.moves}; captured: ${state.captured.black} black, ${state.captured.white} white`;
+    chance.replaceChildren();
+    if (state.chance !== null) {
+      const percent = Math.round(100 * state.chance);
+      chance.append(make("i", { style: `width:${percent}%` }), make("span", { textContent: `black wins ${percent} %` }));
+    }
+    for (const each of own) each.disabled = !yours;
+    buttons.hidden = false;
+    URL.revokeObjectURL(save.href);
+    save.href = URL.createObjectURL(new Blob([state.sgf], { type: "application/x-go-sgf" }));
+  };
+  ask("/api/go").then((offered) => {
+    fillForm(form, offered, (settings) => { chosen = settings; note.textContent = "preparing the engine ..."; send({ new: settings }); });
+    board.replaceChildren(boardOf({ size: offered.first.size, stones: [], stars: [], hints: [], last: -1 }, null));
+    note.textContent = "choose a game, and begin";
+  }, (failed) => { error.textContent = failed.message; });
+  connect();
+  return () => { left = true; clearTimeout(timer); socket.close(); };
+}
+
+const nameOf = (move, size) => `${LETTERS[move % size]}${size - Math.floor(move / size)}`;
+
+function words(state) {
+  if (state.result === "0") return "a draw";
+  const winner = state.result[0] === "B" ? "black" : "white";
+  const won = (winner === "black") === (state.mine === BLACK) ? "you win" : "the engine wins";
+  const how = state.result.endsWith("R") ? "by resignation" : `by ${state.result.slice(2)} points`;
+  return `${won} with ${winner} ${how}`;
+}
+
+// Returns the board as SVG; `play`, if any, is called with the point that is chosen.
+function boardOf(state, play) {
+  const { size } = state, side = size + 1.6;
+  const x = (move) => (move % size) + 1.3, y = (move) => Math.floor(move / size) + 1.3;
+  const svg = draw("svg", { viewBox: `0 0 ${side} ${side}`, role: "grid", "aria-label": `board of ${size} by ${size}` });
+  svg.append(draw("rect", { class: "wood", width: side, height: side, rx: 0.3 }));
+  for (let n = 0; n < size; n += 1) {
+    svg.append(draw("path", { class: "grid", d: `M${n + 1.3} 1.3V${size + 0.3}M1.3 ${n + 1.3}H${size + 0.3}` }),
+      label(n + 1.3, 0.5, LETTERS[n]), label(0.5, n + 1.3, size - n));
+  }
+  for (const move of state.stars) svg.append(draw("circle", { class: "star", cx: x(move), cy: y(move), r: 0.11 }));
+  state.stones.forEach((colour, move) => {
+    if (colour) svg.append(draw("circle", { class: colour === BLACK ? "black" : "white", cx: x(move), cy: y(move), r: 0.47 }));
+  });
+  if (state.last >= 0 && state.last < size * size) {
+    svg.append(draw("circle", { class: "last", cx: x(state.last), cy: y(state.last), r: 0.2 }));
+  }
+  for (const hint of state.hints.filter((each) => each.move < size * size)) {
+    const text = draw("text", { x: x(hint.move), y: y(hint.move), class: "hint" });
+    text.textContent = Math.round(100 * hint.chance);
+    svg.append(draw("circle", { class: "hinted", cx: x(hint.move), cy: y(hint.move), r: 0.45 }), text);
+  }
+  if (!play) return svg;
+  for (let move = 0; move < size * size; move += 1) {
+    if (state.stones[move]) continue;
+    const place = draw("rect", { class: "place", x: x(move) - 0.5, y: y(move) - 0.5, width: 1, height: 1, "data-point": nameOf(move, size) });
+    place.addEventListener("click", () => play(move));
+    svg.append(place);
+  }
+  return svg;
+}
+
+function label(x, y, text) {
+  const node = draw("text", { x, y, class: "label" });
+  node.textContent = text;
+  return node;
+}
+
+function fillForm(form, offered, begin) {
+  const first = { ...offered.first };
+  const pick = (name, options, value) => make("select", { name },
+    ...options.map(([option, shown]) => make("option", { value: option, textContent: shown, selected: option === value })));
+  const range = (low, high) => Array.from({ length: high - low + 1 }, (_, n) => low + n);
+  const engine = pick("engine", offered.engines.map((each) => [each.name, each.size ? `${each.name}, ${each.size} by ${each.size}` : each.name]));
+  const size = pick("size", [5, 7, 9, 13, 19].map((n) => [n, `${n} by ${n}`]), first.size);
+  const fields = {
+    engine, size,
+    level: pick("level", range(1, offered.levels).map((n) => [n, `level ${n}`]), first.level),
+    colour: pick("colour", [["black", "you are black"], ["white", "you are white"]], first.colour),
+    handicap: pick("handicap", [[0, "no handicap"], ...range(2, 9).map((n) => [n, `${n} stones`])], 0),
+    komi: make("input", { name: "komi", type: "number", step: 0.5, value: first.komi, min: -150, max: 150 }),
+    rules: pick("rules", offered.rules.map((name) => [name, name]), first.rules),
+  };
+  const knows = () => offered.engines.find((each) => each.name === engine.value).size;
+  engine.addEventListener("change", () => {
+    const known = knows();
+    if (known && ![...size.options].some((each) => Number(each.value) === known)) size.append(make("option", { value: known, textContent: `${known} by ${known}` }));
+    if (known) size.value = known;
+    size.disabled = Boolean(known);
+  });
+  form.replaceChildren(make("h2", { textContent: "New game" }),
+    ...Object.entries(fields).map(([name, field]) => make("label", {}, make("span", { textContent: name }), field)),
+    make("button", { className: "main", textContent: "begin" }));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const settings = {};
+    for (const [name, field] of Object.entries(fields)) {
+      settings[name] = ["size", "level", "handicap", "komi"].includes(name) ? Number(field.value) : field.value;
+    }
+    begin(settings);
+  });
+}
