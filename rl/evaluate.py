@@ -215,6 +215,8 @@ def lines(result: dict[str, Any]) -> list[str]:
         third += f", fewer than {protocol['noop_max']} no-ops first"
     if protocol["max_frames"]:
         third += f", at most {protocol['max_frames']:,} frames"
+    if protocol.get("adapted"):
+        third += f"; {protocol['obs']}: {protocol['adapted']}"
     fourth = [f"note: {result['note']}"] if result["note"] else []
     return [first, second, f"{third}, seed {protocol['seed']}", *fourth]
 

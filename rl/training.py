@@ -24,7 +24,7 @@ from rl.experience.rollout import Rollout
 from rl.finish import finish
 from rl.games.background import UNCENTRED, background
 from rl.games.contract import require_same_actions
-from rl.games.first_look import first_look
+from rl.games.first_look import first_look, settle_options
 from rl.games.make import make_environments
 from rl.games.repeats import settle_end_of_games
 from rl.games.screen import drawing_notes
@@ -186,7 +186,7 @@ def refuse_too_large(job: "AgentJob", config: Any, device: torch.device) -> None
     """UserError, before anything is allocated, if network and rollouts need more memory than is
     free; of a network on a GPU, torch itself says so."""
     options, rows = config.env_options, config.num_envs * config.num_steps
-    channels = 3 if options.colour else 1
+    channels = options.frame_channels
     frame = channels * options.size_px**2
     # Frames of the rollout that is learnt from and of the next; the first also as stacks.
     size = (2.0 + STACK) * rows * frame + config.num_envs * EMULATOR_BYTES
@@ -226,6 +226,9 @@ class AgentJob(PlayJob):
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
         config, notes = super().settle(config, world)
+        found, more = world.broadcast_json(lambda: settle_options(config.env, config.env_options))
+        config = changed(config, env_options=changed(config.env_options, **found))
+        notes += more
         notes += world.broadcast_json(lambda: first_look(config.env, config.env_options))
         if config.centred and (config.trunk.mean, config.trunk.std) == UNCENTRED:
             mean, std = world.broadcast_json(

@@ -4,22 +4,47 @@ What breaks the word of an environment in them is refused by `rl/games/declared.
 made; what may be meant so is said.
 """
 
+from typing import Any
+
 import numpy as np
 
 from rl.games.declared import DeclaredGame
+from rl.games.gym import adaptations, settled
 from rl.games.make import is_atari
 from rl.games.options import EnvOptions
 
 NUM_STEPS = 64
+# Smaller pictures are too small for most trunks.
+SMALL_PX = 36
 # Pictures whose numbers all lie below are nearly black, of 255.
 DARK = 16
+
+
+def settle_options(env: str, options: EnvOptions) -> tuple[dict[str, Any], list[str]]:
+    """Return options that only the environment can say, and what was made of it, as a line.
+
+    UserError for an environment that agents cannot play.
+    """
+    if is_atari(env):
+        return {}, []
+    game = DeclaredGame(env, options)
+    new, rows = settled(game, options), max(game.pictures.shape[:2])
+    done = adaptations(game, new)
+    game.close()
+    names = ("channels", "size_px", "obs_key")
+    found = {n: getattr(new, n) for n in names if getattr(new, n) != getattr(options, n)}
+    lines = [f"{env}: {'; '.join(done)}"] if done else []
+    if rows < new.size_px:
+        trunk = " --trunk plain --pool 1" if rows < SMALL_PX else ""
+        lines[-1] += f" (--size-px 0{trunk} learns from them as they are)"
+    return found, lines
 
 
 def first_look(env: str, options: EnvOptions) -> list[str]:
     """Return what is to be said of an environment, a line each; UserError for what cannot be."""
     if is_atari(env):
         return []
-    game, rng = DeclaredGame(env), np.random.default_rng(0)
+    game, rng = DeclaredGame(env, options), np.random.default_rng(0)
     pictures = [game.reset(0).copy()]
     for t in range(NUM_STEPS):
         action = int(rng.integers(game.num_actions))
@@ -35,7 +60,7 @@ def first_look(env: str, options: EnvOptions) -> list[str]:
     elif brightest < DARK:
         lines.append(
             f"{env} showed numbers of 0 to {brightest} in {NUM_STEPS} random env steps: almost "
-            "black to an agent, which expects 0 to 255"
+            "black to an agent, which expects 0 to 255; --centred measures them"
         )
     if game.cut_by_info:
         lines.append(
