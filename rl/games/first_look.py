@@ -1,17 +1,18 @@
 """A look at somebody's environment before an agent is trained on it: some random env steps.
 
-What breaks the word of an environment in them is refused by `rl/games/declared.py`, before a run is
-made; what may be meant so is said.
+What breaks the word of an environment in them is refused by `rl/games/foreign/declared.py`, before
+a run is made; what may be meant so is said.
 """
 
 from typing import Any
 
 import numpy as np
 
-from rl.games.declared import DeclaredGame
+from rl.games.foreign.declared import DeclaredGame
 from rl.games.gym import adaptations, settled
 from rl.games.make import is_atari
 from rl.games.options import EnvOptions
+from rl.games.patience import Patience
 
 NUM_STEPS = 64
 # Smaller pictures are too small for most trunks.
@@ -45,22 +46,22 @@ def first_look(env: str, options: EnvOptions) -> list[str]:
     if is_atari(env):
         return []
     game, rng = DeclaredGame(env, options), np.random.default_rng(0)
-    pictures = [game.reset(0).copy()]
-    for t in range(NUM_STEPS):
+    pictures, patience = [game.reset(0).copy()], Patience(env, "a first look", NUM_STEPS)
+    while not patience.over():
         action = int(rng.integers(game.num_actions))
         picture, _, terminated, truncated = game.hold(action, options.frame_skip)
         pictures.append(picture.copy())
         if terminated or truncated:
-            pictures.append(game.reset(t + 1).copy())
+            pictures.append(game.reset(patience.steps).copy())
     game.close()
-    lines = []
+    lines, seen = patience.notes, f"in {patience.steps} random env steps"
     brightest = max(int(picture.max()) for picture in pictures)
     if all(np.array_equal(picture, pictures[0]) for picture in pictures):
-        lines.append(f"{env} showed one and the same picture in {NUM_STEPS} random env steps")
+        lines.append(f"{env} showed one and the same picture {seen}")
     elif brightest < DARK:
         lines.append(
-            f"{env} showed numbers of 0 to {brightest} in {NUM_STEPS} random env steps: almost "
-            "black to an agent, which expects 0 to 255; --centred measures them"
+            f"{env} showed numbers of 0 to {brightest} {seen}: almost black to an agent, which "
+            "expects 0 to 255; --centred measures them"
         )
     if game.cut_by_info:
         lines.append(

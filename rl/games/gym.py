@@ -1,8 +1,8 @@
 """Any Gymnasium environment with pictures behind the contract.
 
-Its observations become pictures (`rl/games/pictures.py`), its actions a choice of n
-(`rl/games/actions.py`), and what it returns is held against what it declares
-(`rl/games/declared.py`). Pictures are turned grey and shrunk to 84 x 84 unless told otherwise;
+Its observations become pictures, its actions a choice of n, and what it returns is held against
+what it declares: `pictures.py`, `actions.py` and `declared.py` of `rl/games/foreign/`. Pictures are
+turned grey and shrunk to 84 x 84 unless told otherwise;
 planes that are neither grey nor in colour stay apart; nothing is skipped or clipped unless asked.
 Games are restarted with a seed of their own, so one that obeys its seed can be replayed when a run
 is resumed. For one that does not (`rl/games/repeats.py`), all games can be ended every so many env
@@ -10,15 +10,16 @@ steps, with environments made anew: there a run can be saved and resumed without
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from backbones.training.config import changed
 from backbones.training.errors import UserError
 from rl.games.contract import GameProtocol, Step, game_seed
-from rl.games.declared import DeclaredGame
+from rl.games.foreign.blame import GameFault
+from rl.games.foreign.declared import DeclaredGame
 from rl.games.history import History
 from rl.games.options import EnvOptions
 
@@ -35,7 +36,7 @@ def settled(game: DeclaredGame, options: EnvOptions) -> EnvOptions:
             f"{options.channels}; bring back the environment that it was trained on, or train anew"
         )
     size_px = options.size_px or max(pictures.shape[:2])
-    return changed(options, channels=planes, size_px=size_px, obs_key=pictures.key)  # type: ignore[no-any-return]
+    return replace(options, channels=planes, size_px=size_px, obs_key=pictures.key)
 
 
 def preprocess(options: EnvOptions) -> Callable[[np.ndarray], UInt8[np.ndarray, "C H W"]]:
@@ -140,16 +141,25 @@ class GymnasiumEnvironments:
         """Restart the environments in the mask with the seeds of their current episodes."""
         for n in np.flatnonzero(mask):
             seed = game_seed(self.seed, self.numbers[n], int(self.history.episode[n]))
-            self.frame[n] = self.frame_of(self.envs[n].reset(seed))
+            try:
+                self.frame[n] = self.frame_of(self.envs[n].reset(seed))
+            except GameFault as fault:
+                fault.number = self.numbers[n]
+                raise
 
     def step(self, action: Int[np.ndarray, "N"]) -> Step:
         reward = np.zeros(self.num_envs, np.float32)
         terminated, truncated = np.zeros((2, self.num_envs), bool)
-        for n, env in enumerate(self.envs):
-            picture, reward[n], terminated[n], truncated[n] = env.hold(
-                int(action[n]), self.options.frame_skip
-            )
-            self.frame[n] = self.frame_of(picture)
+        n = 0
+        try:
+            for n, env in enumerate(self.envs):
+                picture, reward[n], terminated[n], truncated[n] = env.hold(
+                    int(action[n]), self.options.frame_skip
+                )
+                self.frame[n] = self.frame_of(picture)
+        except GameFault as fault:
+            fault.number = self.numbers[n]
+            raise
         steps = -(-self.options.max_frames // self.options.frame_skip)
         self.env_steps += 1
         all_end = self.end_games_every > 0 and self.env_steps % self.end_games_every == 0

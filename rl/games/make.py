@@ -13,9 +13,9 @@ from backbones.training.errors import UserError
 from rl.games import toys
 from rl.games.atari import SEED_EVERY, AtariEnvironments, atari_ids
 from rl.games.contract import Environments
-from rl.games.gym import GymnasiumEnvironments
-from rl.games.opened import REGISTERED, imported, maker_of
+from rl.games.foreign.opened import REGISTERED, imported, maker_of
 from rl.games.options import EnvOptions
+from rl.games.processes import environments
 
 MOST_LISTED = 10
 # What Atari's games, which have a protocol of their own, would silently ignore.
@@ -122,7 +122,7 @@ def make_environments(
     """
     numbers = range(envs) if isinstance(envs, int) else envs
     if not is_atari(env):
-        return GymnasiumEnvironments(
+        return environments(
             env, numbers, seed=seed, options=options, end_games_every=end_games_every
         )
     refuse_for_atari(env, options)

@@ -6,8 +6,8 @@ import tyro
 
 from backbones.training.checks.limits import require_at_most
 from backbones.training.errors import UserError
-from rl.games.asked import Called, keyword_values
 from rl.games.atari import MAX_FRAMES, MOST_FRAMES, NOOP_MAX
+from rl.games.foreign.asked import Called, keyword_values
 
 MOST_ENVS = 4_096
 # A no-op is a frame of play before every game.

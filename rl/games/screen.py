@@ -16,11 +16,11 @@ from jaxtyping import UInt8
 
 from backbones.training.errors import UserError
 from rl.games.atari import FRAME_SKIP, SIZE_PX, atari_ids
-from rl.games.declared import DeclaredGame
+from rl.games.foreign.declared import DeclaredGame
+from rl.games.foreign.pictures import drawn_picture, planes_in_colour
 from rl.games.gym import preprocess, settled
 from rl.games.make import is_atari, refuse_for_atari
 from rl.games.options import EnvOptions
-from rl.games.pictures import drawn_picture, planes_in_colour
 
 MOST_SHOWN_PX = 1_920
 

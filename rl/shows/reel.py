@@ -11,7 +11,7 @@ import numpy as np
 
 from backbones.training.log import Board, for_people
 from rl.experience.rollout import Rollout
-from rl.games.pictures import planes_in_colour
+from rl.games.foreign.pictures import planes_in_colour
 from rl.games.stacks import STACK
 
 MAX_FRAMES = 400

@@ -4,11 +4,15 @@ Each is the same: a bright square stands in one of two halves, and the action th
 scores a point. Ten env steps a game.
 """
 
+import os
+import time
 from typing import ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text
+
+from rl.games.contract import game_seed
 
 
 class Halves(gymnasium.Env):
@@ -163,3 +167,55 @@ class OldHalves:
 
 gymnasium.register("Halves-v0", entry_point=Halves)
 gymnasium.register("Steered-v0", entry_point=Steered)
+
+
+class Breaks(Halves):
+    """Raises in one step of the fifth game of environment 2, in runs of seed 1."""
+
+    def reset(self, *, seed=None, options=None):
+        self.seeded = seed
+        return super().reset(seed=seed)
+
+    def at_the_step(self):
+        return self.seeded == game_seed(1, 2, 4) and self.t == 3
+
+    def step(self, action):
+        if self.at_the_step():
+            return self.broken(action)
+        return super().step(action)
+
+    def broken(self, action):
+        raise ZeroDivisionError("by nobody")
+
+
+class TurnsNan(Breaks):
+    """Its reward is no number there."""
+
+    def broken(self, action):
+        obs, _, *others = super(Breaks, self).step(action)
+        return obs, float("nan"), *others
+
+
+class Dies(Breaks):
+    """Its process ends there."""
+
+    def broken(self, action):
+        os._exit(7)
+
+
+class Slow(Halves):
+    """Takes 20 ms a step, computing nothing."""
+
+    def step(self, action):
+        time.sleep(0.02)
+        return super().step(action)
+
+
+class Busy(Halves):
+    """Takes a long time a step, computing."""
+
+    def step(self, action):
+        until = time.process_time() + 0.004
+        while time.process_time() < until:
+            pass
+        return super().step(action)

@@ -1,9 +1,9 @@
 """One copy of somebody's Gymnasium environment, held against what it declares.
 
 What an environment declares decides what an agent is built for: pictures of one shape
-(`rl/games/pictures.py`), n actions (`rl/games/actions.py`). What it returns is held against that at
-every frame, which costs about a microsecond, and some random env steps are looked at before
-training (`rl/games/first_look.py`). What does not fit is one line that says what was returned and
+(`pictures.py` here), n actions (`actions.py`). What it returns is held against that at every frame,
+which costs about a microsecond, and some random env steps are looked at before training
+(`rl/games/first_look.py`). What does not fit is one line that says what was returned and
 what was expected; an error in the environment's own code becomes one line with its place.
 
 With `pixels` its observations are not looked at: what it draws takes their place.
@@ -21,11 +21,11 @@ import numpy as np
 
 from backbones.training.errors import UserError
 from backbones.training.progress import say
-from rl.games.actions import actions_of
-from rl.games.blame import GameFault, reason, trace_of, wrong_form
-from rl.games.opened import opened
+from rl.games.foreign.actions import actions_of
+from rl.games.foreign.blame import GameFault, reason, trace_of, wrong_form
+from rl.games.foreign.opened import opened
+from rl.games.foreign.pictures import Pictures, drawn, drawn_picture, pictures_of
 from rl.games.options import EnvOptions
-from rl.games.pictures import Pictures, drawn, drawn_picture, pictures_of
 
 FLAGS = (0, 1)
 # Rewards are added in 32 bits.

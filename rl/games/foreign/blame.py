@@ -9,7 +9,7 @@ import gymnasium
 from backbones.training.errors import UserError
 
 # Folders of code that calls an environment's own: Gymnasium's, Python's for imports, and ours.
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CALLERS = {Path(path) for module in (gymnasium, importlib) for path in module.__path__}
 NOT_OWN = CALLERS | {ROOT / "rl", ROOT / "backbones"}
 
@@ -21,6 +21,7 @@ class GameFault(UserError):
     def __init__(self, text: str, trace: str = "") -> None:
         super().__init__(text)
         self.trace = trace
+        self.number: int | None = None  # of the environment among those of a run
 
 
 def reason(error: BaseException) -> str:

@@ -8,8 +8,8 @@ import arcadia
 from backbones.training.checks import trust
 from backbones.training.errors import UserError
 from rl.games.first_look import settle_options
+from rl.games.foreign.pictures import planes_in_colour
 from rl.games.options import EnvOptions
-from rl.games.pictures import planes_in_colour
 from tests.rl.games import other_games as others
 from tests.rl.games.making import make
 

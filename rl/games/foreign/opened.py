@@ -6,6 +6,7 @@ has named them is held before (`backbones/training/checks/trust.py`).
 """
 
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
@@ -14,9 +15,9 @@ import gymnasium
 
 from backbones.training.errors import UserError, nearest
 from backbones.training.jobs import import_own
-from rl.games.asked import Called, keyword_values
-from rl.games.blame import reason
-from rl.games.older import Older
+from rl.games.foreign.asked import Called, keyword_values
+from rl.games.foreign.blame import reason
+from rl.games.foreign.older import Older
 from rl.games.options import EnvOptions
 
 # The ids that a user's module registered when it was imported here.
@@ -36,8 +37,11 @@ def opened(env: str, options: EnvOptions, *, draws: bool) -> gymnasium.Env:
         if maker is not None:
             made = maker(**kwargs)
         else:
-            # Its checker only warns of what is held here, and looks at the first step alone.
-            made = gymnasium.make(env, disable_env_checker=True, **kwargs)
+            with warnings.catch_warnings():
+                # Of a render mode that it does not have: that is said by whoever wants it.
+                warnings.simplefilter("ignore", UserWarning)
+                # Its checker only warns of what is held here, and looks at the first step alone.
+                made = gymnasium.make(env, disable_env_checker=True, **kwargs)
     except MemoryError:
         raise
     except Exception as error:
