@@ -64,6 +64,7 @@ VERBS = {
         "play yourself, alone or against an agent's score",
         {"agent": "rl.play", "go": "rl.go.play"},
     ),
+    "check": Verb("GAME [-o F.png]", "what agents will see of a game", {"": "rl.check"}),
     "gtp": Verb(
         "[PLAYER]", "the Go engine, for any program that speaks GTP", {"go": "rl.go.gtp.serve"}
     ),

@@ -1,6 +1,6 @@
 """How the checkout becomes a wheel: everything moves under one name, `arcadia`.
 
-In the checkout `backbones`, `rl`, `tasks`, `suites` and `web` are folders beside arcadia.py, and `pip
+In the checkout `backbones`, `rl`, `tasks`, `suites` and `web` lie beside arcadia.py, and `pip
 install -e .` leaves them there. In site-packages such names would stand beside other people's
 packages (PyPI has an `rl`), so a wheel holds `arcadia/backbones`, `arcadia/rl` and so on, and
 `arcadia/runs/zoo`, and imports are rewritten while they are copied. See docs/decisions.md.

@@ -213,22 +213,20 @@ class Trunk(nn.Module):
         zeros = torch.zeros(
             1, self.spec.in_channels, height, width, dtype=torch.uint8, device=self.std.device
         )
-        # In evaluation mode, so that the blank picture does not enter BatchNorm's statistics.
+        small = (
+            f"pictures of {height} x {width} are too small for this {self.spec.name} trunk with "
+            f"pool {self.spec.pool}; make them larger, or take --trunk plain --pool 1"
+        )
         if self.spec.pool > min(height, width):
-            raise UserError(
-                f"pictures of {height} x {width} are too small for this {self.spec.name} trunk "
-                f"with pool {self.spec.pool}"
-            )
+            raise UserError(small)
+        # In evaluation mode, so that the blank picture does not enter BatchNorm's statistics.
         before = self.training
         self.eval()
         try:
             with torch.no_grad():
                 last = self(zeros)[self.stages[-1]]
         except RuntimeError as error:
-            raise UserError(
-                f"pictures of {height} x {width} are too small for this {self.spec.name} trunk "
-                f"with pool {self.spec.pool}: {error}"
-            ) from None
+            raise UserError(f"{small} ({error})") from None
         finally:
             self.train(before)
         return last.shape[1], last.shape[2], last.shape[3]

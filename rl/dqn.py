@@ -195,7 +195,7 @@ PRESETS = {
 
 def build_network(config: Config, num_actions: int) -> QNetwork:
     """Return the untrained network of a config, its weights a function of torch's seed."""
-    cnn = build_cnn(config.trunk, config.env_options.colour)
+    cnn = build_cnn(config.trunk, config.env_options.frame_channels)
     size_px = config.env_options.size_px
     return QNetwork(cnn, size_px, num_actions, config.hidden, dueling=config.dueling)
 
@@ -232,7 +232,7 @@ class DQNLearner:
         if world.size > 1:
             raise UserError("dqn learns in one process: its replay is not shared; leave torchrun")
         options = config.env_options
-        frame_bytes = (3 if options.colour else 1) * (options.size_px // config.trunk.pool) ** 2
+        frame_bytes = options.frame_channels * (options.size_px // config.trunk.pool) ** 2
         require_room(config.buffer_size, frame_bytes, device, prioritised=config.prioritised)
         self.config, self.device, self.world, self.share = config, device, world, share
         self.network, groups = begun(config, build_network, num_actions, device)

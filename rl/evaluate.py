@@ -9,6 +9,7 @@ human-normalised score.
 """
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,16 +157,16 @@ def play_games(
     )
     require_same_actions(env, envs.protocol.num_actions, num_actions or envs.protocol.num_actions)
     keeper, found = ScoreKeeper(num_envs), []
-    stacks = FrameStack(envs.reset())
-    while quota.any():
-        step = envs.step(actions_of(stacks.obs(), stacks.begins).numpy())
-        stacks.push(step.frame, step.over)
-        for game in keeper.update(step):
-            # Games beyond an environment's quota are not counted: they are the short ones.
-            if quota[game.env_index] > 0:
-                quota[game.env_index] -= 1
-                found.append(game)
-    envs.close()
+    with closing(envs):
+        stacks = FrameStack(envs.reset())
+        while quota.any():
+            step = envs.step(actions_of(stacks.obs(), stacks.begins).numpy())
+            stacks.push(step.frame, step.over)
+            for game in keeper.update(step):
+                # Games beyond an environment's quota are not counted: they are the short ones.
+                if quota[game.env_index] > 0:
+                    quota[game.env_index] -= 1
+                    found.append(game)
     return [g.score for g in found], [g.length for g in found], envs.protocol
 
 
@@ -255,6 +256,8 @@ def lines(result: dict[str, Any]) -> list[str]:
         third += f", fewer than {protocol['noop_max']} no-ops first"
     if protocol["max_frames"]:
         third += f", at most {protocol['max_frames']:,} frames"
+    if protocol.get("adapted"):
+        third += f"; {protocol['obs']}: {protocol['adapted']}"
     fourth = [f"note: {result['note']}"] if result["note"] else []
     return [first, second, f"{third}, seed {protocol['seed']}", *fourth]
 

@@ -174,7 +174,7 @@ PRESETS = {
 
 def build_network(config: Config, num_actions: int) -> ActorCritic:
     """Return the untrained network of a config, its weights a function of torch's seed."""
-    cnn = build_cnn(config.trunk, config.env_options.colour)
+    cnn = build_cnn(config.trunk, config.env_options.frame_channels)
     spec = LSTMSpec(inputs=config.hidden, units=config.lstm_units)
     lstm = LSTM(spec) if config.memory == "lstm" else None
     return ActorCritic(cnn, config.env_options.size_px, num_actions, config.hidden, lstm)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from typing import Any
 
@@ -29,10 +29,13 @@ from rl.finish import finish, introduce
 from rl.games.atari import FRAME_SKIP
 from rl.games.background import UNCENTRED, background
 from rl.games.contract import require_same_actions
-from rl.games.first_look import first_look
-from rl.games.make import make_environments
+from rl.games.first_look import first_look, settle_options
+from rl.games.foreign.blame import GameFault
+from rl.games.make import is_atari, make_environments
+from rl.games.patience import before_training
 from rl.games.repeats import settle_end_of_games
 from rl.games.screen import drawing_notes
+from rl.games.speed import settle_processes
 from rl.games.stacks import STACK
 from rl.play_job import PlayJob
 from rl.sb3.flag_names import OTHER_NAMES
@@ -121,14 +124,16 @@ class Training:
             more |= {f"actions/{name}": share for name, share in zip(names, shares, strict=True)}
         return more
 
-    def checkpoint(self) -> Snapshot | None:
-        """Return, in the first process, what `restore` continues from exactly."""
-        learner, scores = self.learner, self.pipeline.scores
+    def checkpoint(self, new_games: bool = False) -> Snapshot | None:
+        """Return, in the first process, what `restore` continues from exactly; with `new_games`
+        from what was learnt alone, where a game cannot go on."""
+        learner, pipeline = self.learner, self.pipeline
         self.world.confirm(self.device)
-        state, info = self.pipeline.state()
+        state, info = pipeline.state_with_new_games() if new_games else pipeline.state()
         if not self.world.is_first:
             return None
         tensors, more, chunks = learner.state()
+        scores = [Game(*game) for game in info["scores"]]
         info |= {
             **more,
             "job": self.job.findable(),
@@ -176,7 +181,25 @@ class Training:
         self.learner.load_state(state, found.info, found.tensors)
         exact = self.pipeline.load_state(state, found.info, self.learner)
         env = self.config.env
+        if found.info.get("games_lost"):
+            return [f"{env} had failed at {found.info['progress']:,} env steps: new games begin"]
         return [] if exact else [f"{env} does not repeat its games: this resume is not exact"]
+
+    def saved_after(self, fault: GameFault, run: Run, session: Session) -> UserError:
+        """Save what was learnt before a game failed; return what to raise: a line, and the game's
+        own traceback below it. Of several processes none saves: each waits for all."""
+        collector = self.pipeline.collector
+        played = collector.num_rollouts * self.config.num_steps + collector.step_now
+        saved = "the last checkpoint stands"
+        if self.world.size == 1:
+            session.save(lambda: self.checkpoint(new_games=True))
+            saved = f"what was learnt in {self.learner.env_steps:,} env steps is saved"
+        error = UserError(
+            f"{run.name}, env step {played * self.config.num_envs:,}, environment {fault.number}: "
+            f"{fault}; {saved}, `arcadia resume {run.name}` goes on with new games"
+        )
+        error.below = fault.trace
+        return error
 
     def lengthened(self, before: Any) -> str:
         """Return what lengthening the run does to its schedule, as a line for the log."""
@@ -210,11 +233,14 @@ class Training:
         reel, hints = Reel(session.board, config.video_every_s, run.warn), Hints(config)
         if session.board and not resumed:
             introduce(run, session.board)
-        with ThreadPoolExecutor(1, "collector") as pool, session:
+        with closing(self.envs), ThreadPoolExecutor(1, "collector") as pool, session:
             if not resumed and self.pipeline.can_be_saved:
                 session.save(self.checkpoint)
             while learner.rollouts < config.num_rollouts and not session.stopped:
-                rollout, figures = self.advance(pool)
+                try:
+                    rollout, figures = self.advance(pool)
+                except GameFault as fault:
+                    raise self.saved_after(fault, run, session) from fault
                 figures |= self.more_figures(rollout, figures) | self.evaluation(run)
                 session.record(learner.env_steps, figures, shown_of(figures))
                 for line in hints.look(figures):
@@ -225,7 +251,6 @@ class Training:
                 session.keep(self.checkpoint, self.pipeline.can_be_saved)
             session.save_last(self.checkpoint)
             reel.write(learner.env_steps)
-        self.envs.close()
         leave(world)
         if learner.rollouts < config.num_rollouts:
             where = f"{learner.env_steps:,} env steps"
@@ -249,7 +274,7 @@ def refuse_too_large(job: "AgentJob", config: Any, device: torch.device) -> None
     """UserError, before anything is allocated, if network and rollouts need more memory than is
     free; of a network on a GPU, torch itself says so."""
     options, rows = config.env_options, config.num_envs * config.num_steps
-    channels = 3 if options.colour else 1
+    channels = options.frame_channels
     frame = channels * options.size_px**2
     # Frames of the rollout that is learnt from and of the next; the first also as stacks.
     size = (2.0 + STACK) * rows * frame + config.num_envs * EMULATOR_BYTES
@@ -290,7 +315,14 @@ class AgentJob(PlayJob):
         return Training(self, config, world, rebuilt)
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
-        config, notes = super().settle(config, world)
+        with before_training():
+            return self.settle_game(*super().settle(config, world), world)
+
+    def settle_game(self, config: Any, notes: list[str], world: World) -> tuple[Any, list[str]]:
+        """Try the game: return a config that says what was found, and lines for the log."""
+        found, more = world.broadcast_json(lambda: settle_options(config.env, config.env_options))
+        config = changed(config, env_options=changed(config.env_options, **found))
+        notes += more
         notes += world.broadcast_json(lambda: first_look(config.env, config.env_options))
         if config.centred and (config.trunk.mean, config.trunk.std) == UNCENTRED:
             mean, std = world.broadcast_json(
@@ -303,6 +335,13 @@ class AgentJob(PlayJob):
             )
             notes += more
             config = changed(config, end_games_every=every)
+        options = config.env_options
+        count, more = world.broadcast_json(
+            lambda: settle_processes(config.env, options, config.num_envs, config.num_steps)
+        )
+        if not is_atari(config.env):
+            config = changed(config, env_options=changed(options, env_processes=count))
+        notes += more
         if config.eval_games:
             notes += world.broadcast_json(lambda: drawing_notes(config.env, config.env_options))
         return config, notes

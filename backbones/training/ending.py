@@ -47,7 +47,7 @@ def without_traceback(command: Callable[[], int]) -> int:
     try:
         return command()
     except UserError as error:
-        complain(error, in_all=not isinstance(error, MistakeOfAll))
+        complain(error, in_all=not isinstance(error, MistakeOfAll), below=error.below)
         return 2
     except PeerLost as error:
         complain(f"{error}; `arcadia resume` goes on from the last checkpoint")
@@ -65,8 +65,8 @@ def without_traceback(command: Callable[[], int]) -> int:
         return 0 if isinstance(stop, Stopped) and "TORCHELASTIC_RUN_ID" in os.environ else 130
 
 
-def complain(what: object, in_all: bool = False) -> None:
-    """Print a line on standard error.
+def complain(what: object, in_all: bool = False, below: str = "") -> None:
+    """Print a line on standard error, and other lines below it.
 
     Of several processes on a machine the first does, and with `in_all` any that fails by itself,
     once they are joined: before, all make the same mistakes.
@@ -80,3 +80,5 @@ def complain(what: object, in_all: bool = False) -> None:
         from backbones.training.progress import say
 
         say(f"arcadia: {what}" + (f" (process {rank})" if joined else ""), sys.stderr)
+        for line in below.splitlines():
+            say(line, sys.stderr)

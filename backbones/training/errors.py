@@ -9,6 +9,9 @@ class UserError(ValueError):
     The message says what was given, what was expected and what to do.
     """
 
+    below = ""
+    """Lines to print below the message, such as the traceback of somebody's own code."""
+
 
 class MistakeOfAll(UserError):
     """A mistake that all processes of a run on a machine find: only the first says it."""

@@ -56,7 +56,7 @@ class Collector:
         self.graphs = graphs
         self.memory = (memory[0].clone(), memory[1].clone()) if memory else None
         self.scores = ScoreKeeper(envs.num_envs, envs.numbers.start)
-        self.num_rollouts = 0
+        self.num_rollouts = self.step_now = 0
         self.stream = SideStream(device)
         rows, count = num_steps + 1, envs.num_envs
 
@@ -92,7 +92,7 @@ class Collector:
         hidden, cell = (part.clone() for part in self.memory) if self.memory else (None, None)
         seconds = {"env": 0.0, "policy": 0.0}
         for t in range(self.num_steps):
-            start = time.perf_counter()
+            self.step_now, start = t, time.perf_counter()
             self.act()
             self.stream.wait()
             middle = time.perf_counter()
@@ -215,8 +215,11 @@ class Collector:
             state["hidden"], state["cell"] = (part.clone() for part in self.memory)
         return state
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> bool:
-        """Continue where `state_dict` was taken; False if the games did not repeat themselves."""
+    def load_state_dict(self, state: dict[str, Tensor], *, new_games: bool = False) -> bool:
+        """Continue where `state_dict` was taken; False if the games did not repeat themselves.
+
+        `new_games`: go on from what `state_with_new_games` gave.
+        """
         games = {name: v.numpy() for name, v in under("envs", state).items()}
         frame = torch.from_numpy(self.envs.load_state_dict(games))
         self.frames[-STACK:].copy_(state["recent"])
@@ -225,7 +228,21 @@ class Collector:
         self.num_rollouts = int(state["num_rollouts"])
         if self.memory is not None:
             self.remember((state["hidden"], state["cell"]))
+        if new_games:
+            self.frames[-1].copy_(frame)
+            return True
         return bool((frame == state["recent"][-1]).all())
+
+
+def state_with_new_games(collector: Collector) -> dict[str, Tensor]:
+    """Return a collector's state after its last whole rollout, but that every environment begins
+    the game after the one that runs: for games that cannot go on."""
+    state, steps = collector.state_dict(), collector.num_rollouts * collector.num_steps
+    state = {k: v if k == "num_rollouts" else torch.zeros_like(v) for k, v in state.items()}
+    games = collector.envs.state_dict()
+    state["envs.actions"] = torch.from_numpy(games["actions"][:0])
+    state["envs.episode"] = torch.from_numpy(games["episode"] + 1)
+    return {**state, "envs.env_steps": torch.tensor(steps)}
 
 
 class Cuts:

@@ -22,7 +22,7 @@ from backbones.lstm import State as LSTMState
 from backbones.training.checkpoint import prefixed, under
 from backbones.training.device.cores import cores_each
 from backbones.training.distributed import World
-from rl.experience.collector import Collector
+from rl.experience.collector import Collector, state_with_new_games
 from rl.experience.learner import RolloutLearner
 from rl.experience.rollout import Rollout
 from rl.games.contract import Environments
@@ -132,9 +132,21 @@ class Pipeline:
         state["games"] = as_table(self.rollout.games)
         return merge_shares(self.world.gather(state)), {"scores": self.scores}
 
+    def state_with_new_games(self) -> tuple[State, dict[str, Any]]:
+        """Return the same where a game has failed while learning from the rollout in hand: what
+        ran is lost, and `load_state` plays a rollout of new games. For one process."""
+        # The rollout, too: learners know their sizes from it. Nobody learns from it twice.
+        state = prefixed("rollout", self.rollout.tensors())
+        state |= prefixed("collector", state_with_new_games(self.collector))
+        scores = (self.scores + self.rollout.games)[-SCORE_OVER_GAMES:]
+        return state, {"scores": scores, "games_lost": True}
+
     def load_state(self, state: State, info: Mapping[str, Any], learner: RolloutLearner) -> bool:
         """Take over this process's share; False if a game did not repeat itself anywhere."""
         self.act_with(learner)
+        if info.get("games_lost"):
+            self.begin_anew(state, info)
+            return True
         games = [Game(int(n), score, int(length)) for n, score, length in state["games"].tolist()]
         blocks = under("rollout", state).items()
         moved = {name: tensor.to(self.collector.device) for name, tensor in blocks}
@@ -143,6 +155,13 @@ class Pipeline:
         same = self.collector.load_state_dict(under("collector", state))
         self.collector.stream.hand_over()
         return not self.world.any(not same)[0]
+
+    def begin_anew(self, state: State, info: Mapping[str, Any]) -> None:
+        """Go on from `state_with_new_games`: play a rollout of them."""
+        self.scores = [Game(*game) for game in info["scores"]]
+        self.collector.load_state_dict(under("collector", state), new_games=True)
+        self.collector.stream.hand_over()
+        self.rollout = self.collect()
 
 
 def backward_in_halves(

@@ -5,6 +5,8 @@ about 1, whichever of the two is brighter. Max pooling, which comes first, is th
 after.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -12,6 +14,7 @@ from backbones.transfer import TrunkConfig
 from backbones.trunk import pooled_bytes
 from rl.games.make import make_environments
 from rl.games.options import EnvOptions
+from rl.games.patience import Patience
 
 # Of a trunk that is given neither.
 UNCENTRED = (TrunkConfig.mean, TrunkConfig.std)
@@ -22,12 +25,14 @@ SEED = 0  # of the games looked at: all runs of a game centre alike
 def background(env: str, options: EnvOptions, trunk: TrunkConfig) -> tuple[float, float]:
     """Return the commonest middle (median) of the numbers of pictures of random play, and their
     root mean square distance from it; 1 at least, for pictures of one colour."""
-    games = make_environments(env, NUM_ENVS, seed=SEED, options=options, threads=1)
+    alone = replace(options, env_processes=None)
+    games = make_environments(env, NUM_ENVS, seed=SEED, options=alone, threads=1)
     rng = np.random.default_rng(SEED)
     frames = [games.reset().copy()]
-    for t in range(1, NUM_STEPS):
+    patience = Patience(env, "centring what the trunk sees", NUM_STEPS - 1)
+    while not patience.over():
         step = games.step(rng.integers(len(games.action_names), size=NUM_ENVS))
-        if t % EVERY == 0:
+        if patience.steps % EVERY == 0:
             frames.append(step.frame.copy())
     games.close()
     seen = pooled_bytes(torch.from_numpy(np.stack(frames)), trunk.pool, trunk.pooling).double()

@@ -30,9 +30,13 @@ class GameProtocol:
     max_frames: int
     num_actions: int
     obs: str
+    adapted: str = ""
+    """What was made of an environment that does not show uint8 pictures, or has not n actions."""
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return it as JSON can hold it; without `adapted` where nothing was."""
+        found = asdict(self)
+        return found if self.adapted else {k: v for k, v in found.items() if k != "adapted"}
 
 
 class Step(NamedTuple):

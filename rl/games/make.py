@@ -1,23 +1,34 @@
 """Environments by name: Atari, ours, and any Gymnasium environment with pictures.
 
-`module:Env-v0` imports the user's own module first.
+`module:Env-v0` imports the user's own module first; `module:Class` needs no registration.
 """
 
 import difflib
 import re
-import sys
 from pathlib import Path
 
 import gymnasium
 
 from backbones.training.errors import UserError
-from backbones.training.jobs import import_own
 from rl.games import toys
 from rl.games.atari import SEED_EVERY, AtariEnvironments, atari_ids
 from rl.games.contract import Environments
-from rl.games.declared import reason
-from rl.games.gym import GymnasiumEnvironments
+from rl.games.foreign.opened import REGISTERED, imported, maker_of
 from rl.games.options import EnvOptions
+from rl.games.processes import environments
+
+MOST_LISTED = 10
+# What Atari's games, which have a protocol of their own, would silently ignore.
+NOT_ATARI = (
+    "frame_skip",
+    "size_px",
+    "colour",
+    "pixels",
+    "obs_key",
+    "env_kwargs",
+    "wrapper",
+    "old_api",
+)
 
 
 def is_atari(env: str) -> bool:
@@ -29,6 +40,8 @@ def is_atari(env: str) -> bool:
     try:
         if module:
             imported(module)
+        if maker_of(env) is not None:
+            return False
         spec = gymnasium.spec(name)
     except UserError:
         raise
@@ -40,21 +53,6 @@ def is_atari(env: str) -> bool:
             "Its protocol without sticky actions is --sticky 0"
         )
     return False
-
-
-def imported(module: str) -> None:
-    """Import a user's own module; UserError, with the place, for an error in its code.
-
-    ModuleNotFoundError if there is none of that name, or if it is no name.
-    """
-    if not all(map(str.isidentifier, module.split("."))):
-        raise ModuleNotFoundError(f"{module!r} is no name of a Python module")
-    try:
-        import_own(module)
-    except (ModuleNotFoundError, MemoryError):
-        raise
-    except Exception as error:
-        raise UserError(f"{module} could not be imported: {reason(error)}") from error
 
 
 def short_name(env: str) -> str:
@@ -74,13 +72,28 @@ def meant(env: str, module: str) -> str:
     """Return the like of `nearest` for an id that may name a module of the user's."""
     if not module:
         return nearest(env, [*atari_ids(), *gymnasium.registry])
-    if module in sys.modules:
-        specs = gymnasium.registry.values()
-        own = [spec.id for spec in specs if registered_by(module, spec.entry_point)]
-        return nearest(env, [f"{module}:{name}" for name in own])
+    if module in REGISTERED:
+        return there_are(env, module, own_ids(module))
     files = [path.stem for path in Path().glob("*.py")]
     close = difflib.get_close_matches(module, files, 1)
     return f"; did you mean {close[0]}:{env.removeprefix(module + ':')}?" if close else ""
+
+
+def own_ids(module: str) -> list[str]:
+    """Return the ids that a user's module has registered, here or before."""
+    specs = gymnasium.registry.values()
+    own = [spec.id for spec in specs if registered_by(module, spec.entry_point)]
+    return list(dict.fromkeys([*REGISTERED.get(module, []), *own]))
+
+
+def there_are(env: str, module: str, known: list[str]) -> str:
+    """Return which ids a module has registered, the nearest first, and which may be meant."""
+    if not known:
+        return f"; {module} registers no environment: gymnasium.register(id, entry_point=...)"
+    close = difflib.get_close_matches(env.removeprefix(f"{module}:"), known, MOST_LISTED, 0.0)
+    more = f" and {len(known) - len(close)} more" if len(known) > len(close) else ""
+    likely = nearest(env, [f"{module}:{name}" for name in known])
+    return f"{likely or ';'} {module} registers {', '.join(close)}{more}"
 
 
 def registered_by(module: str, entry_point: object) -> bool:
@@ -109,7 +122,7 @@ def make_environments(
     """
     numbers = range(envs) if isinstance(envs, int) else envs
     if not is_atari(env):
-        return GymnasiumEnvironments(
+        return environments(
             env, numbers, seed=seed, options=options, end_games_every=end_games_every
         )
     refuse_for_atari(env, options)
@@ -128,7 +141,9 @@ def make_environments(
 
 def refuse_for_atari(env: str, options: EnvOptions) -> None:
     """Raise UserError for an option that Atari would silently ignore."""
-    for name in ("frame_skip", "size_px", "colour"):
+    for name in NOT_ATARI:
         if getattr(options, name) != getattr(EnvOptions, name):
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} is not for {env}: Atari has 4 frames, grey, 84 x 84")
+    if options.env_processes:
+        raise UserError(f"--env-processes is not for {env}: Atari has threads (--env-threads)")

@@ -16,8 +16,9 @@ from jaxtyping import UInt8
 
 from backbones.training.errors import UserError
 from rl.games.atari import FRAME_SKIP, SIZE_PX, atari_ids
-from rl.games.declared import DeclaredGame
-from rl.games.gym import preprocess
+from rl.games.foreign.declared import DeclaredGame
+from rl.games.foreign.pictures import drawn_picture, planes_in_colour
+from rl.games.gym import preprocess, settled
 from rl.games.make import is_atari, refuse_for_atari
 from rl.games.options import EnvOptions
 
@@ -114,14 +115,15 @@ class GymnasiumScreen:
 
     def __init__(self, env: str, options: EnvOptions) -> None:
         self.env = env
-        self.options = options
         self.note = ""
-        self.game = DeclaredGame(env)
-        metadata = self.game.made.metadata
-        self.draws = "rgb_array" in (metadata.get("render_modes") or [])
+        self.game = DeclaredGame(env, options)
+        self.options = options = settled(self.game, options)
+        metadata = self.game.made.metadata or {}
+        # With --pixels the drawing is there already: it is what the agent sees.
+        self.draws = self.game.can_draw and not options.pixels
         if self.draws:
             try:
-                drawing = DeclaredGame(env, render_mode="rgb_array")
+                drawing = DeclaredGame(env, options, draws=True)
             except UserError as error:
                 self.give_up_drawing(str(error))
             else:
@@ -151,6 +153,8 @@ class GymnasiumScreen:
             # What somebody's drawing may raise, nobody knows; the game itself goes on.
             except Exception as error:
                 self.give_up_drawing(f"{type(error).__name__}: {error}")
+        if self.options.channels:
+            return planes_in_colour(np.moveaxis(obs, 2, 0))
         return in_colour(obs)
 
     def give_up_drawing(self, reason: str) -> None:
@@ -172,17 +176,11 @@ def pictures_per_s(given: Any) -> float:
 
 def in_colour(drawn: Any) -> UInt8[np.ndarray, "rows columns 3"]:
     """Return a picture as people see it; UserError if it is none."""
-    picture = np.asarray(drawn)
-    if picture.ndim == 2:
-        picture = picture[:, :, None]
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (1, 3, 4):
-        raise UserError(
-            f"{picture.dtype} of shape {picture.shape} is no picture; expected uint8 [rows, "
-            "columns, 3]"
-        )
-    if not picture.size:
-        raise UserError("a picture without rows or columns")
-    return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture[:, :, :3]
+    try:
+        picture = drawn_picture(drawn)
+    except ValueError as error:
+        raise UserError(f"{error} is no picture; expected uint8 [rows, columns, 3]") from None
+    return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
 
 def drawing_notes(env: str, options: EnvOptions) -> list[str]:

@@ -21,9 +21,10 @@ from rl.networks.judgement import Judgement
 MOST_UNITS = 16_384
 
 
-def build_cnn(trunk: TrunkConfig, colour: bool) -> Trunk:
-    """Return the untrained trunk of an agent; UserError if it cannot learn from play."""
-    spec = trunk.spec(STACK * (3 if colour else 1))
+def build_cnn(trunk: TrunkConfig, channels: int) -> Trunk:
+    """Return the untrained trunk of an agent whose frames have so many channels; UserError if it
+    cannot learn from play."""
+    spec = trunk.spec(STACK * channels)
     if spec.norm_kind == "batch":
         raise UserError(
             f"--trunk {spec.name} with batch norm cannot play: its statistics would mix the games "

@@ -24,6 +24,7 @@ from backbones.training.checks.limits import MOST_GAMES, require_at_most
 from backbones.training.config import (
     GameName,
     RunConfig,
+    changed,
     require_fraction,
     require_not_negative,
     require_positive,
@@ -38,7 +39,7 @@ from backbones.training.session import OnUpdate, Session, Snapshot
 from backbones.transfer import TrunkConfig, load_weights, snapshot
 from rl.finish import finish, introduce
 from rl.games.contract import require_same_actions
-from rl.games.first_look import first_look
+from rl.games.first_look import first_look, settle_options
 from rl.games.make import is_atari, make_environments
 from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes
@@ -159,7 +160,7 @@ class StockJob(PlayJob):
 
     def build_network(self, config: Any, num_actions: int) -> Any:
         """Return our untrained network of a config."""
-        cnn = build_cnn(config.trunk, config.env_options.colour)
+        cnn = build_cnn(config.trunk, config.env_options.frame_channels)
         return self.network_type(cnn, config.env_options.size_px, num_actions, config.hidden)
 
     def resumed(self, model: BaseAlgorithm, config: Any) -> list[str]:
@@ -171,13 +172,15 @@ class StockJob(PlayJob):
         network on a GPU, torch itself says so."""
         if choose_device(config.run.device).type == "cpu":
             side = config.env_options.size_px
-            obs = (STACK * (3 if config.env_options.colour else 1), side, side)
+            obs = (STACK * config.env_options.frame_channels, side, side)
             size = model_bytes(lambda: self.build_network(config, 1), obs, 2)
             require_memory(size, "the network", "--hidden, --width or --size-px")
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
         config, notes = super().settle(config, world)
-        notes += first_look(config.env, config.env_options)
+        found, more = settle_options(config.env, config.env_options)
+        config = changed(config, env_options=changed(config.env_options, **found))
+        notes += [*more, *first_look(config.env, config.env_options)]
         notes += drawing_notes(config.env, config.env_options) if config.eval_games else []
         return config, notes
 

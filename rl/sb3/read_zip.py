@@ -110,6 +110,7 @@ def game_of(path: Path, card: dict[str, Any], env: str) -> tuple[str, EnvOptions
     options = from_dict(EnvOptions, card["env_options"], "env_options.")
     trust.allow(env)
     trust.require_typed(theirs, str(path))
+    trust.require_typed_wrappers(card, str(path))
     return theirs, options
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from backbones.training.log import Board, for_people
 from rl.experience.rollout import Rollout
+from rl.games.foreign.pictures import planes_in_colour
 from rl.games.stacks import STACK
 
 MAX_FRAMES = 400
@@ -57,7 +58,7 @@ class Reel:
         if self.board is None or not self.running:
             return
         frames = np.stack(self.finished or self.running)  # [T, C, H, W]
-        frames = frames[:, 0] if frames.shape[1] == 1 else frames.transpose(0, 2, 3, 1)
+        frames = frames[:, 0] if frames.shape[1] == 1 else planes_in_colour(frames)
         with for_people("the picture of a game for TensorBoard", self.warn):
             large = frames.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)
             self.board.animation(env_steps, "rollout/game", large, FPS)

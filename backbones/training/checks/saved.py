@@ -82,6 +82,7 @@ def require_module(run: Run, env: str) -> None:
         and not trust.is_remembered(run.folder, run.about)
     ):
         trust.require_typed(theirs, run.name)
+        trust.require_typed_wrappers(run.config, run.name)
 
 
 def require_unchanged(run: Run, found: Checkpoint | None, env: str) -> None:

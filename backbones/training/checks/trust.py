@@ -1,13 +1,13 @@
 """Which Python modules may be imported for a game or a job: those a person names, never those a
 file names.
 
-The game `mygames:Flappy-v0` and the job `mytasks:COUNT` import a module, and a module can do
-anything. A run or a .zip that somebody sent must not choose one. A module may be imported if it was
-typed in this process (`--env`, `--module`, `arcadia train mytasks:COUNT`), if $ARCADIA_MODULES
-lists it, or if a run that was trained here named it. The last is remembered outside the run's
-folder, where nothing that is sent can say it: one small file a run in $ARCADIA_STATE (else
-$XDG_STATE_HOME/arcadia, else ~/.local/state/arcadia) with the folder's path and the digest of job
-and config.
+The game `mygames:Flappy-v0`, its wrapper `mywraps:Shaped` and the job `mytasks:COUNT` import a
+module, and a module can do anything. A run or a .zip that somebody sent must not choose one. A
+module may be imported if it was typed in this process (`--env`, `--wrapper`, `--module`,
+`arcadia train mytasks:COUNT`), if $ARCADIA_MODULES lists it, or if a run that was trained here
+named it. The last is remembered outside the run's folder, where nothing that is sent can say it:
+one small file a run in $ARCADIA_STATE (else $XDG_STATE_HOME/arcadia, else ~/.local/state/arcadia)
+with the folder's path and the digest of job and config.
 """
 
 import hashlib
@@ -39,6 +39,20 @@ def allow(name: str) -> None:
         typed.add(module_of(name))
 
 
+def wrapper_modules(config: Mapping[str, Any]) -> list[str]:
+    """Return the Python modules of the wrappers, `module:Class(...)`, that a run's config names."""
+    options = config.get("env_options")
+    wrappers = options.get("wrapper") if isinstance(options, Mapping) else None
+    texts = wrappers if isinstance(wrappers, list | tuple) else ()
+    return [text.partition(":")[0] for text in texts if isinstance(text, str)]
+
+
+def allow_all(config: Mapping[str, Any]) -> None:
+    """Note that a person typed a config's game and wrappers."""
+    allow(config.get("env", ""))
+    typed.update(wrapper_modules(config))
+
+
 def is_allowed(module: str) -> bool:
     """Say whether a person has named a module, here or in $ARCADIA_MODULES."""
     listed = re.split(r"[,:\s]+", os.environ.get("ARCADIA_MODULES", ""))
@@ -58,6 +72,17 @@ def require_typed(env: str, name: str) -> None:
             f"{name} plays {env!r}; its Python module {module!r} is not imported because a file "
             f"asks for it. If you trust it, add --env {env}, or list {module} in $ARCADIA_MODULES"
         )
+
+
+def require_typed_wrappers(config: Mapping[str, Any], name: str) -> None:
+    """The same for the modules of the wrappers that a run's config, or a file's card, names."""
+    for module in wrapper_modules(config):
+        if not is_allowed(module):
+            raise UserError(
+                f"{name} wraps its game in a class of {shown(module)}; that Python module is not "
+                "imported because a file asks for it. If you trust it, add --module with its name, "
+                "or list it in $ARCADIA_MODULES"
+            )
 
 
 def require_typed_job(job: str, name: str) -> None:
@@ -98,7 +123,8 @@ def remember(folder: Path, about: Mapping[str, Any]) -> str:
     Return "", or a warning for where no note can be made: then the run works by typing.
     """
     env = about["config"].get("env")
-    modules = [name for name in (module_of(env), module_of(about["job"])) if name]
+    named = (module_of(env), module_of(about["job"]), *wrapper_modules(about["config"]))
+    modules = [name for name in named if name]
     if not modules:
         return ""
     try:

@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box
 
 import arcadia
 from backbones.training.errors import UserError
@@ -155,25 +155,6 @@ def test_a_time_limit_that_only_the_info_tells_of_is_truncated_and_said(known):
 )
 def test_pictures_that_can_hardly_be_meant_so_are_said(known, change, line):
     assert line in look(known(showing(change)))[0]
-
-
-@pytest.mark.parametrize(
-    ("space", "tip"),
-    [
-        (Box(0, 1, (84, 84), np.float32), "TransformObservation can make them so"),
-        (Box(0, 255, (84, 84), np.float32), "TransformObservation can make them so"),
-        (Box(0, 255, (3, 84, 84), np.uint8), r"channels come last: picture.transpose\(1, 2, 0\)"),
-        (Box(0, 255, (84, 84, 4), np.uint8), r"\[H, W, 3\]$"),
-        (Box(0, 255, (0, 84), np.uint8), r"of shape \(0, 84\)"),
-    ],
-)
-def test_spaces_of_other_pictures_are_refused_with_what_to_do(known, space, tip):
-    class Other(Shade):
-        def __init__(self, render_mode=None):
-            self.observation_space, self.action_space = space, Discrete(2)
-
-    with pytest.raises(UserError, match=tip):
-        look(known(Other))
 
 
 def test_a_shape_that_changes_while_training_is_one_line(known, runs, capsys):
