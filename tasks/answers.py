@@ -3,9 +3,11 @@
 Letters: H rows, W columns, N points in time.
 """
 
+import contextlib
 import io
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,8 +16,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from backbones.media import film_bytes, read_frames, wav_bytes
-from backbones.training.files import sync
+from backbones.media import wav_bytes
+from backbones.soundtrack import write_with_sound
+from backbones.training.files import SteadyFile, sync
+from backbones.training.progress import Told, untold
 
 Kind = Literal["line", "picture", "sound", "film", "strokes"]
 
@@ -28,6 +32,10 @@ class Medium(ABC):
     @abstractmethod
     def encoded(self) -> bytes:
         """Return the file's content."""
+
+    def write(self, file: SteadyFile, told: Told = untold) -> None:
+        """Write the file's content, told on the way how far that is if it takes long."""
+        file.write(self.encoded())
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,12 @@ class Film(Medium):
     suffix: ClassVar[str] = ".mp4"
 
     def encoded(self) -> bytes:
-        return film_bytes(read_frames(self.film), self.amplitude, self.rate_hz)
+        out = io.BytesIO()
+        self.write(SteadyFile(out))
+        return out.getvalue()
+
+    def write(self, file: SteadyFile, told: Told = untold) -> None:
+        write_with_sound(file, self.film, self.amplitude, self.rate_hz, told)
 
 
 SUFFIXES: dict[Kind, str] = {"picture": Picture.suffix, "sound": Sound.suffix, "film": Film.suffix}
@@ -87,12 +100,16 @@ class Answer:
         return {"text": self.text, **self.values}
 
 
-def write_new(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all; FileExistsError if it was there before."""
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[SteadyFile]:
+    """Open a file for the body to write that is there whole or not at all; FileExistsError if it
+    was there before, OSError if the disk does not take it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
+        with temporary.open("x+b", buffering=0) as raw:
+            file = SteadyFile(raw)
+            yield file
+        file.check()
         sync(temporary)
         try:
             os.link(temporary, path)

@@ -1,5 +1,6 @@
 """What a trained model says of files or lines: `arcadia predict`, `arcadia.load(run).predict`."""
 
+import errno
 import json
 import os
 import sys
@@ -10,17 +11,19 @@ from typing import Any, NamedTuple
 from backbones.training.checks.limits import shortened
 from backbones.training.errors import UserError
 from backbones.training.files import read_at_most, standard_input
-from backbones.training.progress import say
+from backbones.training.progress import LongAnswer, say
 from backbones.training.run import Run, find_run
 from backbones.training.streams import printable
 from tasks import lines
 from tasks.answering import with_answer_flags
-from tasks.answers import SUFFIXES, Answer, Medium, write_new
+from tasks.answers import SUFFIXES, Answer, Medium, new_file
 from tasks.data.decode import LARGEST_BYTES
 from tasks.data.formats.tars import is_hidden
 from tasks.evaluate import device_of
 from tasks.predictor import Config, Predictor, load_predictor
 from tasks.task import Task
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # nobody's mistake
 
 
 class Input(NamedTuple):
@@ -125,10 +128,14 @@ def check(config: Config, task: Task[Any]) -> None:
         raise UserError(
             f"this model answers with a {task.gives}; say where to: --output FOLDER or NAME{suffix}"
         )
-    if not is_folder(config.output) and not config.output.endswith(suffix):
+    if is_folder(config.output):
+        return
+    if not config.output.endswith(suffix):
         raise UserError(
             f"--output {shortened(config.output)}: give a folder, or a name in {suffix}"
         )
+    if os.path.lexists(config.output):  # before what may take minutes
+        raise UserError(f"{config.output} exists; give another --output, or delete it")
 
 
 def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
@@ -139,7 +146,9 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
         try:
             if isinstance(given, UserError):
                 raise given
-            answers = predictor.answer(given)
+            with LongAnswer() as long:
+                task.told = long.tell
+                answers = predictor.answer(given)
             doubts = task.doubts(given) if task.takes else ""
             seen = predictor.explain([given]) if config.explain else []
             shown = [explained(each, config.output, given_stem) for each in seen]
@@ -187,15 +196,21 @@ def is_folder(output: str) -> bool:
 
 
 def written(medium: Medium, output: str, stem: str) -> Path:
-    """Write a picture or a sound to a new file, or into a folder; return where it lies."""
+    """Write a picture, a sound or a film to a new file, or into a folder; return where it lies.
+
+    UserError if it cannot be there, OSError if the disk is full: then nothing of it is left.
+    """
     path = Path(output)
     try:
         if is_folder(output):
             path.mkdir(parents=True, exist_ok=True)
             path /= f"{stem}{medium.suffix}"
-        write_new(path, medium.encoded())
+        with new_file(path) as file, LongAnswer() as long:
+            medium.write(file, long.tell)
     except FileExistsError:
         raise UserError(f"{path} exists; give another --output, or delete it") from None
     except OSError as error:
+        if error.errno in FULL:
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise UserError(f"{path} cannot be written ({error.strerror})") from None
     return path

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from backbones.training.config import to_dict
 from backbones.training.errors import UserError
 from backbones.training.log import Board
+from backbones.training.progress import Told, untold
 from tasks.answers import Answer, Kind
 from tasks.data.samples import Batch, Samples
 from tasks.data.source import Source
@@ -58,6 +59,8 @@ class Task(ABC, Generic[Answers]):
         sample; empty when an epoch begins."""
         self.scored: Split = "test"
         """The split that `baseline` and `protocol` speak of."""
+        self.told: Told = untold
+        """Is told how far an answer is that takes long."""
 
     @classmethod
     def of(cls, config: Any, about: dict[str, Any] | None = None) -> "Task[Answers]":

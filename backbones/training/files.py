@@ -172,6 +172,42 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     sync(path.parent)
 
 
+class SteadyFile:
+    """An open file for PyAV, which ends the process where a disk is full: it never hears of errors.
+
+    The first one is kept, and nothing is written after it.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        left = memoryview(data)
+        try:
+            while left and self.error is None:
+                left = left[self.file.write(left) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return int(self.file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self.file.tell())
+
+    def check(self) -> None:
+        """Raise what went wrong, if anything did."""
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        """Close the file; raise what went wrong, if anything did."""
+        self.file.close()
+        self.check()
+
+
 class Appender:
     """Appends to a file, each piece completely or not at all.
 

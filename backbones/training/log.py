@@ -20,11 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
-from torch.utils.tensorboard import summary
 
 from backbones.media import wav_bytes
 from backbones.training.errors import UserError
@@ -63,7 +59,7 @@ class Board:
         self.events = Appender(folder / event_file_name(folder))
         self.event(file_version="brain.Event:2")
         if resumed_at is not None:
-            self.event(step=resumed_at + 1, session_log=SessionLog(status=SessionLog.START))
+            self.event(step=resumed_at + 1, session_log={"status": "START"})
 
     @property
     def trouble(self) -> OSError | None:
@@ -77,6 +73,10 @@ class Board:
 
     def event(self, **content: Any) -> None:
         """Append one TensorBoard event."""
+        # Imported here, as below: what only asks a model does not wait for it.
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
         record = io.BytesIO()
         RecordWriter(record).write(Event(wall_time=time.time(), **content).SerializeToString())
         self.events.write(record.getvalue())
@@ -86,11 +86,13 @@ class Board:
         finite = {k: float(v) for k, v in values.items() if math.isfinite(v)}
         line = {"step": step, "time": round(time.time(), 3), **finite}
         self.metrics.write(f"{json.dumps(line)}\n".encode())
-        tagged = [Summary.Value(tag=tag, simple_value=value) for tag, value in finite.items()]
-        self.event(step=step, summary=Summary(value=tagged))
+        tagged = [{"tag": tag, "simple_value": value} for tag, value in finite.items()]
+        self.event(step=step, summary={"value": tagged})
 
     def histogram(self, step: int, tag: str, values: Tensor) -> None:
         """Write the distribution of some values."""
+        from torch.utils.tensorboard import summary
+
         self.event(step=step, summary=summary.histogram(tag, values, "auto"))
 
     def animation(
@@ -117,27 +119,29 @@ class Board:
         encoded: bytes,
     ) -> None:
         """Write an image file of the size and colours of its first frame."""
-        image = Summary.Image(
-            height=first.shape[0],
-            width=first.shape[1],
-            colorspace=1 if first.ndim == 2 else 3,
-            encoded_image_string=encoded,
-        )
-        self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
+        image = {
+            "height": first.shape[0],
+            "width": first.shape[1],
+            "colorspace": 1 if first.ndim == 2 else 3,
+            "encoded_image_string": encoded,
+        }
+        self.event(step=step, summary={"value": [{"tag": tag, "image": image}]})
 
     def sound(self, step: int, tag: str, amplitude: Float32[np.ndarray, "N"], rate_hz: int) -> None:
         """Write a sound of one channel between -1 and 1; louder is cut off."""
-        audio = Summary.Audio(
-            sample_rate=rate_hz,
-            num_channels=1,
-            length_frames=len(amplitude),
-            encoded_audio_string=wav_bytes(amplitude, rate_hz),
-            content_type="audio/wav",
-        )
-        self.event(step=step, summary=Summary(value=[Summary.Value(tag=tag, audio=audio)]))
+        audio = {
+            "sample_rate": rate_hz,
+            "num_channels": 1,
+            "length_frames": len(amplitude),
+            "encoded_audio_string": wav_bytes(amplitude, rate_hz),
+            "content_type": "audio/wav",
+        }
+        self.event(step=step, summary={"value": [{"tag": tag, "audio": audio}]})
 
     def text(self, step: int, tag: str, markdown: str) -> None:
         """Write a text."""
+        from torch.utils.tensorboard import summary
+
         lines = "\n".join(map(plain, markdown.split("\n")))
         self.event(step=step, summary=summary.text(tag, lines))
 
@@ -148,6 +152,8 @@ class Board:
 
         With `begun` the run has only begun: the table has its settings and waits for the scores.
         """
+        from torch.utils.tensorboard import summary
+
         simple = {
             k: plain(v) if isinstance(v, str) else v
             for k, v in config.items()

@@ -4,16 +4,19 @@ import errno
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
-from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from backbones.training.streams import LOST, printable, silence
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 LINE_EVERY_S = 15.0
 RATE_OVER_S = 30.0
+QUIET_S = 2.0  # what takes no longer is not worth a bar
+Told = Callable[[str, float, float], None]
+"""Is told how far a part of an answer is: what is done, how much of it, of how much in all."""
 
 
 def say(line: str, stream: Any = None) -> None:
@@ -40,21 +43,36 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def untold(part: str, done: float, total: float) -> None:
+    """Show nothing."""
+
+
 class ProgressReport:
     """Shows progress, rate, time left and a few figures. Use as a context manager."""
 
-    def __init__(self, total: int, unit: str, done: int = 0) -> None:
+    def __init__(
+        self, total: int, unit: str, done: int = 0, stream: Any = None, transient: bool = False
+    ) -> None:
+        """On standard output unless another stream is given; a `transient` bar leaves no trace."""
         self.total, self.unit, self.done = total, unit, done
+        self.stream = stream or sys.stdout
         self.marks = deque([(time.monotonic(), done)])
         self.last_line = 0.0
         self.bar: Progress | None = None
-        if sys.stdout.isatty():
+        if self.stream.isatty():
+            from rich import console, progress  # here: most commands show no bar
+
             columns = (
-                BarColumn(bar_width=24),
-                TaskProgressColumn(),
-                TextColumn("{task.description}"),
+                progress.BarColumn(bar_width=24),
+                progress.TaskProgressColumn(),
+                progress.TextColumn("{task.description}"),
             )
-            self.bar = Progress(*columns, console=Console(), refresh_per_second=4)
+            self.bar = progress.Progress(
+                *columns,
+                console=console.Console(file=self.stream),
+                refresh_per_second=4,
+                transient=transient,
+            )
             self.task = self.bar.add_task("starting", total=total, completed=done)
 
     def __enter__(self) -> "ProgressReport":
@@ -86,4 +104,36 @@ class ProgressReport:
             self.bar.update(self.task, completed=done, description="  ".join(words))
         elif now - self.last_line >= LINE_EVERY_S or done >= self.total:
             self.last_line = now
-            say(f"{100 * done // self.total:3d} %  " + "  ".join(words))
+            say(f"{100 * done // self.total:3d} %  " + "  ".join(words), self.stream)
+
+
+class LongAnswer:
+    """Shows how far an answer is that takes more than QUIET_S, each part of it in a bar of its own.
+
+    On a terminal only, and on standard error: standard output is for the answers, and a program
+    that reads either gets no line more. Use as a context manager, which takes the bar away.
+    """
+
+    def __init__(self) -> None:
+        self.begun, self.part = time.monotonic(), ""
+        self.report: ProgressReport | None = None
+
+    def __enter__(self) -> "LongAnswer":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.report:
+            self.report.__exit__(*error)
+            self.report = None
+
+    def tell(self, part: str, done: float, total: float) -> None:
+        """Show that of a part, such as "s read", so much is done; a total of 0 is not known."""
+        if part != self.part:
+            self.__exit__()
+            self.part = part
+        early = time.monotonic() - self.begun < QUIET_S or done >= total
+        if self.report is None and not early and sys.stderr is not None and sys.stderr.isatty():
+            self.report = ProgressReport(round(total), part, round(done), sys.stderr, True)
+            self.report.__enter__()
+        if self.report:
+            self.report.update(round(done), {})

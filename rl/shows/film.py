@@ -14,6 +14,7 @@ import numpy as np
 from backbones.media import H264_OPTIONS
 from backbones.training.checks.limits import shortened
 from backbones.training.errors import UserError
+from backbones.training.files import SteadyFile
 from rl.games.screen import enlarge
 from rl.shows.panel import Panel, compose
 
@@ -38,7 +39,7 @@ class Film:
         self.path = path
         self.part = path.with_suffix(".part.mp4")
         self.av = av
-        self.file = SteadyFile(self.part)
+        self.file = SteadyFile(self.part.open("w+b", buffering=0))
         self.container = av.open(self.file, "w", format="mp4")
         rate = Fraction(fps).limit_denominator(1000)
         self.stream = self.container.add_stream("libx264", rate=rate)
@@ -88,39 +89,3 @@ class Film:
                     self.part.rename(self.path)
         finally:
             self.part.unlink(missing_ok=True)
-
-
-class SteadyFile:
-    """A file for PyAV, which ends the process where a disk is full: it never hears of errors.
-
-    The first one is kept, and nothing is written after it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.file = path.open("w+b", buffering=0)
-        self.error: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        left = memoryview(data)
-        try:
-            while left and self.error is None:
-                left = left[self.file.write(left) :]
-        except OSError as error:
-            self.error = error
-        return len(data)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self.file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-    def check(self) -> None:
-        """Raise what went wrong, if anything did."""
-        if self.error is not None:
-            raise self.error
-
-    def close(self) -> None:
-        """Close the file; raise what went wrong, if anything did."""
-        self.file.close()
-        self.check()

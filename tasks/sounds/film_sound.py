@@ -18,11 +18,13 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from backbones.cnn import build_trunk
-from backbones.media import has_picture, has_sound, read_sound
+from backbones.media import has_picture, has_sound, length_s, read_sound
+from backbones.soundtrack import why_anew
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_positive
 from backbones.training.errors import UserError
 from backbones.training.log import Board
+from backbones.training.progress import Told, untold
 from backbones.transfer import TrunkConfig
 from tasks.answers import Answer, Film, Kind
 from tasks.data.samples import Batch, moved
@@ -132,7 +134,8 @@ class FilmSound(Task[Tensor]):
         return (away.square().mean(2) * weight).mean(1) * SCALE
 
     def predict(self, model: FilmHearer, batch: Batch) -> Float[Tensor, "B S F"]:
-        return heard_in_pieces(model, batch["frames"]).clamp(0, 2).float().cpu()
+        heard = heard_in_pieces(model, batch["frames"], self.told)
+        return heard.clamp(0, 2).float().cpu()
 
     @cached_property
     def materials(self) -> Float[Tensor, "D M"]:
@@ -151,7 +154,7 @@ class FilmSound(Task[Tensor]):
     def sounding(self, heard: Float[Tensor, "S F"]) -> Float32[np.ndarray, "N"]:
         """Return a sound of which this is heard."""
         if self.config.answer.synthesis == "noise":
-            return from_noise(heard)
+            return from_noise(heard, self.told)
         examples = self.examples
         return from_examples(heard, onsets(heard), examples.windows, examples.sounds)
 
@@ -195,13 +198,18 @@ class FilmSound(Task[Tensor]):
             raise UserError("this film has sound already; add --replace or --mix")
         # One block that grows: small pictures between large ones that go would hold a long film's
         # memory, 1.9 GB for ten minutes.
-        held = bytearray()
+        held, length = bytearray(), length_s(film)
         for number, picture in enumerate(small(film)):
             if number == LONGEST_S * FRAMES_HZ:
                 raise UserError(f"this film is longer than {LONGEST_S // 60} minutes; cut it")
+            self.told("s seen", number / FRAMES_HZ, length)
             held += picture.tobytes()
         frames = torch.frombuffer(held, dtype=torch.uint8)
         return {"frames": frames.view(1, -1, SIZE_PX, SIZE_PX, 3)}
+
+    def doubts(self, given: Any) -> str:
+        why = why_anew(given)
+        return f"{why}: they are encoded anew" if why else ""
 
     def say(self, answers: Float[Tensor, "B S F"]) -> list[Answer]:
         """Return the film with its sound, and when something begins to sound in it."""
@@ -236,7 +244,7 @@ class FilmSound(Task[Tensor]):
 
 
 def heard_in_pieces(
-    model: FilmHearer, frames: UInt8[Tensor, "B T H W 3"]
+    model: FilmHearer, frames: UInt8[Tensor, "B T H W 3"], told: Told = untold
 ) -> Float[Tensor, "B S F"]:
     """Return what is heard of films, long ones in pieces that overlap: memory does not grow with
     them, and what stands still is judged over seconds, as in training."""
@@ -244,6 +252,7 @@ def heard_in_pieces(
     for first in range(0, frames.shape[1], PIECE):
         begin = max(0, first - OVERLAP)
         piece = model(frames[:, begin : first + PIECE + OVERLAP])
+        told("s heard", first / FRAMES_HZ, frames.shape[1] / FRAMES_HZ)
         skipped = (first - begin) * model.steps
         heard.append(piece[:, skipped : skipped + PIECE * model.steps])
     return torch.cat(heard, 1)

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from tasks.sounds.cochleagram import BANDS, POWER, RATE_HZ, STEP, responses
+from backbones.training.progress import Told, untold
+from tasks.sounds.cochleagram import BANDS, POWER, RATE_HZ, STEP, STEPS_HZ, responses
 
 PERIOD = 2**16
 """Points after which the noise repeats, without a seam: it is filtered in a circle."""
@@ -22,14 +23,14 @@ CHUNK = 900  # steps at once: what a film's length does not change
 def noise_bands() -> Float32[np.ndarray, "F _"]:
     """Return noise in every band, each with the effective value 1; not the same for two of them:
     where they overlap they would add up to more than they are."""
-    white = np.random.default_rng(0).standard_normal((BANDS, PERIOD))
-    spectrum = np.fft.rfft(white)
-    gains = responses(np.fft.rfftfreq(PERIOD, 1 / RATE_HZ))
-    bands = np.fft.irfft(spectrum * gains, PERIOD)
-    return (bands / np.sqrt((bands**2).mean(1, keepdims=True))).astype(np.float32)
+    white = np.random.default_rng(0).standard_normal((BANDS, PERIOD)).astype(np.float32)
+    spectrum = torch.fft.rfft(torch.from_numpy(white))  # in half the time of numpy's
+    gains = torch.from_numpy(responses(np.fft.rfftfreq(PERIOD, 1 / RATE_HZ)))
+    bands = torch.fft.irfft(spectrum * gains, PERIOD).numpy()
+    return np.asarray(bands / np.sqrt((bands**2).mean(1, keepdims=True)))
 
 
-def from_noise(heard: Float[Tensor, "T F"]) -> Float32[np.ndarray, "N"]:
+def from_noise(heard: Float[Tensor, "T F"], told: Told = untold) -> Float32[np.ndarray, "N"]:
     """Return noise with the envelopes of a cochleagram, as in Owens et al. 2016.
 
     An envelope is the average over a step; between the middles of steps it is a line.
@@ -40,6 +41,7 @@ def from_noise(heard: Float[Tensor, "T F"]) -> Float32[np.ndarray, "N"]:
     out = np.zeros(steps * STEP, np.float32)
     middles = (np.arange(steps) + 0.5) * STEP
     for first in range(0, steps, CHUNK):
+        told("s made", first / STEPS_HZ, steps / STEPS_HZ)
         at = np.arange(first * STEP, min(first + CHUNK, steps) * STEP)
         near = slice(max(0, first - 1), first + CHUNK + 1)
         for band in range(BANDS):

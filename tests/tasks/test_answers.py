@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.answers import Answer, Picture, Sound, write_new
+from tasks.answers import Answer, Picture, Sound, new_file
 
 
 def test_a_picture_is_a_png_and_a_sound_a_wav_of_16_bits():
@@ -22,9 +22,13 @@ def test_a_picture_is_a_png_and_a_sound_a_wav_of_16_bits():
 
 
 def test_a_file_is_written_whole_and_never_over_another(tmp_path):
-    write_new(tmp_path / "a.png", b"first")
-    with pytest.raises(FileExistsError):
-        write_new(tmp_path / "a.png", b"second")
+    with new_file(tmp_path / "a.png") as file:
+        file.write(b"first")
+    with pytest.raises(FileExistsError), new_file(tmp_path / "a.png") as file:
+        file.write(b"second")
+    with pytest.raises(KeyError), new_file(tmp_path / "b.png") as file:
+        file.write(b"third")
+        raise KeyError
     assert (tmp_path / "a.png").read_bytes() == b"first"
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 

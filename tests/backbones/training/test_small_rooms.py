@@ -15,6 +15,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.testing import assert_close
 
+from backbones.training import progress
 from backbones.training.checks.values import from_dict
 from backbones.training.config import RunConfig, parse_job, to_dict
 from backbones.training.device import precision as precision_module
@@ -22,7 +23,7 @@ from backbones.training.device.precision import Precision, choose_device, choose
 from backbones.training.errors import UserError
 from backbones.training.log import Board, gif, read_metrics
 from backbones.training.optim import anneal, load_optimizer_tensors, optimizer_tensors
-from backbones.training.progress import ProgressReport, clock
+from backbones.training.progress import LongAnswer, ProgressReport, clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +191,37 @@ def test_progress_is_plain_lines_without_a_terminal(capsys):
     assert lines[0].startswith(" 10 %  10 / 100 env steps")
     assert lines[-1].startswith("100 %")
     assert lines[-1].endswith("score 1.5")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_long_answer_shows_each_part_on_a_terminal_and_nothing_on_a_pipe(
+    terminal, monkeypatch, capsys
+):
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress, "QUIET_S", 0.0)
+    with LongAnswer() as long:
+        for done in (0.0, 40.0, 99.0, 100.0):
+            long.tell("s seen", float(done), 100.0)
+        long.tell("s of what does not say how long it is", 7.0, 0.0)
+        long.tell("s heard", 50.0, 100.0)
+    assert ("100 / 100 s seen" in stream.getvalue()) == terminal
+    assert ("50 / 100 s heard" in stream.getvalue()) == terminal
+    assert "how long" not in stream.getvalue() and not capsys.readouterr().out
+    assert terminal or not stream.getvalue()
+
+
+def test_an_answer_that_takes_no_time_shows_no_bar(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with LongAnswer() as long:
+        for done in range(100):
+            long.tell("s seen", float(done), 100.0)
+    assert not sys.stderr.getvalue()
 
 
 def test_durations_read_like_a_clock():

@@ -1,15 +1,18 @@
 """The task as a job: trained, resumed, asked."""
 
 import io
+import resource
 
 import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import arcadia
 from backbones.media import Frame, film_bytes, has_sound, wav_bytes
+from backbones.soundtrack import packets
 from backbones.training.config import RunConfig, changed
 from backbones.training.log import Board
 from backbones.training.run import find_run
@@ -132,6 +135,39 @@ def test_an_output_that_exists_and_a_wrong_ending_are_refused(run, tmp_path, cap
     assert (tmp_path / "with.mp4").read_bytes() == b"precious"
     arcadia.main(["predict", run, "silent.mp4", "--output", "with.avi"])
     assert "name in .mp4" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_a_line_and_leaves_nothing_behind(run, tmp_path, capsys):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))
+    try:
+        status = arcadia.main(["predict", run, "silent.mp4", "--output", "with.mp4"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = capsys.readouterr()
+    assert status == 1 and not said.out
+    assert said.err.count("\n") == 1 and "with.mp4: File too large" in said.err
+    assert [path.name for path in tmp_path.iterdir()] == ["silent.mp4"]
+
+
+def test_an_output_that_exists_is_refused_before_a_film_is_seen(run, tmp_path, monkeypatch):
+    (tmp_path / "with.mp4").touch()
+    monkeypatch.setattr(film_sound, "small", None)
+    assert arcadia.main(["predict", run, "silent.mp4", "--output", "with.mp4"]) == 2
+
+
+def test_pictures_are_copied_or_it_is_said_that_they_are_not(run, tmp_path, capsys):
+    pictures = strike_film(9, 0).frames[:15]
+    images = [Image.fromarray(one) for one in pictures]
+    images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:], duration=70)
+    assert arcadia.main(["predict", run, "silent.mp4", "a.gif", "--output", "out/"]) == 0
+    said = capsys.readouterr()
+    assert said.err == (
+        "arcadia: a.gif: an mp4 does not take its pictures (gif): they are encoded anew\n"
+    )
+    kept = [bytes(packet) for packet in packets(tmp_path / "out/silent.mp4")]
+    assert kept == [bytes(packet) for packet in packets(tmp_path / "silent.mp4")]
+    assert len(list(packets(tmp_path / "out/a.mp4"))) == 15
 
 
 def test_what_is_no_film_is_passed_over_in_a_line(run, tmp_path, capsys):
