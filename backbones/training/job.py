@@ -112,6 +112,7 @@ class Job(ABC):
         """Train from nothing; return the run. UserError comes before a folder is made."""
         world = join()
         trust.allow(getattr(config, "env", ""))
+        trust.allow(getattr(config, "callback", ""))
         begun = begun_before(world, config.run.name)
         if begun:
             return self.resume(begun, on_update=on_update)

@@ -72,6 +72,17 @@ def require_typed_job(job: str, name: str) -> None:
         )
 
 
+def require_typed_callback(callback: str, name: str) -> None:
+    """The same for the module of a callback that a run's config names."""
+    module = module_of(callback)
+    if not is_allowed(module):
+        raise UserError(
+            f"{name} has the callback {shown(callback)}; its Python module {shown(module)} is not "
+            "imported because a file asks for it. If you trust it, add --module and its name, or "
+            "list it in $ARCADIA_MODULES"
+        )
+
+
 def state_folder() -> Path:
     """Return where this person's own notes lie; RuntimeError where there is no home."""
     if os.environ.get("ARCADIA_STATE"):
@@ -98,7 +109,9 @@ def remember(folder: Path, about: Mapping[str, Any]) -> str:
     Return "", or a warning for where no note can be made: then the run works by typing.
     """
     env = about["config"].get("env")
-    modules = [name for name in (module_of(env), module_of(about["job"])) if name]
+    callback = about["config"].get("callback")
+    named = (module_of(env), module_of(about["job"]), module_of(callback))
+    modules = [name for name in named if name]
     if not modules:
         return ""
     try:
