@@ -106,6 +106,14 @@ class Training:
         """Learn from one rollout and play one; see `Pipeline.advance`."""
         return self.pipeline.advance(self.learner, pool)
 
+    def shown_of(self, figures: Mapping[str, float]) -> dict[str, str]:
+        """Return the figures that stand beside the progress."""
+        score = figures.get("rollout/score")
+        shown = {} if score is None else {"score": f"{score:.1f}"}
+        if self.config.eval_every and self.evaluated:
+            shown["eval"] = f"{self.evaluated[1]:.1f}"
+        return shown
+
     def more_figures(self, rollout: Rollout, figures: Mapping[str, float]) -> dict[str, float]:
         """Return the human-normalised training score, and now and then how often each action was
         taken."""
@@ -163,6 +171,8 @@ class Training:
         network, num_actions = self.learner.network, len(self.envs.action_names)
         figures = evaluate_during(network, config, num_actions, run, env_steps)
         self.evaluated = env_steps, figures["eval/score"]
+        where = f"evaluation at {env_steps:,} env steps, {config.eval_games} games"
+        run.write_log(f"{where}: {figures['eval/score']:.2f}")
         return figures
 
     def restore(self, found: Checkpoint) -> list[str]:
@@ -216,7 +226,7 @@ class Training:
             while learner.rollouts < config.num_rollouts and not session.stopped:
                 rollout, figures = self.advance(pool)
                 figures |= self.more_figures(rollout, figures) | self.evaluation(run)
-                session.record(learner.env_steps, figures, shown_of(figures))
+                session.record(learner.env_steps, figures, self.shown_of(figures))
                 for line in hints.look(figures):
                     run.log(line)
                 reel.add(rollout, learner.env_steps)
@@ -237,12 +247,6 @@ class Training:
                 f"{session.saving_s / session.trained_s:.1%} of it saving"
             )
             finish(run, session.board, config.eval_games, learner.env_steps)
-
-
-def shown_of(figures: Mapping[str, float]) -> dict[str, str]:
-    """Return the figures that stand beside the progress."""
-    names = {"score": "rollout/score", "eval": "eval/score"}
-    return {name: f"{figures[tag]:.1f}" for name, tag in names.items() if tag in figures}
 
 
 def refuse_too_large(job: "AgentJob", config: Any, device: torch.device) -> None:
