@@ -46,6 +46,8 @@ def start_from(model: nn.Module, init: str, learnt_the_same: LearntTheSame) -> l
     timm.refuse_pickle(init)
     if not init:
         return []
+    if is_zip(init):
+        raise UserError(f"--init {init}: a .zip of stable-baselines3 starts agents only")
     if init.endswith(".safetensors"):
         return start_from_file(model, Path(init))
     name, _, part = init.partition(":")
@@ -72,6 +74,11 @@ def start_from(model: nn.Module, init: str, learnt_the_same: LearntTheSame) -> l
         return [*lines, f"the heads start anew: those of {run.name} have other sizes"]
     model.load_state_dict({name: weights[name] for name in heads}, strict=False)
     return [*lines, f"the heads start from {run.name} too, which learnt the same"]
+
+
+def is_zip(init: str) -> bool:
+    """Say whether `--init` names an agent of stable-baselines3."""
+    return init.lower().endswith(".zip")
 
 
 def start_from_file(model: nn.Module, path: Path) -> list[str]:

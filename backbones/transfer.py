@@ -64,7 +64,7 @@ class TrunkConfig:
     init: StartName = ""
     """Start from another run: RUN (all of it if it learnt the same, else its backbones), RUN:cnn
     (its trunk alone), RUN:lstm (its LSTM alone) or a .safetensors file (a backbone of ours, or a
-    trunk of timm or torchvision)."""
+    trunk of timm or torchvision). Agents also start from a .zip of stable-baselines3."""
     freeze: tuple[str, ...] = ()
     """What is not trained: stages of the trunk, such as s1 s2, or a whole backbone: cnn, lstm."""
     lr_backbone: float = 1.0
@@ -179,7 +179,7 @@ def build_backbone(card: Mapping[str, Any]) -> Backbone:
 def full_name(text: str) -> str:
     """Return `--init` with a run's full name in it, so that it means the same run later."""
     timm.refuse_pickle(text)
-    if not text or text.endswith(".safetensors"):
+    if not text or text.endswith(".safetensors") or text.lower().endswith(".zip"):
         return text
     name, colon, part = text.partition(":")
     run = find_run(name)

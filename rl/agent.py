@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
@@ -128,6 +129,24 @@ class Agent:
         first = None if begins is None else torch.as_tensor(begins).reshape(len(batch))
         action = self.choose(self.judge(batch, first)[0], choice, epsilon)
         return action.numpy() if tensor.ndim == 4 else int(action[0])
+
+    def predict(
+        self,
+        observation: Any,
+        state: State | None = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, State | None]:
+        """Return actions and the memory after them, as models of stable-baselines3 do, so that
+        `evaluate_policy` and other programs for these take an agent.
+
+        The memory is empty without `state`, and where `episode_start` says so.
+        """
+        self.memory = state
+        choice: Choosing = "greedy" if deterministic else "sampled"
+        epsilon = 0.0 if deterministic else self.epsilon
+        action = self.act(observation, choice=choice, epsilon=epsilon, begins=episode_start)
+        return np.asarray(action), self.memory
 
     def reload(self) -> int:
         """Take the newest weights of the run; return their progress in env steps."""

@@ -60,7 +60,7 @@ class Config:
 
 
 @dataclass
-class Played:
+class Trial:
     """What some random env steps gave."""
 
     rewards: list[float]
@@ -71,10 +71,10 @@ class Played:
     steps_per_s: float
 
 
-def play(envs: Environments, config: Config) -> Played:
+def play(envs: Environments, config: Config) -> Trial:
     """Play random env steps in one environment."""
     rng, stacks = np.random.default_rng(config.seed), FrameStack(envs.reset())
-    played = Played([], [], [], {"terminated": 0, "truncated": 0}, [stacks.obs()[0].numpy()], 0.0)
+    played = Trial([], [], [], {"terminated": 0, "truncated": 0}, [stacks.obs()[0].numpy()], 0.0)
     patience, score, length, begin = Patience(config.game, "a check", config.steps), 0.0, 0, 0.0
     spent, keep_every = 0.0, max(1, config.steps // (ROWS - 1))
     while not patience.over():
@@ -96,7 +96,7 @@ def play(envs: Environments, config: Config) -> Played:
     return played
 
 
-def lines_of(config: Config, envs: Environments, played: Played) -> list[str]:
+def lines_of(config: Config, envs: Environments, played: Trial) -> list[str]:
     """Return what is to be said of a game, for people."""
     protocol, rewards, env = envs.protocol, np.array(played.rewards), config.game
     lines = [f"{env}", *declared(env, config.env_options)]

@@ -109,20 +109,13 @@ class Training:
         """Learn from one rollout and play one; see `Pipeline.advance`."""
         return self.pipeline.advance(self.learner, pool)
 
-    def more_figures(self, rollout: Rollout, figures: Mapping[str, float]) -> dict[str, float]:
-        """Return the human-normalised training score, and now and then how often each action was
-        taken."""
-        more: dict[str, float] = {}
-        if "rollout/score" in figures:
-            frames = max(game.length for game in self.pipeline.scores) * FRAME_SKIP
-            score, options = figures["rollout/score"], self.config.env_options
-            more |= normalised_tag("rollout", self.config.env, score, frames, options)
-        if self.learner.rollouts % ACTIONS_EVERY == 1:
-            counts = rollout.action.flatten().bincount(minlength=len(self.envs.action_names))
-            shares = (counts / counts.sum()).tolist()
-            names = map(plain, self.envs.action_names)
-            more |= {f"actions/{name}": share for name, share in zip(names, shares, strict=True)}
-        return more
+    def shown_of(self, figures: Mapping[str, float]) -> dict[str, str]:
+        """Return the figures that stand beside the progress."""
+        score = figures.get("rollout/score")
+        shown = {} if score is None else {"score": f"{score:.1f}"}
+        if self.config.eval_every and self.evaluated:
+            shown["eval"] = f"{self.evaluated[1]:.1f}"
+        return shown
 
     def checkpoint(self, new_games: bool = False) -> Snapshot | None:
         """Return, in the first process, what `restore` continues from exactly; with `new_games`
@@ -168,6 +161,8 @@ class Training:
         network, num_actions = self.learner.network, len(self.envs.action_names)
         figures = evaluate_during(network, config, num_actions, run, env_steps)
         self.evaluated = env_steps, figures["eval/score"]
+        where = f"evaluation at {env_steps:,} env steps, {config.eval_games} games"
+        run.write_log(f"{where}: {figures['eval/score']:.2f}")
         return figures
 
     def restore(self, found: Checkpoint) -> list[str]:
@@ -241,8 +236,8 @@ class Training:
                     rollout, figures = self.advance(pool)
                 except GameFault as fault:
                     raise self.saved_after(fault, run, session) from fault
-                figures |= self.more_figures(rollout, figures) | self.evaluation(run)
-                session.record(learner.env_steps, figures, shown_of(figures))
+                figures |= more_figures(self, rollout, figures) | self.evaluation(run)
+                session.record(learner.env_steps, figures, self.shown_of(figures))
                 for line in hints.look(figures):
                     run.log(line)
                 reel.add(rollout, learner.env_steps)
@@ -264,12 +259,6 @@ class Training:
             finish(run, session.board, config.eval_games, learner.env_steps)
 
 
-def shown_of(figures: Mapping[str, float]) -> dict[str, str]:
-    """Return the figures that stand beside the progress."""
-    names = {"score": "rollout/score", "eval": "eval/score"}
-    return {name: f"{figures[tag]:.1f}" for name, tag in names.items() if tag in figures}
-
-
 def refuse_too_large(job: "AgentJob", config: Any, device: torch.device) -> None:
     """UserError, before anything is allocated, if network and rollouts need more memory than is
     free; of a network on a GPU, torch itself says so."""
@@ -284,6 +273,24 @@ def refuse_too_large(job: "AgentJob", config: Any, device: torch.device) -> None
             lambda: job.build_network(config, 1), obs, min(rows, config.minibatch_size)
         )
     require_memory(size, "this run", "--hidden, --width, --size-px, --num-envs or --num-steps")
+
+
+def more_figures(
+    training: Training, rollout: Rollout, figures: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the human-normalised training score, and now and then how often each action was
+    taken."""
+    more: dict[str, float] = {}
+    if "rollout/score" in figures:
+        frames = max(game.length for game in training.pipeline.scores) * FRAME_SKIP
+        score, config = figures["rollout/score"], training.config
+        more |= normalised_tag("rollout", config.env, score, frames, config.env_options)
+    if training.learner.rollouts % ACTIONS_EVERY == 1:
+        names = [plain(name) for name in training.envs.action_names]
+        counts = rollout.action.flatten().bincount(minlength=len(names))
+        shares = (counts / counts.sum()).tolist()
+        more |= {f"actions/{name}": share for name, share in zip(names, shares, strict=True)}
+    return more
 
 
 class AgentJob(PlayJob):

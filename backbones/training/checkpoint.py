@@ -342,7 +342,10 @@ def load_best(folder: Path, owner: Mapping[str, Any] | None = None) -> Checkpoin
     while True:
         path = best(folder)
         if path is None:
-            raise UserError(f"no checkpoint in {folder} has a score yet; take the last one")
+            raise UserError(
+                f"no checkpoint in {folder} has a score yet; take the last one. A score needs 20 "
+                "finished games, or --eval-every"
+            )
         try:
             return check(path, owner)
         except UserError:

@@ -21,8 +21,11 @@ from torch import Tensor, nn
 from backbones.cnn import build_trunk
 from backbones.trunk import TrunkSpec, flattened
 from rl.games.contract import Environments, game_seed
+from rl.games.make import is_atari
 from rl.games.stacks import STACK, FrameStack
 from rl.scoring import ScoreKeeper
+
+ZOOM = 3
 
 
 def observation_space(envs: Environments) -> Box:
@@ -35,15 +38,19 @@ class SB3Environments(VecEnv):
     """Our environments as an SB3 VecEnv.
 
     A lost life ends an SB3 episode without a restart; `info["episode"]` comes at the game's true
-    end, with its raw score, as a Monitor gives it.
+    end, with its raw score, as a Monitor gives it. Pictures for `VecVideoRecorder` are the newest
+    frames that agents see, enlarged.
     """
 
-    def __init__(self, envs: Environments, *, clip_rewards: bool) -> None:
-        self.envs, self.clip_rewards = envs, clip_rewards
+    def __init__(self, envs: Environments, *, clip_rewards: bool | None = None) -> None:
+        """`clip_rewards` None: the sign of rewards on Atari, rewards as they are elsewhere."""
+        atari = is_atari(envs.protocol.env)
+        self.envs, self.clip_rewards = envs, atari if clip_rewards is None else clip_rewards
         self.seeded = True
         self.begin_s = time.monotonic()
         actions = Discrete(len(envs.action_names))
         super().__init__(envs.num_envs, observation_space(envs), actions)  # type: ignore[no-untyped-call]
+        self.metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Take another seed from the next `reset` on."""
@@ -80,12 +87,18 @@ class SB3Environments(VecEnv):
         reward = np.sign(step.reward) if self.clip_rewards else step.reward
         return self.stacks.obs().numpy(), reward, done, infos
 
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """Return what every agent sees last, [rows, columns, 3] uint8 each."""
+        newest = self.stacks.frames[-1].numpy().transpose(0, 2, 3, 1)  # [N, H, W, C]
+        colour = np.repeat(newest, 3, axis=3) if newest.shape[3] == 1 else newest
+        return [*colour.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)]
+
     def close(self) -> None:
         self.envs.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """Return an attribute that all environments share."""
-        value = None if attr_name == "render_mode" else getattr(self.envs, attr_name)
+        value = "rgb_array" if attr_name == "render_mode" else getattr(self.envs, attr_name)
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:

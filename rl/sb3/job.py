@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+import tyro
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
@@ -40,12 +41,13 @@ from backbones.transfer import TrunkConfig, load_weights, snapshot
 from rl.finish import finish, introduce
 from rl.games.contract import require_same_actions
 from rl.games.first_look import first_look, settle_options
-from rl.games.make import is_atari, make_environments
+from rl.games.make import make_environments
 from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes
 from rl.games.stacks import STACK
 from rl.networks.body import MOST_UNITS, build_cnn
 from rl.play_job import PlayJob
+from rl.sb3.callback import load_callback
 from rl.sb3.environments import SB3Environments, TrunkExtractor
 from rl.scoring import SCORE_OVER_GAMES, Game, mean_score
 from rl.start import start_from
@@ -68,6 +70,8 @@ class Config:
     """Units between the trunk and the heads."""
     eval_games: int = 20
     """Games of the evaluation at the end; 0: none, and no film."""
+    callback: Annotated[str, tyro.conf.arg(metavar="MODULE:CLASS")] = ""
+    """A callback of stable-baselines3 of your own, made without arguments, called beside ours."""
     env_options: EnvOptions = field(default_factory=EnvOptions)
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -178,6 +182,7 @@ class StockJob(PlayJob):
 
     def settle(self, config: Any, world: World) -> tuple[Any, list[str]]:
         config, notes = super().settle(config, world)
+        load_callback(config.callback)  # UserError before anything is built
         found, more = settle_options(config.env, config.env_options)
         config = changed(config, env_options=changed(config.env_options, **found))
         notes += [*more, *first_look(config.env, config.env_options)]
@@ -277,7 +282,10 @@ class StockLoop:
             recorder.recorded = model.num_timesteps
             left = config.total_steps - model.num_timesteps
             if left > 0:
-                model.learn(left, callback=recorder, reset_num_timesteps=False, log_interval=10**9)
+                # Theirs first: where it stops the run, ours has the last step too.
+                own = load_callback(config.callback, None if resumed is None else run)
+                callbacks = [*([own] if own else []), recorder]
+                model.learn(left, callbacks, reset_num_timesteps=False, log_interval=10**9)
                 recorder.record()
             session.save_last(checkpoint)
         self.envs.close()
@@ -296,7 +304,7 @@ def build_model(config: Any, make_model: MakeModel) -> tuple[BaseAlgorithm, SB3E
     envs = make_environments(
         config.env, config.num_envs, seed=config.run.seed, options=config.env_options, threads=1
     )
-    wrapped = SB3Environments(envs, clip_rewards=is_atari(config.env))
+    wrapped = SB3Environments(envs)
     spec = config.trunk.spec(STACK * envs.frame_shape[0]).to_dict()
     policy_kwargs = {
         "features_extractor_class": TrunkExtractor,

@@ -35,6 +35,7 @@ class Reel:
         self.last = time.monotonic()
         self.running: list[np.ndarray] = []
         self.finished: list[np.ndarray] = []
+        self.written: list[np.ndarray] = []
 
     def add(self, rollout: Rollout, env_steps: int) -> None:
         """Take over a rollout's frames; write a picture when one is due."""
@@ -54,9 +55,12 @@ class Reel:
             self.write(env_steps)
 
     def write(self, env_steps: int) -> None:
-        """Write the end of the latest whole game; before one has ended, of the running one."""
+        """Write the end of the latest whole game, once; before one ended, of the running one."""
         if self.board is None or not self.running:
             return
+        if self.finished and self.finished is self.written:
+            return  # No other game has ended since.
+        self.written = self.finished
         frames = np.stack(self.finished or self.running)  # [T, C, H, W]
         frames = frames[:, 0] if frames.shape[1] == 1 else planes_in_colour(frames)
         with for_people("the picture of a game for TensorBoard", self.warn):

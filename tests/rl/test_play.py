@@ -48,7 +48,8 @@ def test_a_person_plays_against_an_agents_score(smoke, monkeypatch, capsys):
     status = play_main(PlayConfig(game="ppo/pong-1", window=True, speed=200.0))
     assert status == 0
     out = capsys.readouterr().out
-    assert "the agent plays first ...\nthe agent scored -" in out
+    # Between the two, on a slow machine, lines on how it stands.
+    assert re.search(r"the agent plays first \.\.\.\n(?:.*\n)*?the agent scored -?\d", out)
     assert re.search(r"you -?\d+, the agent -?\d+", out)
 
 

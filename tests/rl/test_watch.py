@@ -66,9 +66,9 @@ def test_keys_pause_step_and_change_the_speed(smoke):
     plain = Recorder()
     play_game(agent, plain, seed=1, limit_s=0.3)
     again = [words.endswith("paused") for words in show.captions]
-    # Shown again while it waited: twice before the step, and twice after it.
-    assert again == [False] * 2 + [True] * 2 + [True] * 2 + [True] * 2 + [False] * 4
-    assert len(plain.pictures) == 2 * 4
+    # Two pictures an env step; shown again while it waited: twice before the step, once after it.
+    assert again == [False] * 2 + [True] * 2 + [True] * 2 + [True] + [False] * 6
+    assert len(plain.pictures) == 2 * 5
     assert pace.speed == 2e5
     assert show.captions[-1].endswith("speed 200000")
 

@@ -48,8 +48,9 @@ def wrapper_modules(config: Mapping[str, Any]) -> list[str]:
 
 
 def allow_all(config: Mapping[str, Any]) -> None:
-    """Note that a person typed a config's game and wrappers."""
+    """Note that a person typed a config's game, wrappers and callback."""
     allow(config.get("env", ""))
+    allow(config.get("callback", ""))
     typed.update(wrapper_modules(config))
 
 
@@ -97,6 +98,17 @@ def require_typed_job(job: str, name: str) -> None:
         )
 
 
+def require_typed_callback(callback: str, name: str) -> None:
+    """The same for the module of a callback that a run's config names."""
+    module = module_of(callback)
+    if not is_allowed(module):
+        raise UserError(
+            f"{name} has the callback {shown(callback)}; its Python module {shown(module)} is not "
+            "imported because a file asks for it. If you trust it, add --module and its name, or "
+            "list it in $ARCADIA_MODULES"
+        )
+
+
 def state_folder() -> Path:
     """Return where this person's own notes lie; RuntimeError where there is no home."""
     if os.environ.get("ARCADIA_STATE"):
@@ -123,7 +135,9 @@ def remember(folder: Path, about: Mapping[str, Any]) -> str:
     Return "", or a warning for where no note can be made: then the run works by typing.
     """
     env = about["config"].get("env")
-    named = (module_of(env), module_of(about["job"]), *wrapper_modules(about["config"]))
+    config = about["config"]
+    callback = module_of(config.get("callback"))
+    named = (module_of(env), module_of(about["job"]), callback, *wrapper_modules(config))
     modules = [name for name in named if name]
     if not modules:
         return ""

@@ -16,6 +16,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from torch.testing import assert_close
 
 import arcadia
+from backbones import start
 from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.transfer import TrunkConfig
@@ -27,6 +28,7 @@ from rl.sb3 import job as sb3_train
 from rl.sb3.environments import SB3Environments, TrunkExtractor
 from rl.sb3.read_zip import import_sb3
 from rl.sb3.write_zip import SpacesOnly, export_sb3
+from rl.start import start_from
 
 CATCH = "Arcadia/Catch-v0"
 NATURE = changed(
@@ -360,3 +362,66 @@ def test_blank_is_a_proper_environment():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check_env(SpacesOnly(4, 84, 3))
+
+
+def test_rewards_are_clipped_on_atari_alone_unless_asked():
+    for env, clipped in (("ALE/Pong-v5", True), (CATCH, False)):
+        envs = make_environments(env, 1, seed=1, options=EnvOptions())
+        assert SB3Environments(envs).clip_rewards is clipped
+        assert SB3Environments(envs, clip_rewards=not clipped).clip_rewards is not clipped
+        envs.close()
+
+
+def test_a_recorder_of_stable_baselines3_films_what_agents_see(tmp_path):
+    from stable_baselines3.common.vec_env import VecVideoRecorder
+
+    envs = vec_env(num_envs=2)
+    obs = envs.reset()
+    first, second = envs.get_images()
+    assert first.shape == (252, 252, 3)
+    assert np.array_equal(first[::3, ::3, 0], obs[0, -1])
+    assert not np.array_equal(first, second)
+    recorded = VecVideoRecorder(envs, str(tmp_path), lambda step: step == 0, video_length=5)
+    recorded.reset()
+    for _ in range(4):
+        recorded.step(np.zeros(2, np.int64))
+    assert recorded.recorded_frames[-1].shape[2] == 3
+    assert len(recorded.recorded_frames) == 5
+    recorded.recording, recorded.recorded_frames = False, []  # writing needs moviepy
+    recorded.close()
+
+
+def test_an_agent_predicts_as_a_model_of_stable_baselines3(trained):
+    full = trained["full"]
+    envs = vec_env(num_envs=4)
+    obs = envs.reset()
+    action, state = full.predict(obs, deterministic=True)
+    assert state is None
+    assert np.array_equal(action, full.judge(torch.from_numpy(obs))[0].argmax(-1).numpy())
+    assert full.predict(obs[0], deterministic=True)[0] == action[0]
+    mean, _ = evaluate_policy(full, envs, n_eval_episodes=8, deterministic=True)
+    assert -1 <= mean <= 1
+
+
+def test_training_starts_from_a_zip_of_stable_baselines3(trained, tmp_path):
+    full, small = trained["full"], trained["small"]
+    export_sb3(full, tmp_path / "agent.zip")
+    config = changed(NATURE, trunk=TrunkConfig(init=str(tmp_path / "agent.zip")))
+    network = ppo.build_network(config, 3)
+    lines = start_from(network, config.trunk, CATCH)
+    assert "cnn starts from" in lines[0]
+    assert "the heads start from" in lines[1]
+    for name, tensor in full.network.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name]), name
+    other = changed(config, hidden=32)
+    lines = start_from(ppo.build_network(other, 3), other.trunk, CATCH)
+    assert lines[1].startswith("the heads start anew")
+    half = changed(config, trunk=changed(config.trunk, width=0.5))
+    with pytest.raises(UserError, match="NatureCNN of stable-baselines3 is --trunk nature"):
+        start_from(ppo.build_network(half, 3), half.trunk, CATCH)
+    with pytest.raises(UserError, match=r"a \.zip of stable-baselines3 starts agents only"):
+        start.start_from(network, str(tmp_path / "agent.zip"), lambda run, found: False)
+    export_sb3(small, tmp_path / "small.zip")
+    narrow = changed(NATURE, trunk=changed(ppo.CATCH.trunk, init=str(tmp_path / "small.zip")))
+    network = ppo.build_network(narrow, 3)
+    assert len(start_from(network, narrow.trunk, CATCH)) == 2

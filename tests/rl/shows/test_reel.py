@@ -39,3 +39,8 @@ def test_the_picture_is_the_latest_whole_game_of_the_first_environment(tmp_path)
     picture.seek(5)
     shown = np.asarray(picture.convert("L"))[::ZOOM, ::ZOOM]
     assert np.array_equal(shown, rollout.frames[3 + 5, 0, 0].numpy())
+    # Once: nothing is written again before another game has ended.
+    reel.write(60)
+    assert len(EventAccumulator(str(tmp_path)).Reload().Images("rollout/game")) == 1
+    reel.add(collector.collect(Still()), 80)
+    assert len(EventAccumulator(str(tmp_path)).Reload().Images("rollout/game")) == 2
