@@ -180,22 +180,6 @@ class Training:
             return [f"{env} had failed at {found.info['progress']:,} env steps: new games begin"]
         return [] if exact else [f"{env} does not repeat its games: this resume is not exact"]
 
-    def saved_after(self, fault: GameFault, run: Run, session: Session) -> UserError:
-        """Save what was learnt before a game failed; return what to raise: a line, and the game's
-        own traceback below it. Of several processes none saves: each waits for all."""
-        collector = self.pipeline.collector
-        played = collector.num_rollouts * self.config.num_steps + collector.step_now
-        saved = "the last checkpoint stands"
-        if self.world.size == 1:
-            session.save(lambda: self.checkpoint(new_games=True))
-            saved = f"what was learnt in {self.learner.env_steps:,} env steps is saved"
-        error = UserError(
-            f"{run.name}, env step {played * self.config.num_envs:,}, environment {fault.number}: "
-            f"{fault}; {saved}, `arcadia resume {run.name}` goes on with new games"
-        )
-        error.below = fault.trace
-        return error
-
     def lengthened(self, before: Any) -> str:
         """Return what lengthening the run does to its schedule, as a line for the log."""
         rollouts = self.learner.rollouts
@@ -235,7 +219,7 @@ class Training:
                 try:
                     rollout, figures = self.advance(pool)
                 except GameFault as fault:
-                    raise self.saved_after(fault, run, session) from fault
+                    raise saved_after(self, fault, run, session) from fault
                 figures |= more_figures(self, rollout, figures) | self.evaluation(run)
                 session.record(learner.env_steps, figures, self.shown_of(figures))
                 for line in hints.look(figures):
@@ -273,6 +257,23 @@ def refuse_too_large(job: "AgentJob", config: Any, device: torch.device) -> None
             lambda: job.build_network(config, 1), obs, min(rows, config.minibatch_size)
         )
     require_memory(size, "this run", "--hidden, --width, --size-px, --num-envs or --num-steps")
+
+
+def saved_after(training: Training, fault: GameFault, run: Run, session: Session) -> UserError:
+    """Save what was learnt before a game failed; return what to raise: a line, and the game's own
+    traceback below it. Of several processes none saves: each waits for all."""
+    config, collector = training.config, training.pipeline.collector
+    played = collector.num_rollouts * config.num_steps + collector.step_now
+    saved = "the last checkpoint stands"
+    if training.world.size == 1:
+        session.save(lambda: training.checkpoint(new_games=True))
+        saved = f"what was learnt in {training.learner.env_steps:,} env steps is saved"
+    error = UserError(
+        f"{run.name}, env step {played * config.num_envs:,}, environment {fault.number}: "
+        f"{fault}; {saved}, `arcadia resume {run.name}` goes on with new games"
+    )
+    error.below = fault.trace
+    return error
 
 
 def more_figures(

@@ -247,7 +247,8 @@ def test_a_file_of_ours_knows_its_game_and_how_it_is_played(runs, tmp_path, caps
     export_sb3(agent, tmp_path / "agent.zip")
     (tmp_path / "agent.zip").rename(path)
     again = import_sb3(path)
-    assert (again.env, again.options) == (CATCH, options)
+    assert (again.env, again.options) == (CATCH, agent.options)
+    assert again.options.size_px == 48 and again.options.colour
     obs = np.random.default_rng(0).integers(0, 256, (5, 12, 48, 48), dtype=np.uint8)
     assert torch.equal(again.judge(torch.from_numpy(obs))[1], agent.judge(torch.from_numpy(obs))[1])
     words = ["eval", "--games", "5", "--json"]
