@@ -379,7 +379,7 @@ def test_pictures_of_the_environments_are_what_agents_see_last():
     assert first.shape == (252, 252, 3)
     assert np.array_equal(first[::3, ::3, 0], obs[0, -1])
     assert not np.array_equal(first, second)
-    assert envs.render().shape == (252, 504, 3)  # beside each other
+    assert envs.render().shape == (504, 252, 3)  # one above the other
     envs.close()
 
 
