@@ -20,6 +20,7 @@ from backbones.training.progress import say
 from backbones.training.run import find_run
 from rl import watch
 from rl.agent import Agent, load_agent
+from rl.games.foreign.asked import keyword_values
 from rl.games.make import is_atari
 from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes, make_screen
@@ -27,6 +28,7 @@ from rl.shows.show import KEYS, MOST_SPEED, Closed, NoShow, Pace, Show
 from rl.shows.terminal import Terminal
 from rl.shows.window import Window, has_display
 
+PLAIN = EnvOptions()
 DIRECTIONS = {
     "up": "UP",
     "down": "DOWN",
@@ -59,6 +61,12 @@ class Config:
     """Times the game's own speed."""
     sticky: float = 0.0
     """Chance that a frame repeats the last action (Atari); people find any annoying."""
+    pixels: bool = False
+    """Of an id: a game that shows numbers, and draws (not Atari)."""
+    obs_key: str = ""
+    """Of an id: the picture among a Dict of observations (not Atari)."""
+    env_kwargs: tuple[str, ...] = ()
+    """Of an id: keyword arguments of the environment, such as continuous=False (not Atari)."""
     seed: int = 3_000_000
     """Seed of the games."""
 
@@ -71,6 +79,12 @@ class Config:
         require_at_most(self, games=MOST_GAMES, seed=MOST_SEED, speed=MOST_SPEED)
         if self.window and self.terminal:
             raise ValueError("choose one of --window and --terminal")
+        keyword_values(self.env_kwargs)
+
+    @property
+    def asked(self) -> EnvOptions:
+        """How a game that is named by its id is made."""
+        return EnvOptions(pixels=self.pixels, obs_key=self.obs_key, env_kwargs=self.env_kwargs)
 
 
 def action_for(held: set[str], names: Sequence[str]) -> int:
@@ -92,10 +106,12 @@ def action_for(held: set[str], names: Sequence[str]) -> int:
     return max(range(len(names)), key=lambda i: fit(names[i]))
 
 
-def find_game(text: str, env: str = "") -> tuple[str, EnvOptions, Agent | None]:
+def find_game(
+    text: str, env: str = "", asked: EnvOptions = PLAIN
+) -> tuple[str, EnvOptions, Agent | None]:
     """Return (environment, options, agent or None) for an id or a run; UserError for neither.
 
-    `env` repeats the game of a run from somebody else.
+    `env` repeats the game of a run from somebody else; an id's is made as `asked`.
     """
     try:
         run = find_run(text)
@@ -104,7 +120,9 @@ def find_game(text: str, env: str = "") -> tuple[str, EnvOptions, Agent | None]:
             is_atari(text)
         except UserError as no_env:
             raise UserError(f"{text} is neither a run nor a game: {no_env}") from no_run
-        return text, EnvOptions(), None
+        return text, asked, None
+    if asked != PLAIN:
+        raise UserError(f"{run.name} knows how its game is made: leave --pixels and the like out")
     agent = load_agent(run, env=env)
     return agent.env, agent.options, agent
 
@@ -155,7 +173,7 @@ def action_names_of(env: str, options: EnvOptions) -> tuple[str, ...]:
 def main(config: Config) -> int:
     """The command `arcadia play`."""
     torch.set_num_threads(1)
-    env, options, agent = find_game(config.game, config.env)
+    env, options, agent = find_game(config.game, config.env, config.asked)
     if is_atari(env):
         options = changed(options, sticky=config.sticky)
     windowed = config.window or (not config.terminal and has_display())

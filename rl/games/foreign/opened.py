@@ -5,7 +5,6 @@ called. Modules of environments and wrappers are imported here and nowhere else;
 has named them is held before (`backbones/training/checks/trust.py`).
 """
 
-import sys
 import warnings
 from collections.abc import Callable
 from importlib import metadata
@@ -101,10 +100,10 @@ def imported(module: str) -> object:
     """
     if not all(map(str.isidentifier, module.split("."))):
         raise ModuleNotFoundError(f"{module!r} is no name of a Python module")
-    before, known = set(gymnasium.registry), module in sys.modules
+    before = set(gymnasium.registry)
     try:
         found = import_own(module)
-        if not known:
+        if module not in REGISTERED:
             register_plugins(module)
     except MemoryError:
         raise
@@ -120,8 +119,12 @@ def imported(module: str) -> object:
 
 
 def register_plugins(module: str) -> None:
-    """Call what installed packages of this name declare as the entry point `gymnasium.envs`, which
-    Gymnasium itself no longer does."""
+    """Call what an installed package of this name declares as the entry point `gymnasium.envs`,
+    which Gymnasium itself no longer does, unless it has registered something by itself."""
+    package = module.split(".")[0]
+    entries = [str(spec.entry_point) for spec in gymnasium.registry.values()]
+    if any(entry.startswith((f"{package}.", f"{package}:")) for entry in entries):
+        return
     for point in metadata.entry_points(group="gymnasium.envs"):
-        if point.module.split(".")[0] == module.split(".")[0]:
+        if point.module.split(".")[0] == package:
             point.load()()
