@@ -74,7 +74,7 @@ RANDOM_AND_HUMAN = {
 
 
 def normalised_tag(
-    group: str, env: str, score: float, longest_frames: float | int, options: EnvOptions
+    group: str, env: str, score: float, longest_frames: int, options: EnvOptions
 ) -> dict[str, float]:
     """Return the human-normalised score as a TensorBoard tag of a group.
 
@@ -87,7 +87,7 @@ def normalised_tag(
     return {f"{group}/human_normalised": value}
 
 
-def is_cut_short(longest_frames: float | int, max_frames: int) -> bool:
+def is_cut_short(longest_frames: int, max_frames: int) -> bool:
     """Say whether the time limit ended a game that published protocols would have let go on."""
     return longest_frames >= max_frames < MAX_FRAMES
 

@@ -48,7 +48,9 @@ def train_seeds(job_name: str, args: Sequence[str], seeds: str) -> int:
     name = config.run.name or free_name(folder, job.base_name(config))
     if len(name.encode()) > MOST_NAME_BYTES - len(f"-{count}"):
         raise UserError(f"--name {name[:20]}... is too long for a number behind it")
-    rest = take_flag(take_flag(args, "--name")[1], "--seed")[1]
+    rest, others = list(args), job.other_names.items()
+    for flag in ("name", "seed", *(key for key, meaning in others if meaning.setting == "name")):
+        rest = take_flag(rest, f"--{flag.replace('_', '-')}")[1]
     failed = 0
     with ended_like_ctrl_c():
         for place in range(1, count + 1):
