@@ -31,7 +31,7 @@ from rl.games.background import UNCENTRED, background
 from rl.games.contract import require_same_actions
 from rl.games.first_look import first_look, settle_options
 from rl.games.foreign.blame import GameFault
-from rl.games.make import is_atari, make_environments
+from rl.games.make import make_environments
 from rl.games.patience import before_training
 from rl.games.repeats import settle_end_of_games
 from rl.games.screen import drawing_notes
@@ -347,7 +347,7 @@ class AgentJob(PlayJob):
         count, more = world.broadcast_json(
             lambda: settle_processes(config.env, options, config.num_envs, config.num_steps)
         )
-        if not is_atari(config.env):
+        if count:
             config = changed(config, env_options=changed(options, env_processes=count))
         notes += more
         if config.eval_games:

@@ -56,8 +56,10 @@ def is_atari(env: str) -> bool:
 
 
 def short_name(env: str) -> str:
-    """Return what people call an environment: pong for ALE/Pong-v5."""
-    return re.split(r"[/:]", env)[-1].rsplit("-v", 1)[0].lower()
+    """Return what people call an environment: pong for ALE/Pong-v5, crafter for crafter:Env."""
+    *places, name = re.split(r"[/:]", env)
+    name = name.rsplit("-v", 1)[0].lower()
+    return places[-1].lower() if name == "env" and places else name
 
 
 def nearest(env: str, known: list[str]) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from backbones.training.errors import UserError
 from rl.games.gym import GymnasiumEnvironments
-from rl.games.make import nearest
+from rl.games.make import nearest, short_name
 from rl.games.toys import CATCH
 from tests.rl.games.making import make
 
@@ -38,6 +38,11 @@ def test_an_own_module_or_environment_is_suggested_too(tmp_path, monkeypatch):
         make("own_sugested:Owned-v0")
     with pytest.raises(UserError, match=r"did you mean own_suggested:Owned-v0\?"):
         make("own_suggested:Owmed-v0")
+
+
+def test_names_for_people():
+    names = {"ALE/Pong-v5": "pong", "mygames:Flappy-v0": "flappy", "crafter:Env": "crafter"}
+    assert {env: short_name(env) for env in names} == names
 
 
 def test_v5_ids_are_sticky_unless_told_otherwise():
