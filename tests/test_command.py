@@ -113,18 +113,23 @@ def test_watch_films_and_keeps_what_is_there(smoke, tmp_path, capsys):
     assert arcadia.main([*args, "--force"]) == 0
 
 
-def test_watch_draws_in_a_terminal(smoke):
-    out = run("watch", "last", "--terminal", "--games", "1", "--limit-s", "0.3")
-    assert out.returncode == 0, out.stderr
-    assert out.stdout.count("▀") > 1000
-    assert "game 1: score" in out.stdout
+@pytest.fixture
+def no_display(monkeypatch):
+    """Neither a display nor a terminal."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_watch_draws_in_a_terminal(smoke, no_display, capsys):
+    assert arcadia.main(["watch", "last", "--terminal", "--games", "1", "--limit-s", "0.3"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("▀") > 1000
+    assert "game 1: score" in out
 
 
 def test_watch_without_display_or_terminal_films_into_the_working_folder(
-    smoke, tmp_path, monkeypatch, capsys
+    smoke, no_display, tmp_path, monkeypatch, capsys
 ):
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     for number, run_name in ((1, "last"), (2, "last"), (1, "zoo/pong")):
         assert arcadia.main(["watch", run_name, "--limit-s", "0.3"]) == 0
@@ -296,18 +301,14 @@ def test_mistakes_are_one_clear_line(runs, capsys, args, words):
     assert not list(runs.glob("*/*"))  # no folder of a run that never began
 
 
-def test_a_window_without_a_display_is_refused(smoke):
-    out = run("watch", "last", "--window", DISPLAY="", WAYLAND_DISPLAY="")
-    assert out.returncode == 2
-    assert out.stderr == (
+def test_a_window_without_a_display_is_refused(smoke, no_display, capsys):
+    assert mistake(capsys, "watch", "last", "--window") == (
         "arcadia: there is no display for --window; use --terminal, or --video FILE.mp4\n"
     )
 
 
-def test_playing_without_a_keyboard_is_refused(smoke):
-    out = run("play", "ALE/Pong-v5", DISPLAY="", WAYLAND_DISPLAY="")
-    assert out.returncode == 2
-    assert "playing needs a keyboard" in out.stderr
+def test_playing_without_a_keyboard_is_refused(smoke, no_display, capsys):
+    assert "playing needs a keyboard" in mistake(capsys, "play", "ALE/Pong-v5")
 
 
 def test_wrong_protocols_of_an_evaluation_are_refused(smoke, capsys):

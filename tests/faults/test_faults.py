@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from backbones.training import checkpoint, session
 from backbones.training.config import ResumeConfig, RunConfig, changed
@@ -21,7 +22,7 @@ from backbones.training.files import Appender
 from backbones.training.log import read_metrics
 from backbones.training.optim import FlatGradients
 from backbones.training.progress import say
-from backbones.training.run import find_run
+from backbones.training.run import Run, find_run
 from rl import ppo
 from tests.faults import kill
 from tests.faults.trials import FLAGS, PATIENCE_S, TWO_PROCESSES, arcadia, differing
@@ -37,6 +38,29 @@ CATCH = changed(
 
 def named(name: str, **values):
     return changed(CATCH, run=changed(CATCH.run, name=name), **values)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A runs folder with ppo/whole, a run of CATCH."""
+    folder = tmp_path_factory.mktemp("trained")
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCADIA_RUNS", str(folder))
+        ppo.train(named("whole"))
+    return folder
+
+
+@pytest.fixture
+def whole(trained, runs) -> Run:
+    """A run of CATCH, alone in a runs folder of the test's own."""
+    shutil.copytree(trained, runs)
+    return find_run("whole").remembered()
+
+
+def copied(run: Run, name: str) -> Run:
+    """The same run under another name."""
+    return Run.open(shutil.copytree(run.folder, run.folder.with_name(name))).remembered()
 
 
 @pytest.mark.slow
@@ -155,10 +179,8 @@ def test_a_clock_that_jumps_changes_nothing(runs, monkeypatch):
 @pytest.mark.parametrize("length", [0, 0.999])
 @pytest.mark.parametrize("name", ["cnn.safetensors", "state.safetensors", "checkpoint.json"])
 @pytest.mark.parametrize("zeros", [False, True])
-def test_files_that_a_power_cut_has_halved_are_stepped_around(runs, name, length, zeros):
-    run = ppo.train(named("whole"))
-    shutil.copytree(run.folder, run.folder.with_name("cut"))
-    cut = find_run("cut")
+def test_files_that_a_power_cut_has_halved_are_stepped_around(whole, runs, name, length, zeros):
+    cut = copied(whole, "cut")
     path = checkpoint.numbered(cut.checkpoints)[-1] / name
     data = path.read_bytes()
     kept = data[: int(length * len(data))]
@@ -168,17 +190,16 @@ def test_files_that_a_power_cut_has_halved_are_stepped_around(runs, name, length
             file.write(bytes(100))
     ppo.resume(cut)
     assert differing(runs, "whole", "cut") == []
-    assert len(read_metrics(cut.folder)) == len(read_metrics(run.folder))
+    assert len(read_metrics(cut.folder)) == len(read_metrics(whole.folder))
     assert "taking the one before" in (cut.folder / "log.txt").read_text()
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_anew(runs):
-    whole, bare = ppo.train(named("whole")), ppo.train(named("bare"))
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(whole, runs):
+    bare = copied(whole, "bare")
     shutil.rmtree(bare.checkpoints)
     ppo.resume(bare)
     assert "no checkpoint yet: it begins anew" in (bare.folder / "log.txt").read_text()
     assert differing(runs, "whole", "bare") == []
-    assert whole.folder.exists()
 
 
 def test_a_folder_without_a_config_does_not_block_its_name(runs):
@@ -204,14 +225,13 @@ def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_update(runs, 
     assert "not finite at update 4" in (find_run("bad").folder / "log.txt").read_text()
 
 
-def test_two_processes_cannot_train_one_run(runs):
-    run = ppo.train(named("busy"))
-    with run.lock():
-        process = arcadia("resume", "busy", runs=runs)
+def test_two_processes_cannot_train_one_run(whole, runs):
+    with whole.lock():
+        process = arcadia("resume", "whole", runs=runs)
         assert process.wait(timeout=PATIENCE_S) == 2
     said = (runs / "said.txt").read_text()
     assert said.strip() == (
-        "arcadia: ppo/busy is being trained by another process; wait for it or stop it"
+        "arcadia: ppo/whole is being trained by another process; wait for it or stop it"
     )
 
 
@@ -333,12 +353,11 @@ def test_a_run_is_lengthened_once_however_often_its_processes_are_restarted(tmp_
     assert (folder / "log.txt").read_text().count("lengthened from") == 1
 
 
-def test_a_checkpoint_damaged_twice_is_stepped_around_twice(runs):
-    run = ppo.train(named("twice"))
+def test_a_checkpoint_damaged_twice_is_stepped_around_twice(whole):
     for _ in range(2):
-        (checkpoint.numbered(run.checkpoints)[-1] / "state.safetensors").write_bytes(b"")
-        ppo.resume(run)
-    assert checkpoint.load_newest(run.checkpoints)[0].info["progress"] == 1024
+        (checkpoint.numbered(whole.checkpoints)[-1] / "state.safetensors").write_bytes(b"")
+        ppo.resume(whole)
+    assert checkpoint.load_newest(whole.checkpoints)[0].info["progress"] == 1024
 
 
 def test_a_copy_that_somebody_made_is_left_alone(runs):

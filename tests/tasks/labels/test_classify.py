@@ -298,8 +298,7 @@ def test_mistakes_are_one_line_and_leave_no_run(runs, words, reason, capsys):
     assert not runs.exists() or not list(runs.rglob("config.json"))
 
 
-def test_a_run_of_the_same_set_gives_its_heads_too(runs):
-    trained = classify.train(changed(SMOKE, samples=64))
+def test_a_run_of_the_same_set_gives_its_heads_too(trained):
     fit = changed(SMOKE.fit, num_epochs=1, learning_rate=1e-9, ema=0.0)
     trunk = changed(SMOKE.trunk, init=trained.name)
     run = classify.train(changed(SMOKE, samples=64, trunk=trunk, fit=fit))
