@@ -97,6 +97,7 @@ BENCHES = {
     "caption": "tasks.bench_caption",
     "go": "rl.go.bench",
     "go-selfplay": "rl.go.bench_selfplay",
+    "go-tactics": "rl.go.problems.bench",
 }
 
 # What `arcadia VERB --help` says before the flags of each kind.
