@@ -100,6 +100,7 @@ BENCHES = {
     "go": "rl.go.bench",
     "go-selfplay": "rl.go.bench_selfplay",
     "page": "web.bench",
+    "go-tactics": "rl.go.problems.bench",
 }
 
 # What `arcadia VERB --help` says before the flags of each kind.

@@ -15,6 +15,7 @@ from rl.go.rules.board import POINTS
 from rl.go.rules.position import Position
 from rl.go.search import rave
 from rl.go.search.playout import is_eye
+from rl.go.search.reader import build_reader
 
 LONGEST_LINE = 16  # moves of a variation that is shown
 
@@ -147,7 +148,8 @@ class PlayoutPlayer:
         self.memory_mb, self.heuristics, self.expand_at = memory_mb, heuristics, expand_at
         self.rng = np.random.default_rng(seed).integers(1, 2**63, 1, np.uint64)
         self.games = np.zeros(1, board.BOARD)
-        self.room = np.zeros((4, POINTS), np.int32)
+        self.room = np.zeros((5, POINTS), np.int32)
+        self.reader = build_reader()
         self.owned = np.zeros(POINTS, np.int64)
         self.ends = 0  # playouts that `owned` adds up
         self.root: Position | None = None
@@ -172,6 +174,7 @@ class PlayoutPlayer:
             self.expand_at,
             self.rng,
             self.room,
+            self.reader,
             self.owned,
             count,
         )

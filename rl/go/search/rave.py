@@ -5,7 +5,8 @@ Letters: P points with the frame, C nodes, E edges.
 RAVE (Gelly and Silver 2011, https://doi.org/10.1016/j.artint.2011.03.007, section 4): an edge also
 counts all playouts below its node in which the same colour played that point later, and relies on
 them while it has few visits of its own. New edges have prior results from heuristics (section 5):
-atari answers, patterns, distance to the last move, own eyes.
+atari answers, patterns, distance to the last move, own eyes. At the root captures are read as well
+(`tactics.py`).
 
 A node takes 16 bytes and an edge 40; a node has one edge per legal move. A full tree stops growing
 but is still searched. After a move the subtree below it is kept (`reroot`).
@@ -17,13 +18,19 @@ import numpy as np
 from numba import njit
 
 from rl.go.rules.area import owners
-from rl.go.rules.board import BLACK, EMPTY, PASS, WHITE, copy, in_atari, legal, over, play
+from rl.go.rules.board import BLACK, EMPTY, LARGEST, PASS, WHITE, copy, in_atari, legal, over, play
 from rl.go.search.playout import atari_answers, count_up, fits_pattern, is_eye, play_out, self_atari
+from rl.go.search.tactics import judge
 
-NODE = np.dtype([("first", "i4"), ("edges", "i4"), ("visits", "i4"), ("to_play", "i4")], align=True)
+NODE = np.dtype(
+    [("first", "i4"), ("edges", "i4"), ("visits", "i4"), ("to_play", "i2"), ("read", "i2")],
+    align=True,
+)
+"""`read` is 1 if captures were read for the node's edges, as they are at the root."""
 EDGE = np.dtype(
     [
-        ("point", "i4"),
+        ("point", "i2"),
+        ("stake", "i2"),
         ("child", "i4"),
         ("visits", "i4"),
         ("half_wins", "i4"),
@@ -35,7 +42,8 @@ EDGE = np.dtype(
     ],
     align=True,
 )
-"""Wins and `score` are those of who plays the edge; `later_` are RAVE's; child 0 means none.
+"""Wins and `score` are those of who plays the edge; `later_` are RAVE's; child 0 means none; and
+`stake` counts the stones that are won or saved by playing there, or lost (below 0).
 
 A draw is half a win, and counts are whole numbers: a float32 would stand still at 2^24, after eight
 minutes of thinking.
@@ -43,6 +51,9 @@ minutes of thinking.
 
 TRUST = 1_500.0  # playouts after which an edge's own results weigh as much as RAVE's
 EXPLORE = 0.6  # of UCT, as often in the literature: RAVE's edges explore by themselves
+# Results that a stone at stake counts as on the largest board, and the most stones. Playouts see a
+# stone's worth the worse, the more points there are.
+BY_STONE, MOST_STONES = 40.0, 20
 DEEPEST = 200
 
 
@@ -79,7 +90,7 @@ class Tree:
 @no_type_check
 def clear_edge(edge, point):
     """Reset an edge to one without visits."""
-    edge.point, edge.child = point, 0
+    edge.point, edge.child, edge.stake = point, 0, 0
     edge.visits = edge.half_wins = edge.later_visits = edge.later_half_wins = 0
     edge.score = edge.prior_visits = edge.prior_wins = 0
 
@@ -169,8 +180,12 @@ def lonely(board, point):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def best_edge(nodes, edges, node, rave):
-    """Return the edge that the search selects at a node."""
+def best_edge(nodes, edges, node, rave, by_stone):
+    """Return the edge that the search selects at a node; `by_stone` results count a stone at stake.
+
+    What was read pulls the value, RAVE included, to a win or a loss until the edge has visits of
+    its own (progressive bias: Chaslot et al. 2008, https://doi.org/10.1142/S1793005708001094).
+    """
     first, count = nodes[node].first, nodes[node].edges
     best, best_value = first, -1e9
     log_visits = np.log(max(nodes[node].visits, 1))
@@ -183,6 +198,9 @@ def best_edge(nodes, edges, node, rave):
                 later = np.float64(edge.later_visits)
                 weight = later / (later + visits + later * visits / TRUST)
                 value += weight * (0.5 * edge.later_half_wins / later - value)
+            if edge.stake != 0:
+                results = by_stone * min(abs(edge.stake), MOST_STONES)
+                value += results / (results + edge.visits) * ((edge.stake > 0) - value)
         elif visits == 0:
             return i  # the points are in no order: the list of empty ones is shuffled by play
         else:
@@ -194,10 +212,23 @@ def best_edge(nodes, edges, node, rave):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng, room):
+def read(nodes, edges, node, board, reader, gains):
+    """Write the stones that are at stake in a position into the edges of its node."""
+    judge(reader, board, gains)
+    first = nodes[node].first
+    for i in range(first, first + nodes[node].edges):
+        if edges[i].point != PASS:
+            edges[i].stake = gains[edges[i].point]
+    nodes[node].read = 1
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng, room, reader):
     """Descend from the root, play out, back the result up; return Black's score.
 
-    `room` holds a path, the moves found, who first played where and who owns what: [4, P] int32.
+    `room` holds a path, the moves found, who first played where, who owns what, and the stones at
+    stake: [5, P] int32.
     """
     path, found, first, owner = room[0], room[1][:16], room[2], room[3]
     copy(board, root, True)
@@ -212,7 +243,9 @@ def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng,
             if not expand(nodes, edges, used, node, board, rave, found):
                 break
             grown = True
-        i = best_edge(nodes, edges, node, rave)
+        if rave and depth == 0 and not nodes[node].read:
+            read(nodes, edges, node, board, reader, room[4])
+        i = best_edge(nodes, edges, node, rave, BY_STONE * root.size**4 / LARGEST**4)
         play(board, np.int64(edges[i].point))
         path[depth] = i
         depth += 1
@@ -221,7 +254,7 @@ def simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng,
                 break
             used[0] += 1
             fresh = nodes[used[0]]
-            fresh.first = fresh.edges = fresh.visits = 0
+            fresh.first = fresh.edges = fresh.visits = fresh.read = 0
             fresh.to_play = board.to_play
             edges[i].child = used[0]
         node = np.int64(edges[i].child)
@@ -274,10 +307,12 @@ def backup(nodes, edges, path, depth, black_halves, score, rave, first):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def search(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng, room, owned, count):
+def search(
+    nodes, edges, used, root, board, komi, rave, sense, expand_at, rng, room, reader, owned, count
+):
     """Simulate `count` times from a root; add to owned[P] who owned each point at the end."""
     for _ in range(count):
-        simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng, room)
+        simulate(nodes, edges, used, root, board, komi, rave, sense, expand_at, rng, room, reader)
         for point in range((root.size + 2) * (root.size + 2)):
             owned[point] += room[3][point]
 

@@ -1,0 +1,1 @@
+"""Tactical positions, and how many of them a player solves."""

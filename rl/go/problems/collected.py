@@ -1,0 +1,233 @@
+"""Tactical positions as `positions.py` reads them, collected from games of our own player."""
+
+COLLECTED = """
+capture | X | ej | gk
+X dcgcfdbgchdieifibjcjgjbkdkekclfl
+O ecfceebhdhaibiciajdjejfjfkblel
+
+capture | X | ig | jf
+X hbhdeegeheieefffhfegggjgkglgngqghhihkhnhpheihiiicjejfjgjijjjbkdkfkhkikcldlflilcmdmfmgmgninbocodo
+X hojoapbpkpmpcqkqnqarbrcrerjrkrmrcsdsms
+O ibgchcjcfdgdidfeqecfifdgfghgigogdhehfhghjhlhmhohdifigijikinidjkjqjgkjkblglhlbmemhmbncndnfnhneofo
+O locpdpjpdqfqiqjqlqdrirlrbsls
+
+capture | O | ah | ai
+X jbkbhcickcncjdndrebfcfagahmhbimiijljikiljlkmkngohojolofpgpkplpeqgqkqerhrirlrfshs
+O hbiblblcqckdmdaekeleneafkfnfbgcgjgmgngsgbhihlhiikilihjjjjkkljmhniohpjpmpfqhqiqjqlqnqfrgrjrkr
+
+capture | O | nc | lc
+X kamanapbqbrbsbmcncocrcldsdnererfqgsgqhshcioiriojpjqjsjhkiknkhlllmlplhmimjmpmjnkogpipjpeq
+O lalbmbnbobpcqcmdndodqdrdqesedgpiqirjgkpkqkrkgliljlklnlolqlgmkmmmhninkngoiojocr
+
+capture | O | ho | io
+X kcrgrhqjbkclmlkmlmpmgninnnonqnhokomooopoepfphplpmpgqnqgrnror
+O lbrfqgqhblllmmnmqmrmhnknlnmnfogolonorogpipnpopfqhqmqoqpqmr
+
+capture | O | ok | oj
+X bbgbobpbrbacccdcgcqcrcbdddfdldodpdbejekelemeneoelfmfqflgpgrgqhrisiqjrjokpkelnlbpcpopbqdqoq
+O radbqbecfclcncocpcadcdedmdndqdrdceperebfkfnfofpfrfkgmglhrhshpiqipjnkqkclolplcqpqbrcror
+
+capture | X | mn | mo
+X nbobqbfckclcmcpcqcndnekflfmfnfkgngpgqgrgminiojolmmnmpmqmlnonnoqofphpopqpgqiqnqoqpqqqhrnrorqr
+O lbmbpbncocmdodmeoeofrflgmgoglhmhnhphlioipickmlnlrmmnnnpnqnrnsnooporoippprpfqkqrqgrprrrospsqs
+
+capture in two | O | ol | pi
+X dcedaebecedecfcgrgajbjpjakckdklkokpkblnlollmmmqmrmmnnnonmooompopfqgqmqnqmrqr
+O bcccadcdddbfrfbgqgchaibidicjdjojnkqkllmlplkmnmompmlnpnqngpkqoqnrormsnsps
+
+capture in two | X | ij | jj
+X geefffegqghhiheihicjejfjgjbkdkfkhkikcldlflilcmfmgmengnkpkqnq
+O qecfgfdgfghgdhehfhghdifigidjhjijqjekgkjkblelglhlbmemhmfnfocpjp
+
+capture in two | X | fr | esfsgs
+X jbkbhcickcncjdndrebfcfagmhmiijljikiljlkmkngohojolofpgpkplpeqgqkqerhrirlrhs
+O hbiblblcqckdmdaekelenekfnfbgcgjgmgngsgihlhiikilihjjjjkkljmhniohpjpmpfqhqiqjqlqnqfrgrjrkr
+
+capture in two | X | kq | lq
+X sarbscqdsdqerecicocpjpkpdqiqardrerjr
+O qbicqcrcrdcebpdpipaqcqeqfqjqkqoqbrcr
+
+capture in two | O | mp | lp
+X rgrhqjbkclmllmpmnnonqnmooopompnqnr
+O rfqgqhblllmmnmqmrmmnnoronpopmqoq
+
+capture in two | X | sh | sgsi
+X bbgbobpbrbacccdcgcqcrcbdddfdldodpdbejekelemeneoelfmfqflgpgrgqhrielbpcpopbqdqoq
+O radbqbecfclcncocpcadcdedmdndqdrdceperebfkfnfofpfrfkgmglhrhshqiqkclcqpqbrcror
+
+capture in two | X | jq | jrkr
+X fcmckdkehmjminfogohoiokoloipjplpmpeqfqgqhqmqirlr
+O lekfciilqlimgnhnjnknlnjoepfpgphpkpiqjqkqlqgrhrmr
+
+ladder | X | no | mnnn
+X dcedaebecedecfcgajbjakckdkblqmrmonoompopfqgqmqnqmrqr
+O bcccadcdddbfbgchaibidicjdjompmpnqnnogpnpkqoqnrormsnsps
+
+ladder | X | lf | le
+X lbdcgcqcfdqdbepeqecfmfrfkgmgngogqgrgjhlhmhphdieifikilinibjcjgjjjnjbkdkekgknkqkalcldlflnlbmemanhn
+X qncofoiojobpfpipjpkpgqhqjqgrjr
+O mbecfcmcrdeeoerebflfofpfqfagcglgpgbhdhnhohaibiciiijimioiajkjljmjojmkcmfmqmbndneninjnaobohokoqocp
+O dpgphpbqiqmqhrir
+
+ladder | X | lf | mf
+X hbhdeegeheiekeefffhfjfegggjgkglgngqghhihkhnhpheihiiicjejfjgjijjjbkdkfkhkikcldlflilcmdmfmgmgninbo
+X codohojoapbpkpmpcqkqnqarbrcrerjrkrmrcsdsms
+O ibgchcjcfdgdidfeqecfkflfdgfgogdhehfhghjhlhmhohdifigijikinidjkjqjgkjkblglhlbmemhmbncndnfnhneofolo
+O cpdpjpdqfqiqjqlqdrirlrbsls
+
+ladder | X | pi | phoi
+X mapbqbrbsbrcsdrerfqgsgqhshciriojpjqjsjhkiknkhlllmlplhmimjmpmjnkogpipjpeq
+O obpcqcqdrdqesedgpiqirjgkpkqkrkgliljlklnlolqlgmkmmmhninkngoiojocr
+
+ladder | X | ld | ne
+X sarbkclcscjdqdsdjekeqerejfkflfmfqfkglgngogpgqgrgjhqhcijioipiqikjnjnkokqlrlgmhnincogoiojocpgpjpkp
+X dqgqiqlqardrergrjrkrmrgsisms
+O qbicjcqcrckdldrdcelemeifnfofpfjgmgkhlhmhnhohphrhkiminiriljmjojpjpkqkrkfngnbofoholobpdphpipaqcqeq
+O fqhqoqbrcrhrhs
+
+ladder | O | qf | qg
+X bbgbpbrbacccdcgcqcrcbdddfdodpdbemeneoeqeqfpgelbpcpopbqdqoq
+O radbqbecfcocpcadcdedndqdrdceperebfnfofpfqkclcqpqbrcror
+
+ladder | X | gn | gm
+X fcmckdkeklhmjmindoeofogohoiokoloipjplpmpeqfqgqhqmqirjrlr
+O lekfcikkiljlqlimgnhnjnknlnjodpepfpgphpkpdqiqjqkqlqgrhrmr
+
+net | X | re | qd
+X lbpbrbdcmcocqcedmdpdrdaebecedeneoeqecfqfcgrgrhajbjakckdklkrkblolqllmmmqmrmmnnnonmooompopfqgqmqnq
+X mrqr
+O mbobsbbcccncrcadcdddfdndsdeemerebfnfrfbgqgsgchaibidipiqicjdjojrjnkpkqkllmlplkmnmompmlnpnqngpkqoq
+O nrormsnsps
+
+net | X | ir | io
+X lbdcgcqcfdqdbeqecfrfqgrgdieifibjcjgjbkdkekgkqkalcldlflbmemqnipgqhqjqgrjr
+O mbecfcmcrdeerebfpfqfagcgpgbhdhaibiciajcmfmqmdnqocphpjpiqmqhrir
+
+net | X | gl | in
+X geefffegqghhiheihiiicjejfjgjjjbkdkfkhkikcldlflilcmfmgmengnkpkqnq
+O qecfgfdgfghgdhehfhghdifigikidjkjqjekgkjkblelglhlbmemhmfnfocpjp
+
+net | O | rr | sq
+X fcmckdkelkklmlfmgmhmjmmminonpnqnrndoeofogohoiokolonoipjplpmpopppeqfqgqhqmqpqirjrlrqrrrospsqsss
+O lekfcikkiljlllqlimlmompmfngnhnjnknlnmnnnjooopoqodpepfpgphpkpqpdqiqjqkqlqqqrqgrhrmrnrorprns
+
+net | O | in | hm
+X kcncdkqkclelkldmemkminjnfoiogpmpfqgqhqiqoqgrlrorms
+O kbllcmjmlmdnknmngohojolonohpipkplpnpjqlqnqerfrhrirmr
+
+net | O | lf | kg
+X lbobcceclcncedfdgdhdldmdndodpdcedefeienebfefgfiflfmfagbgfgigqgbhihnhbibjdooq
+O mbnbpbgchcmcocpcbdcdddidkdaebegehekelemeafcfhfnfcghgmgngchhhcicjcolq
+
+throw-in | X | js | mrisls
+X sarbscqdsdqeremfqfogpgrgqhcioipiqinjqlrlgmhnincogoiojocpgpjpkpdqgqiqlqardrergrjrkrgs
+O qbicqcrcrdcenfofnhohphrhniriojpkqkfngnfoholobpdphpipaqcqeqfqhqoqbrcrhrlrhsjsks
+
+throw-in | O | pp | np
+X fcmckdkelkklmlfmgmhmjmmminonpnqnrndoeofogohoiokolonoipjplpmpopppeqfqgqhqmqpqirjrlrqrrrps
+O lekfcikkiljlllqlimlmompmfngnhnjnknlnmnnnjooopoqodpepfpgphpkpqpdqiqjqkqlqqqgrhrmrnrorpr
+
+throw-in | O | ac | aabf
+X baabacadbedefegeafdfefgffgggqgdhfhihdifijicjdjejckdkeldmqmfr
+O cabbdbbcdcbdddcecfqfcgdgeghgchehghhhcieigiiifjhjqjekfkhkdlglfqgq
+
+save by capture | X | he | gg
+X hbichdeegeheefffhfegjgkglgngqghhihkhnhpheihiiicjejfjgjijjjbkdkfkhkikcldlflilcmdmfmgmgninbocodoho
+X joapbpkpmpcqkqnqarbrcrerjrkrmrcsdsms
+O gchcfdgdidfeqecfgfifdgfghgigogdhehfhghjhlhmhohdifigijikinidjkjqjgkjkblglhlbmemhmbncndnfnhneofolo
+O cpdpjpdqfqiqjqlqdrirlrbsls
+
+save by capture | X | bd | ac
+X bbgbccdcgcbdddfdbeelbpcpopbqdqoq
+O dbbcecfcadcdedcebfqkclcqpqbrcror
+
+save by capture | O | pn | sn
+X nbobqbfckclcmcpcqcndnekflfmfnfkgngpgqgrgminiojpmqmonrnqoopqpiqnqoqpqqqhrnrorqr
+O lbmbpbncocmdodmeoeofrflgmgoglhmhnhphlioipickomrmpnqnporopprphqkqrqgrprrrospsqs
+
+save by capture | O | pi | qj
+X lbkcmcncldcgpgqgohqhliminioiripjmknkokqkmlqmpncooopojpmpnpoprpjqkqlqoqqqrqkrprqr
+O kbmbcdqepfogrgphrhpiljmjnjojpknlolmmonmonoqorokplpppqpspmqnqpqirjrlrmrnrorisksmsps
+
+save by capture | O | qq | pp
+X kcncpfmgdhmhnhcioiqijjkjmjnjojdkpkqkclelilnldmemimhninjnfoiogpmpqpfqgqhqiqoqrqgrlrnrorprrrmsosqs
+O kbofngpgbhchohqhkiliminipiljpjkkokjlllcmhmjmlmdngnknmngohojolonoqohpipkplpnprpjqlqmqnqqqerfrhrir
+O mrqr
+
+save by extension | X | lm | mn
+X dcedaebecedecfcgajbjakckdklkbllmmmqmrmnnonmooompopfqgqmqnqmrqr
+O bcccadcdddbfbgchaibidicjdjllmlkmnmompmlnpnqngpkqoqnrormsnsps
+
+save by extension | O | pf | of
+X lbdcgcqcfdqdbepeqecfrfogqgrgphdieifibjcjgjbkdkekgkqkalcldlflbmemanhnqncofoiojobpfpipjpkpgqhqjqgr
+X jr
+O mbecfcmcrdeerebfpfqfagcgpgbhdhohaibiciajcmfmqmbndneninjnaobohokoqocpdpgphpbqiqmqhrir
+
+save by extension | O | gi | gh
+X egqgfheihicjejfjgjbkdkfkcldlflcmfmenkpkqnq
+O qecfdhehdifigidjhjqjekgkblelbmemfncpjp
+
+save by extension | O | mo | np
+X jbkbhcickcncjdndberebfcfmhbiciminiajcjdjijljnjikkkiljlllmlkmnmknmngohojolonofpgpkplpeqgqkqmqerhr
+X irlrfshs
+O hbiblblcqckdmdaekeleneafkfnfbgcgdgjgmgngsgbhihlhaidiiikiliejhjjjmjjkmknknlqlcmjmhninnniomohpjpmp
+O fqhqiqjqnqfrgrjrkrnr
+
+save by extension | O | fq | fr
+X kapbqbrbsbrcldmenererfqgsgnhphqhshcioirimjojpjqjsjhkiknkhlllmlplhmimjmpmjnfokoepgpipjpeqgq
+O laoalbmbnboblcpcqcscmdndodqdrdqesedgninjrjgkpkqkrkgliljlklnlolqlgmkmmmhninkngoiojofpfqcr
+
+save by extension | O | oh | nh
+X sarbscqdsdqereogpgrgqhcioipiqinjqlrlhnincoiojocpjpkpdqiqlqardrerjrkr
+O qbicqcrcrdceqgohphrhniriojpkqkgnholobpdphpipaqcqeqfqoqbrcrlrks
+
+save by extension | O | go | fo
+X kcrgrhqjbkclmlkmlmpmgnnnonqnhokomooopofphplpmpgqnqnror
+O lbrfqgqhblllmmnmqmrmknlnmngolonorogpipnpopfqmqoqpqmr
+
+broken ladder | X | kp | lp
+X jbkbhcickcncndrebfcfagmhmiijljikiljlkmhojofpgpkpeqgqkqerhrirlr
+O iblbjclcqckdmdaelenekfnfbgcgjgmgngsgihlhiikilihjjjjkkljmkohpjpfqhqiqjqlqnqfrgrkr
+
+broken ladder | X | jm | hm
+X mapbqbrbsbrcsdrerfqgsgqhshciriojpjsjikllmlimjmjnkoipjpeq
+O obpcqcqdrdqesedgpiqirjqkiljlklnlkmmmhninkniojocr
+
+broken ladder | X | gm | fm
+X kcrgrhqjbkclmlgmkmlmpmgninnnonqnhoiokomooopoepfphplpmpgqnqgrnror
+O lbrfqgqhblglllhmmmnmqmrmfnhnknlnmnfogolonorogpipnpopfqhqmqoqpqmr
+
+broken ladder | O | dc | cc
+X gadbebecfcjccdediddeeehecfffgfcgegrmqncodpaqdqlqdr
+O dafbgbhbdcgcicddfdgdhdcefegedfefdgdhpmqmbnboapcpbqcqcr
+
+save in two | O | cd | bbccbd
+X dcedaebecedecfcgajbjakckdkblnqmros
+O bcadcdddbfbgchaibidicjdjkqnrorns
+
+save in two | O | gp | hngo
+X lbdcgcqcfdqdbeqecfrfqgrgdieifibjcjgjbkdkekgkqkalcldlflbmemqniofpipgqhqjqgrjr
+O mbecfcmcrdeerebfpfqfagcgpgbhdhaibiciajcmfmqmdnqocpgphpjpiqmqhrir
+
+save in two | O | el | dmdnen
+X egfheicjejfjbkdkfkcldlflcmfmkpkqnq
+O cfdhehdifigidjekgkblelbmemcpjp
+
+save in two | X | mf | nflgngmh
+X hckcncmerelfmfhofpgpeqgqkqerhrir
+O lcqckdmdlenekfmgsghpfqhqiqjqnqfrgr
+
+save in two | O | ol | okomnnon
+X kapbqbrbsbrcldsdmenererfqgsgnhphqhshcifigioirigjmjojpjqjsjekfkhkiknkhlllmlplhmimjmnmpmjnfokoepgp
+X ipjpeqgqerhres
+O laoalbmbnbobdclcpcqcmdndodqdrdqesedghinidjejfjhjnjrjgkpkqkrkgliljlklnlolqlgmkmmmhninkngoiojofpfq
+O qqcrfrgrfs
+
+save in two | O | cr | brcs
+X sarbscqdsdqerecicocpkpbqdqiqdrer
+O qbicqcrcrdcebpdpcqeqfqjqoqcr
+
+save in two | X | mk | likjnjok
+X kcrgrhmjqjbkkkmkcldlelflklmlcmfmgmkmlmpmcngninnnonqndohoiokomooopoepfphplpmpeqgqnqfrgrnror
+O lbrfqgqhmiljckekfklkblglllnlbmemhmjmmmnmqmrmdnenfnhnknlnmnfogolonorogpipnpophqmqoqpqhrmr
+"""
