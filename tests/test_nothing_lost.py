@@ -174,7 +174,7 @@ class Drawn(gymnasium.Env):
         return np.zeros(self.observation_space.shape, np.uint8), 0.0, 0, 0, {}
 
     def render(self):
-        drawings = {"none": None, "float": np.full((9, 9, 3), 0.5), "flat": np.zeros(5, np.uint8)}
+        drawings = {"none": None, "float": np.full((9, 9, 3), 50.5), "flat": np.zeros(5, np.uint8)}
         return drawings[self.kind] if self.kind != "raises" else 1 / 0
 
 

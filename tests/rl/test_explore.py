@@ -44,7 +44,7 @@ def test_the_largest_uniform_is_still_an_action():
 
 
 def test_the_policy_takes_the_epsilon_of_the_rollout_it_plays():
-    network = QNetwork(build_cnn(TrunkConfig(width=0.25, pool=2), False), 84, 3, 8)
+    network = QNetwork(build_cnn(TrunkConfig(width=0.25, pool=2), 1), 84, 3, 8)
     policy = EpsilonGreedyPolicy(network, lambda rollout: torch.tensor([0.5, 0.25]) * rollout, 2)
     assert isinstance(policy, Policy)
     policy.begin_rollout(2)

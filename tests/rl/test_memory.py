@@ -67,7 +67,7 @@ def test_what_was_judged_while_playing_is_judged_again_while_learning(env, optio
 
 def test_values_are_those_of_a_network_that_sees_one_observation_after_another():
     options, lstm = EnvOptions(max_frames=120), LSTM(LSTMSpec(inputs=64, units=32))
-    network = ActorCritic(build_cnn(ppo.CATCH.trunk, False), 84, 4, 64, lstm)
+    network = ActorCritic(build_cnn(ppo.CATCH.trunk, 1), 84, 4, 64, lstm)
     with torch.no_grad():
         for parameter in network.parameters():  # far from the almost uniform beginning
             parameter.add_(torch.randn_like(parameter) * 0.05)

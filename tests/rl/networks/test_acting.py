@@ -24,7 +24,7 @@ def test_sampling_never_leaves_the_actions_at_the_edges():
 
 
 def test_the_acting_copy_follows_the_network_only_when_its_weights_are_copied():
-    network = ActorCritic(build_cnn(TrunkConfig(width=0.25, pool=2), False), 84, 3, 16)
+    network = ActorCritic(build_cnn(TrunkConfig(width=0.25, pool=2), 1), 84, 3, 16)
     acting = acting_copy(network, torch.float32)
     obs, begins = network.blank_obs(2) + 100, torch.zeros(2, dtype=torch.bool)
     uniform = torch.tensor([0.1, 0.9])

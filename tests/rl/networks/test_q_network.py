@@ -13,7 +13,7 @@ TRUNK = TrunkConfig(width=0.25, pool=2)
 
 def test_all_of_the_probability_lies_on_the_best_action_and_its_value_is_the_value():
     torch.manual_seed(0)
-    network = QNetwork(build_cnn(TRUNK, False), 84, 5, 16)
+    network = QNetwork(build_cnn(TRUNK, 1), 84, 5, 16)
     obs = torch.randint(0, 256, (7, 4, 84, 84), dtype=torch.uint8)
     judged = network.step(obs, None, torch.zeros(7, dtype=torch.bool))
     best = judged.q_value.max(-1)
@@ -25,7 +25,7 @@ def test_all_of_the_probability_lies_on_the_best_action_and_its_value_is_the_val
 
 def test_sequences_are_judged_as_their_steps_are():
     torch.manual_seed(0)
-    network = QNetwork(build_cnn(TRUNK, False), 84, 5, 16, LSTM(LSTMSpec(inputs=16, units=8)))
+    network = QNetwork(build_cnn(TRUNK, 1), 84, 5, 16, LSTM(LSTMSpec(inputs=16, units=8)))
     obs = torch.randint(0, 256, (6, 2, 4, 84, 84), dtype=torch.uint8)
     begins = torch.zeros(6, 2, dtype=torch.bool)
     begins[3, 1] = True

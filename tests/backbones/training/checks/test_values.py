@@ -78,9 +78,10 @@ def test_a_run_s_config_becomes_a_dataclass_in_one_place_only():
     from tests.test_layout import SOURCES
 
     readers = {p.name for p in SOURCES if "from_dict" in p.read_text()}
-    # The others read cards, the spec of a trunk, or what a program gives as flags.
+    # The others read cards, the spec of a trunk, what a program gives as flags, or what a run tells
+    # the processes that it has begun.
     cards = {"read_zip.py", "environments.py", "transfer.py", "go_network.py", "trunk.py"}
-    assert readers == {"values.py", "saved.py", "config.py", *cards}
+    assert readers == {"values.py", "saved.py", "config.py", "worker.py", *cards}
     assert not [
         p
         for p in SOURCES
