@@ -2,8 +2,8 @@
 
 Its observations become pictures, its actions a choice of n, and what it returns is held against
 what it declares: `pictures.py`, `actions.py` and `declared.py` of `rl/games/foreign/`. Pictures are
-turned grey and shrunk to 84 x 84 unless told otherwise;
-planes that are neither grey nor in colour stay apart; nothing is skipped or clipped unless asked.
+turned grey and shrunk to 84 x 84 unless told otherwise; planes that are neither grey nor in colour
+stay apart; nothing is skipped or clipped unless asked.
 Games are restarted with a seed of their own, so one that obeys its seed can be replayed when a run
 is resumed. For one that does not (`rl/games/repeats.py`), all games can be ended every so many env
 steps, with environments made anew: there a run can be saved and resumed without a replay.
@@ -71,8 +71,8 @@ def protocol_of(game: DeclaredGame, options: EnvOptions) -> GameProtocol:
     """Return how games of an environment are played, with settled options."""
     spec = game.made.spec
     limit = spec.max_episode_steps if spec else None
-    kinds = f"{options.channels} planes" if options.channels else "grey"
-    kinds = "colour" if options.colour and not options.channels else kinds
+    kinds = "colour" if options.colour else "grey"
+    kinds = f"{options.channels} planes" if options.channels else kinds
     return GameProtocol(
         env=game.env,
         sticky=0.0,

@@ -79,20 +79,24 @@ class DeclaredGame:
         return self.actions.names
 
     @property
+    def render_modes(self) -> Any:
+        """How it says that it renders."""
+        metadata = getattr(self.made, "metadata", None) or {}
+        return metadata.get("render_modes") or []
+
+    @property
     def can_draw(self) -> bool:
         """Whether it says that it renders pictures."""
-        metadata = getattr(self.made, "metadata", None) or {}
-        return "rgb_array" in (metadata.get("render_modes") or [])
+        return "rgb_array" in self.render_modes
 
     def first_drawing(self) -> Pictures:
         """Return how its drawings are taken, from the first; UserError if it has none."""
         if self.options.obs_key:
             raise UserError("choose one of --pixels and --obs-key")
         if not self.can_draw and not self.options.old_api:
-            metadata = getattr(self.made, "metadata", None) or {}
             raise UserError(
-                f"--pixels: {self.env} has no drawing, its render_modes are "
-                f"{metadata.get('render_modes') or []}; expected rgb_array among them"
+                f"--pixels: {self.env} has no drawing, its render_modes are {self.render_modes}; "
+                "expected rgb_array among them"
             )
         self.begun(0)
         return drawn(self.drawing().shape)
@@ -179,9 +183,9 @@ class DeclaredGame:
                 raise GameFault(self.wrong(where, described(obs), "an array")) from None
         exact = pictures.dtype == np.uint8
         kinds = obs.dtype == np.uint8 if exact else obs.dtype.kind in "biuf"
-        expected = f"{pictures.dtype} {list(pictures.declared_shape)}, "
-        expected += "as at first" if self.options.pixels else "which it declares"
         if not kinds or obs.shape != pictures.declared_shape:
+            expected = f"{pictures.dtype} {list(pictures.declared_shape)}, "
+            expected += "as at first" if self.options.pixels else "which it declares"
             tip = remedy(obs) if exact else ""
             raise GameFault(self.wrong(where, described(obs), expected) + tip)
         try:

@@ -12,6 +12,7 @@ is, where the bricks are): they stay apart, since no shade of grey could hold th
 
 import colorsys
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,21 @@ COLOURS = (1, 3)
 
 @dataclass(frozen=True)
 class Pictures:
-    """How observations of a space become pictures; UserError where there are none."""
+    """How observations of a space become pictures; UserError where there are none.
+
+    What is asked at every frame is found once.
+    """
 
     declared: Box | MultiBinary
     key: str = ""
     """Entry of the Dict; "" where the space is no Dict."""
 
-    @property
+    @cached_property
     def declared_shape(self) -> tuple[int, ...]:
         """Shape of what the environment returns."""
         return tuple(int(n) for n in self.declared.shape)
 
-    @property
+    @cached_property
     def channels_first(self) -> bool:
         """Whether the environment's axes are [C, H, W]."""
         shape = self.declared_shape
@@ -50,12 +54,12 @@ class Pictures:
         shape = self.declared_shape
         return (*shape[1:], shape[0]) if self.channels_first else shape
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype:
         """Type of the declared numbers; bool for those of a MultiBinary."""
         return np.dtype(bool if isinstance(self.declared, MultiBinary) else self.declared.dtype)
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[float, float]:
         """The least and the largest number that is declared."""
         if isinstance(self.declared, MultiBinary) or self.dtype == bool:
