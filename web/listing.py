@@ -18,7 +18,7 @@ from backbones.training.errors import UserError
 from backbones.training.find_job import kind_of
 from backbones.training.log import is_before, read_metrics
 from backbones.training.run import Run, config_files
-from backbones.training.runs_table import final_score, number, saved, subject
+from backbones.training.runs_table import final_score, number, standing, state_of, subject
 
 TAIL_BYTES = 2**16
 MOST_POINTS = 400  # of a curve
@@ -66,13 +66,12 @@ class Listing:
 
     def row(self, run: Run) -> dict[str, Any]:
         """Return what a run is and how far it has come."""
-        stamp, running = stamp_of(run.folder), run.is_running()
+        stamp = stamp_of(run.folder)
         if self.rows.get(run.folder, (None, {}))[0] != stamp:
             self.rows[run.folder] = stamp, written(run)
         row = self.rows[run.folder][1]
-        done, total = row["done"], row["total"]
-        state = "running" if running else "finished" if done >= total > 0 else "stopped"
-        return {**row, "state": "zoo" if run.folder.parent.name == "zoo" else state}
+        in_zoo = run.folder.parent.name == "zoo"
+        return {**row, "state": "zoo" if in_zoo else state_of(run, row["finished"])}
 
     def about(self, name: str) -> dict[str, Any]:
         """Return all there is to say of one run: row, command, config, log, films, tags."""
@@ -127,23 +126,17 @@ def stamp_of(folder: Path) -> tuple[object, ...]:
 
 def written(run: Run) -> dict[str, Any]:
     """Return a row from what a run has written."""
-    info, last = saved(run), dict[str, Any]()
+    last: dict[str, Any] = {}
     for line in tail(run.folder / "metrics.jsonl"):
         if is_before(line, 2**62):
             last |= json.loads(line)
-    trained = last.get("rollout/score", None if last else info.get("score"))
     return {
         "name": run.name,
         "job": run.job,
         "kind": kind_or_none(run),
         "learns": subject(run.config),
-        # A run that was sent, or comes with the project, has its checkpoint and no figures.
-        "done": int(number(last.get("step", info.get("progress")))),
-        "total": int(number(info.get("total")) or number(run.config.get("total_steps"))),
-        "unit": str(info.get("unit", "")),
-        "minutes": number(last.get("time/minutes", number(info.get("trained_s")) / 60)),
-        "score": None if trained is None else number(trained),
         "eval": final_score(run),
+        **standing(run, last)._asdict(),
     }
 
 

@@ -1,8 +1,9 @@
 """The command `arcadia runs`: one row a run."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -60,30 +61,53 @@ def subject(config: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-def row_of(run: Run) -> list[str]:
-    """Return name, what is learnt, progress, minutes, scores, size and state of a run."""
-    metrics = read_metrics(run.folder)
-    last: dict[str, Any] = {}
-    for line in metrics:
-        last |= line
+class Standing(NamedTuple):
+    """How far a run has come."""
+
+    done: int
+    total: int
+    unit: str
+    minutes: float
+    score: float | None
+    """The latest training score; None where there is none yet."""
+    finished: bool
+
+
+def standing(run: Run, last: Mapping[str, Any]) -> Standing:
+    """Return how far a run has come: `last` has the newest value of each of its figures.
+
+    A run that was sent, or comes with the project, has its checkpoint and no figures.
+    """
     info = saved(run)
     total = int(number(info.get("total")) or number(run.config.get("total_steps")))
-    # A run that was sent, or comes with the project, has its checkpoint and no figures.
     done = int(number(last.get("step", info.get("progress"))))
     minutes = number(last.get("time/minutes", number(info.get("trained_s")) / 60))
-    over = done >= total > 0 or (not metrics and evaluated_at(run) == done)
-    state = "running" if run.is_running() else "finished" if over else "stopped"
-    trained = last.get("rollout/score", None if metrics else info.get("score"))
-    score = "" if trained is None else f"{number(trained):.1f}"
+    trained = last.get("rollout/score", None if last else info.get("score"))
+    score = None if trained is None else number(trained)
+    finished = done >= total > 0 or (not last and evaluated_at(run) == done)
+    return Standing(done, total, str(info.get("unit", "")), minutes, score, finished)
+
+
+def state_of(run: Run, finished: bool) -> str:
+    """Return whether a run is running, finished or stopped."""
+    return "running" if run.is_running() else "finished" if finished else "stopped"
+
+
+def row_of(run: Run) -> list[str]:
+    """Return name, what is learnt, progress, minutes, scores, size and state of a run."""
+    last: dict[str, Any] = {}
+    for line in read_metrics(run.folder):
+        last |= line
+    done, total, unit, minutes, score, finished = standing(run, last)
     return [
         run.name,
         subject(run.config),
-        f"{done:,}{f' / {total:,}' if total else ''} {info.get('unit', '')}".rstrip(),
+        f"{done:,}{f' / {total:,}' if total else ''} {unit}".rstrip(),
         clock(60 * minutes) if minutes else "",
-        score,
+        "" if score is None else f"{score:.1f}",
         final_score(run),
         f"{size_bytes(run.folder) / 2**20:.0f} MiB",
-        state,
+        state_of(run, finished),
     ]
 
 
