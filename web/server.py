@@ -101,12 +101,13 @@ class Pages:
 
     async def card(self, request: Request) -> Response:
         """What a model takes and gives."""
-        run = self.listing.find(named(request))
+        run = await run_in_threadpool(self.listing.find, named(request))
         return JSONResponse(await run_in_threadpool(lambda: self.trying().card(run)))
 
     async def answer(self, request: Request) -> Response:
         """A model's answer to what was uploaded: a line as text/plain, else a file's bytes."""
-        run, body = self.listing.find(named(request)), await uploaded(request)
+        run = await run_in_threadpool(self.listing.find, named(request))
+        body = await uploaded(request)
         kind = request.headers.get("content-type", "").partition(";")[0]
         given: bytes | str | None = body or None
         if kind == "text/plain":

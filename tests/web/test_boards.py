@@ -1,12 +1,14 @@
 """A game of Go on the page: what a browser may ask for, and what it is told."""
 
 import json
+from dataclasses import fields
 
 import pytest
 
 from backbones.training.errors import UserError
 from rl.go.games import sgf
-from web.boards import BoardGame
+from rl.go.play import Config
+from web.boards import CHOICES, SHOWN, BoardGame
 
 ENGINES = {"playouts": "playouts", "random": "random"}
 SMALL = {"size": 5, "engine": "random", "level": 1}
@@ -96,6 +98,10 @@ def test_what_is_no_wish_is_refused_in_words(wish, why):
     with pytest.raises(UserError, match=why):
         game.ask(json.dumps(wish))
     assert asked(game, play="C3")["moves"] == 1
+
+
+def test_a_browser_may_choose_settings_that_there_are_and_sees_what_they_are_first():
+    assert set(SHOWN) == set(CHOICES) <= {field.name for field in fields(Config)}
 
 
 def test_without_a_game_nothing_is_played():

@@ -1,15 +1,11 @@
 """The page in a real browser, driven as a person drives it: Debian's chromium, without a window."""
 
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from backbones.training.checks.address import bind
-from web.guard import Access
-from web.server import build_app
+from tests.web.served import serving
 
 selenium = pytest.importorskip("selenium", reason="pip install selenium")
 from selenium import webdriver  # noqa: E402
@@ -30,15 +26,10 @@ PATIENCE_S = 90
 @pytest.fixture(scope="module")
 def address(smoke_runs):
     """The page on a runs folder with one run."""
-    with pytest.MonkeyPatch.context() as patch, bind("127.0.0.1", 0) as place:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARCADIA_RUNS", str(smoke_runs))
-        place.listen()
-        running = uvicorn.Server(uvicorn.Config(build_app(Access()), log_level="critical"))
-        thread = threading.Thread(target=running.run, args=([place],), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{place.getsockname()[1]}/"
-        running.should_exit = True
-        thread.join(20)
+        with serving() as port:
+            yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture(scope="module")

@@ -3,17 +3,16 @@
 import json
 import random
 import socket
-import threading
 from pathlib import Path
 
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 import arcadia
 from backbones.training.checks.address import bind
 from backbones.training.errors import UserError
+from tests.web.served import serving
 from web import serve, server
 from web.guard import COOKIE, Access
 from web.server import build_app
@@ -253,14 +252,8 @@ def test_a_port_in_use_and_missing_packages_are_said(monkeypatch, capsys):
 @pytest.fixture
 def listening(runs):
     """The port of a page that is served as the command does."""
-    with bind("127.0.0.1", 0) as place:
-        place.listen()
-        running = uvicorn.Server(uvicorn.Config(build_app(Access()), log_level="critical"))
-        thread = threading.Thread(target=running.run, args=([place],), daemon=True)
-        thread.start()
-        yield place.getsockname()[1]
-        running.should_exit = True
-        thread.join(10)
+    with serving() as port:
+        yield port
 
 
 def test_a_thousand_malformed_requests_leave_the_server_alive(listening, capsys):

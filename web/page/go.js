@@ -1,5 +1,6 @@
 // A game of Go: a board of SVG, an engine of a chosen strength, hints, and the game as a file.
 import { ask, make } from "./dom.js";
+import { Line } from "./line.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LETTERS = "ABCDEFGHJKLMNOPQRST";
@@ -21,26 +22,18 @@ export function showGo(main) {
   main.append(make("h1", { textContent: "Go" }), make("div", { className: "split" },
     make("div", {}, board, error), make("div", {}, make("aside", { className: "card" }, note, chance, info, buttons), form)));
 
-  let socket, state, left = false, timer = 0, chosen = null;
-  const send = (wish) => {
-    error.textContent = "";
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(wish));
-  };
-  const play = (word) => { note.textContent = word === "hint" ? "thinking ..." : note.textContent; send({ play: word }); };
-  const connect = () => {
-    socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/api/go`);
-    socket.addEventListener("open", () => { if (chosen) send({ new: chosen }); });
-    socket.addEventListener("message", (event) => {
-      const answer = JSON.parse(event.data);
+  let state, chosen = null;
+  const line = new Line("/api/go", {
+    opened: () => { if (chosen) line.send({ new: chosen }); },
+    heard: (data) => {
+      const answer = JSON.parse(data);
       if (answer.error) error.textContent = answer.error;
       else { state = answer; show(); }
-    });
-    socket.addEventListener("close", () => {
-      if (left) return;
-      error.textContent = "the connection is lost, and the game with it; a new one begins";
-      timer = setTimeout(connect, 2000);
-    });
-  };
+    },
+    lost: () => { error.textContent = "the connection is lost, and the game with it; a new one begins"; },
+  });
+  const send = (wish) => { error.textContent = ""; line.send(wish); };
+  const play = (word) => { note.textContent = word === "hint" ? "thinking ..." : note.textContent; send({ play: word }); };
   const button = (word, label) => {
     const made = make("button", { textContent: label });
     made.addEventListener("click", () => play(word));
@@ -71,8 +64,7 @@ export function showGo(main) {
     board.replaceChildren(boardOf({ size: offered.first.size, stones: [], stars: [], hints: [], last: -1 }, null));
     note.textContent = "choose a game, and begin";
   }, (failed) => { error.textContent = failed.message; });
-  connect();
-  return () => { left = true; clearTimeout(timer); socket.close(); };
+  return () => line.close();
 }
 
 const nameOf = (move, size) => `${LETTERS[move % size]}${size - Math.floor(move / size)}`;

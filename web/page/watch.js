@@ -1,62 +1,39 @@
 // A game over a socket: an agent at play with its score, value and the chance of each action, or the
 // same game for the person, by keys or by touch.
 import { ask, brief, make, path } from "./dom.js";
+import { Line } from "./line.js";
 import { link } from "./runs.js";
 
-const AGAIN_MS = 2000; // after a lost connection
 const KEYS = { ArrowUp: "up", ArrowDown: "down", ArrowLeft: "left", ArrowRight: "right", " ": "space",
   w: "up", s: "down", a: "left", d: "right" };
 const PAD = [["up", "\u25b2"], ["left", "\u25c0"], ["down", "\u25bc"], ["right", "\u25b6"], ["space", "fire"]];
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
 
-// The socket of a game: sends wishes, shows what comes, and comes back when the connection is lost.
-class Line {
+// The socket of a game: sends wishes, shows what comes. A game that was refused is not asked for again.
+class GameLine extends Line {
   constructor(address, wishes, canvas, tell) {
-    this.address = address;
-    this.wishes = wishes;
-    this.canvas = canvas;
-    this.tell = tell;
-    this.left = false;
-    this.connect();
-  }
-
-  connect() {
-    this.socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}${this.address}`);
-    this.socket.binaryType = "blob";
     let text = {};
-    let refused = false;
-    this.socket.addEventListener("open", () => { this.tell({ error: "" }); this.send(this.wishes); });
-    this.socket.addEventListener("message", async (event) => {
-      if (typeof event.data === "string") {
-        text = JSON.parse(event.data);
-        refused = refused || Boolean(text.error);
-        if (text.error || text.scores) this.tell(text);
-        return;
-      }
-      const shown = text;
-      draw(this.canvas, await createImageBitmap(event.data), shown);
-      this.tell(shown);
+    super(address, {
+      opened: () => { tell({ error: "" }); this.send(wishes); },
+      heard: async (data) => {
+        if (typeof data === "string") {
+          text = JSON.parse(data);
+          if (text.error) this.close();
+          if (text.error || text.scores) tell(text);
+          return;
+        }
+        const shown = text;
+        draw(canvas, await createImageBitmap(data), shown);
+        tell(shown);
+      },
+      lost: () => tell({ error: "the connection is lost; trying again" }),
     });
-    this.socket.addEventListener("close", () => {
-      if (this.left || refused) return;
-      this.tell({ error: "the connection is lost; trying again" });
-      this.timer = setTimeout(() => this.connect(), AGAIN_MS);
-    });
-  }
-
-  send(message) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+    this.wishes = wishes;
   }
 
   wish(changed) {
     Object.assign(this.wishes, changed);
     this.send(changed);
-  }
-
-  close() {
-    this.left = true;
-    clearTimeout(this.timer);
-    this.socket.close();
   }
 }
 
@@ -71,7 +48,7 @@ export function showWatch(main, name) {
   const follow = make("button", { textContent: "follow training", ariaPressed: "false" });
   parts.controls.append(choice, follow, make("a", { className: "button", href: link("play", name), textContent: "play yourself" }));
   let rows = [];
-  const line = new Line(`/api/watch/${path(name)}`, { speed: 1, paused: false, choice: "sampled", follow: false },
+  const line = new GameLine(`/api/watch/${path(name)}`, { speed: 1, paused: false, choice: "sampled", follow: false },
     parts.canvas, (shown) => {
       parts.tell(shown);
       if (!shown.actions) return;
@@ -97,7 +74,7 @@ export function showPlay(main, name) {
   parts.figures.append(make("div", {}, make("div", { className: "dim", textContent: "the agent has" }), rival));
   ask(`/api/runs/${path(name)}/about`).then((about) => { rival.textContent = about.eval || "-"; }, () => {});
   parts.controls.append(make("a", { className: "button", href: link("watch", name), textContent: "watch the agent" }));
-  const line = new Line(`/api/play/${path(name)}`, { speed: 1, paused: false, keys: [] }, parts.canvas, parts.tell);
+  const line = new GameLine(`/api/play/${path(name)}`, { speed: 1, paused: false, keys: [] }, parts.canvas, parts.tell);
   const down = new Set();
   const press = (key, on) => {
     if (down.has(key) === on) return;
