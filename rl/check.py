@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import tyro
 from jaxtyping import UInt8
+from PIL import Image
 
 from backbones.training.checks.limits import MOST_SEED, require_at_most
 from backbones.training.config import require_not_negative, require_positive
@@ -161,11 +161,9 @@ def main(config: Config) -> int:
     played = play(envs, config)
     print(*lines_of(config, envs, played), sep="\n")
     if config.output is not None:
-        picture = picture_of(played.seen, envs.frame_shape[0])
-        written, data = cv2.imencode(".png", picture[:, :, ::-1])
-        assert written
+        picture = Image.fromarray(picture_of(played.seen, envs.frame_shape[0]))
         try:
-            config.output.write_bytes(data.tobytes())
+            picture.save(config.output)
         except OSError as error:
             raise UserError(f"{config.output} cannot be written: {error.strerror}") from None
         print(f"what agents see: {config.output}")

@@ -36,7 +36,7 @@ from rl.games.contract import GameProtocol, require_same_actions
 from rl.games.make import make_environments
 from rl.games.options import EnvOptions
 from rl.games.stacks import FrameStack
-from rl.scores import RANDOM_AND_HUMAN, human_normalised, is_cut_short
+from rl.scores import RANDOM_AND_HUMAN, normalised_whole
 from rl.scoring import ScoreKeeper
 
 # Far from every seed that a person gives a run, so that no evaluation game is a training game.
@@ -103,10 +103,8 @@ class Evaluation:
     def to_dict(self, run: str) -> dict[str, Any]:
         """Return the object that `eval --json` prints."""
         # A game that was cut short says nothing beside games that humans played to their end.
-        longest = max(self.lengths) * self.protocol.frame_skip
-        whole = not is_cut_short(longest, self.protocol.max_frames)
-        rom = atari_ids().get(self.protocol.env, "")
-        normalised = human_normalised(rom, self.mean) if whole else None
+        longest, most = max(self.lengths) * self.protocol.frame_skip, self.protocol.max_frames
+        normalised = normalised_whole(self.protocol.env, self.mean, longest, most)
         spread = float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
         return {
             "run": run,

@@ -76,15 +76,21 @@ RANDOM_AND_HUMAN = {
 def normalised_tag(
     group: str, env: str, score: float, longest_frames: int, options: EnvOptions
 ) -> dict[str, float]:
-    """Return the human-normalised score as a TensorBoard tag of a group.
+    """Return the human-normalised score of whole games as a TensorBoard tag of a group; empty where
+    there is none."""
+    value = normalised_whole(env, score, longest_frames, options.max_frames)
+    return {} if value is None else {f"{group}/human_normalised": value}
 
-    Empty where nobody has measured random and human play, or games were cut short: the longest game
+
+def normalised_whole(env: str, score: float, longest_frames: int, max_frames: int) -> float | None:
+    """Return the human-normalised score of games that were played to their end.
+
+    None where nobody has measured random and human play, or games were cut short: the longest game
     took as many frames as are allowed, and fewer are allowed than in published protocols.
     """
-    value = human_normalised(atari_ids().get(env, ""), score)
-    if value is None or is_cut_short(longest_frames, options.max_frames):
-        return {}
-    return {f"{group}/human_normalised": value}
+    if is_cut_short(longest_frames, max_frames):
+        return None
+    return human_normalised(atari_ids().get(env, ""), score)
 
 
 def is_cut_short(longest_frames: int, max_frames: int) -> bool:

@@ -37,6 +37,12 @@ OF_THE_GAME = ("env", "num_actions", "seed")
 TAG = "rollout/score"
 
 
+def seed_of(run: Run) -> object:
+    """Return the seed that a run's config names; None without one."""
+    about = run.config.get("run")
+    return about.get("seed") if isinstance(about, dict) else None
+
+
 @dataclass(frozen=True)
 class Result:
     """A finished run of an agent and its evaluation."""
@@ -61,8 +67,7 @@ class Result:
     @property
     def seed(self) -> int:
         """The seed of the training."""
-        about = self.run.config.get("run")
-        return int(number(about.get("seed"))) if isinstance(about, dict) else 0
+        return int(number(seed_of(self.run)))
 
     @property
     def human_normalised(self) -> float | None:

@@ -17,6 +17,7 @@ from backbones.training.run import Run, runs_folder
 from backbones.training.runs_table import number
 from rl.games.atari import atari_ids
 from rl.games.make import is_atari, short_name
+from suites.gather import seed_of
 
 NAME_CHARACTERS = {*"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"}
 
@@ -148,10 +149,8 @@ def command_of(cell: Cell, config: Config) -> list[str]:
 
 def require_same(cell: Cell, run: Run, config: Config) -> None:
     """UserError unless a run that is there is the one that is wanted."""
-    about = run.config.get("run")
-    seed = about.get("seed") if isinstance(about, dict) else None
     wanted = {"env": cell.env, "seed": cell.seed}
-    found = {"env": run.config.get("env"), "seed": seed}
+    found = {"env": run.config.get("env"), "seed": seed_of(run)}
     if config.env_steps:
         wanted["total_steps"] = config.env_steps
         found["total_steps"] = run.config.get("total_steps")

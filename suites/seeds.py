@@ -22,6 +22,7 @@ from backbones.training.find_job import parse_flags, typed_job
 from backbones.training.progress import say
 from backbones.training.run import Run, runs_folder
 from backbones.training.runs_table import number
+from suites.gather import seed_of
 from suites.report import print_report, report_of, write_report
 from suites.suite import ended_like_ctrl_c
 
@@ -76,11 +77,9 @@ def train_one(path: Path, args: Sequence[str], seed: int) -> int:
     command = [sys.executable, "-m", "arcadia"]
     if (path / "config.json").exists():
         run = Run.open(path)
-        about = run.config.get("run")
-        found = about.get("seed") if isinstance(about, dict) else None
-        if found != seed:
+        if seed_of(run) != seed:
             raise UserError(
-                f"{run.name} is there with seed {found}, not {seed}; give another --name"
+                f"{run.name} is there with seed {seed_of(run)}, not {seed}; give another --name"
             )
         if (path / "eval.json").exists():
             say(f"{run.name} is finished")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from backbones.cnn import build_trunk
 from backbones.trunk import TrunkSpec, flattened
 from rl.games.contract import Environments, game_seed
+from rl.games.foreign.pictures import planes_in_colour
 from rl.games.make import is_atari
 from rl.games.stacks import STACK, FrameStack
 from rl.scoring import ScoreKeeper
@@ -89,8 +90,7 @@ class SB3Environments(VecEnv):
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """Return what every agent sees last, [rows, columns, 3] uint8 each."""
-        newest = self.stacks.frames[-1].numpy().transpose(0, 2, 3, 1)  # [N, H, W, C]
-        colour = np.repeat(newest, 3, axis=3) if newest.shape[3] == 1 else newest
+        colour = planes_in_colour(self.stacks.frames[-1].numpy())
         return [*colour.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)]
 
     def close(self) -> None:

@@ -23,6 +23,8 @@ MOST_NAME_BYTES = 255
 MOST_THREADS = 1024
 MOST_GAMES = 1_000_000
 
+BOOLEANS = {"true": True, "false": False}
+
 
 def whole(text: str) -> int:
     """Return an integer of 64 bits, also one written 1e6; ValueError if the text is none."""
@@ -41,9 +43,9 @@ def whole(text: str) -> int:
 
 def true_or_false(text: str) -> bool:
     """Return a boolean; ValueError if the text is neither true nor false."""
-    if text.lower() not in ("true", "false"):
+    if text.lower() not in BOOLEANS:
         raise ValueError(f"{shortened(text)!r} must be true or false")
-    return text.lower() == "true"
+    return BOOLEANS[text.lower()]
 
 
 def finite(text: str) -> float:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
+from backbones.training.checks.limits import BOOLEANS
 from backbones.training.errors import UserError
 from backbones.training.progress import say
 
@@ -33,7 +34,6 @@ class Meaning:
 
 
 OtherNames = Mapping[str, Meaning]
-BOOLEANS = {"true": True, "false": False}
 
 
 def field_types(kind: type[Any]) -> dict[str, Any]:
