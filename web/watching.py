@@ -12,6 +12,7 @@ import asyncio
 import json
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -153,9 +154,10 @@ class Game:
             places.release()
 
     def fail(self, why: str) -> None:
-        """Send, as the last message, why there is no more."""
-        self.send(json.dumps({"error": why}), b"")
-        self.put(None)
+        """Send, as the last message, why there is no more; nothing if the server has ended."""
+        with suppress(Closed):
+            self.send(json.dumps({"error": why}), b"")
+            self.put(None)
 
     def send(self, text: str, picture: bytes) -> None:
         """Send a text, and a picture that belongs to it."""

@@ -1,5 +1,6 @@
 """The page's server: who may come in, what is answered, what becomes of bad requests."""
 
+import asyncio
 import json
 import random
 import socket
@@ -12,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 import arcadia
 from backbones.training.checks.address import bind
 from backbones.training.errors import UserError
+from backbones.training.run import find_run
 from tests.web.served import serving
 from web import serve, server
 from web.guard import COOKIE, Access
@@ -165,6 +167,18 @@ def test_what_is_no_wish_ends_the_socket_and_a_run_that_is_gone_is_said(trained)
         assert "no run" in socket.receive_json()["error"]
     with watching(trained, "zoo/mnist") as socket:
         assert "plays no games" in socket.receive_json()["error"]
+
+
+def test_a_game_that_fails_after_the_server_ended_ends_quietly():
+    from web.watching import Game
+
+    async def made():
+        return Game(find_run("zoo/mnist"), by_hand=False)
+
+    with asyncio.Runner() as loop:
+        game = loop.run(made())
+    game.play()  # It has no games and nobody to say so to.
+    assert game.outbox.empty()
 
 
 @pytest.mark.parametrize(
