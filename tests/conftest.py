@@ -7,9 +7,24 @@ from pathlib import Path
 import pytest
 import torch
 
+from backbones.training.config import RunConfig
 from backbones.training.device import precision
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("arcadia", "tests that learn: pytest -m learns")
+    group.addoption("--precision", default="fp32", choices=["fp32", "bf16"])
+    group.addoption("--seed", default=1, type=int)
+
+
+@pytest.fixture(scope="session")
+def learning(request: pytest.FixtureRequest) -> RunConfig:
+    """How runs train that must have learnt something at their end: what they reach may depend on
+    neither number format nor luck, so both are flags of pytest's."""
+    asked = request.config.getoption
+    return RunConfig(precision=asked("--precision"), seed=asked("--seed"))
 
 
 @pytest.fixture(autouse=True)

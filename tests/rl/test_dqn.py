@@ -309,8 +309,9 @@ gymnasium.register("Endless-v0", entry_point=Endless)
 
 
 @pytest.mark.slow
-def test_catch_is_learnt_in_less_than_a_minute(runs):
-    run = dqn.train(changed(dqn.CATCH, eval_games=50, run=RunConfig(precision="fp32")))
+@pytest.mark.learns
+def test_catch_is_learnt_in_less_than_a_minute(runs, learning):
+    run = dqn.train(changed(dqn.CATCH, eval_games=50, run=learning))
     result = json.loads((run.folder / "eval.json").read_text())
     assert result["score"] >= 0.9 and result["protocol"]["epsilon"] == 0.0
     rows = read_metrics(run.folder)

@@ -120,7 +120,8 @@ def test_an_agent_remembers_until_a_game_begins(runs):
 
 
 @pytest.mark.slow
-def test_recall_is_learnt_with_a_memory_and_cannot_be_without(runs):
+@pytest.mark.learns
+def test_recall_is_learnt_with_a_memory_and_cannot_be_without(runs, learning):
     config = changed(
         ppo.CATCH,
         env=RECALL,
@@ -128,7 +129,7 @@ def test_recall_is_learnt_with_a_memory_and_cannot_be_without(runs):
         memory="lstm",
         lstm_units=64,
         eval_games=0,
-        run=RunConfig(precision="fp32"),
+        run=learning,
     )
     assert evaluate(load_agent(ppo.train(config)), games=60, choice="greedy").mean >= 0.9
     without = changed(config, memory="none", total_steps=10_000)

@@ -199,8 +199,9 @@ def test_nothing_is_learnt_from_a_ratio_beyond_the_clip():
 
 
 @pytest.mark.slow
-def test_catch_is_solved(runs):
-    config = changed(ppo.CATCH, total_steps=50_000, eval_games=0, run=RunConfig(precision="fp32"))
+@pytest.mark.learns
+def test_catch_is_solved(runs, learning):
+    config = changed(ppo.CATCH, total_steps=50_000, eval_games=0, run=learning)
     run = ppo.train(config)
     result = evaluate(load_agent(run), games=60)
     assert result.random < 0

@@ -133,8 +133,9 @@ def test_the_hidden_layer_and_the_trunk_are_normalised():
 
 
 @pytest.mark.slow
-def test_catch_is_solved_in_seconds(runs):
-    config = changed(pqn.CATCH, eval_games=0, run=changed(pqn.CATCH.run, precision="fp32"))
+@pytest.mark.learns
+def test_catch_is_solved_in_seconds(runs, learning):
+    config = changed(pqn.CATCH, eval_games=0, run=learning)
     result = evaluate(load_agent(pqn.train(config)), games=60)
     assert result.random < 0
     assert result.mean >= 0.9

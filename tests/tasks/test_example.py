@@ -14,14 +14,16 @@ TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
 
 
 @pytest.mark.slow
-def test_the_example_is_short_and_learns(runs, tmp_path, monkeypatch, capsys):
+@pytest.mark.learns
+def test_the_example_is_short_and_learns(runs, learning, tmp_path, monkeypatch, capsys):
     code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1]
     body = code[code.index("class Scenes") :]
     assert len([line for line in body.splitlines() if line]) <= 30
     (tmp_path / "count.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    run = arcadia.train("count:JOB", samples=2_000, width=0.25, precision="fp32")
+    how = {"precision": learning.precision, "seed": learning.seed}
+    run = arcadia.train("count:JOB", samples=2_000, width=0.25, **how)
     capsys.readouterr()
     result = json.loads((run.folder / "eval.json").read_text())
     # Two thousand scenes teach a little: 80 % is a guess.

@@ -49,13 +49,14 @@ def trained(smoke, monkeypatch):
 
 
 @pytest.mark.slow
-def test_digits_are_learnt_from_the_command_to_a_few_per_cent(runs):
+@pytest.mark.learns
+def test_digits_are_learnt_from_the_command_to_a_few_per_cent(runs, learning):
     config = changed(
         classify.PRESETS["default"],
         samples=6_000,
         fit=FitConfig(num_epochs=3),
         trunk=changed(classify.SMOKE.trunk, width=0.5),
-        run=SMOKE.run,
+        run=learning,
     )
     run = classify.train(config)
     result = json.loads((run.folder / "eval.json").read_text())
@@ -335,7 +336,8 @@ def test_a_trunk_goes_from_one_set_to_another_and_into_an_agent(runs, capsys):
 
 @pytest.mark.skipif(not MNIST.exists(), reason="$ARCADIA_DATA has no mnist")
 @pytest.mark.slow
-def test_mnist_is_learnt_a_little(runs):
+@pytest.mark.learns
+def test_mnist_is_learnt_a_little(runs, learning):
     config = changed(
         classify.PRESETS["mnist"],
         samples=5_000,
@@ -343,7 +345,7 @@ def test_mnist_is_learnt_a_little(runs):
         ensemble=1,
         augment=AugmentConfig(),
         trunk=classify.SMOKE.trunk,
-        run=SMOKE.run,
+        run=learning,
     )
     run = classify.train(config)
     assert json.loads((run.folder / "eval.json").read_text())["score"] < 10

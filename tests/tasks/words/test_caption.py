@@ -67,13 +67,13 @@ def toy_photos(folder, count=160):
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
+def toy(tmp_path_factory, learning):
     """A run that has learnt to name two colours, and its runs folder."""
     folder = tmp_path_factory.mktemp("toy")
     data = toy_photos(folder / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARCADIA_RUNS", str(folder / "runs"))
-        caption.train(changed(TOY, data=str(data), run=changed(TOY.run, name="toy")))
+        caption.train(changed(TOY, data=str(data), run=changed(learning, name="toy")))
     return folder
 
 
@@ -90,6 +90,7 @@ def made(attention=True, **changes):
     return task, task.model().eval()
 
 
+@pytest.mark.learns
 def test_the_toy_is_learnt_and_held_against_two_baselines(trained):
     result = json.loads((trained.folder / "eval.json").read_text())
     assert result["metric"] == "cider" and result["score"] > 300 > result["baseline"]

@@ -61,13 +61,13 @@ def toy_files(folder):
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
+def toy(tmp_path_factory, learning):
     """A run that has learnt to name digits, and its runs folder."""
     folder = tmp_path_factory.mktemp("toy")
     data = toy_files(folder / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARCADIA_RUNS", str(folder / "runs"))
-        translate.train(changed(TOY, data=str(data), run=changed(TOY.run, name="toy")))
+        translate.train(changed(TOY, data=str(data), run=changed(learning, name="toy")))
     return folder
 
 
@@ -85,9 +85,10 @@ def made(attention=True, **changes):
     return task, task.model().eval()
 
 
+@pytest.mark.learns
 def test_the_toy_is_learnt(trained):
     result = json.loads((trained.folder / "eval.json").read_text())
-    assert result["scores"]["exact"] > 95 and result["score"] > 95
+    assert result["scores"]["exact"] > 90 and result["score"] > 90
     assert result["baseline"] < 20 and "tok:13a" in result["protocol"]["bleu"]
 
 
