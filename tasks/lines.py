@@ -6,6 +6,7 @@ line stays empty; one that cannot be answered becomes an empty line and a messag
 
 import contextlib
 import json
+import os
 import select
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Any, Protocol, TextIO, runtime_checkable
 from backbones.training.errors import UserError
 from backbones.training.files import open_input, standard_input
 from backbones.training.progress import say
+from backbones.training.streams import plain
 from tasks.answers import Answer
 from tasks.data.formats.text import DAMAGE, decoded_line, stream_lines, unpacked
 from tasks.predictor import Config, Predictor
@@ -39,7 +41,8 @@ def main(config: Config, predictor: Predictor) -> int:
     if config.explain and config.output:
         raise UserError("--explain shows people where the model looked; leave --output away")
     for given in config.inputs:
-        check_input(given)
+        if not is_line(given, predictor.task):
+            check_input(given)
     if not config.output:
         return answer(config, predictor, sys.stdout)
     with written(config.output) as file:
@@ -72,10 +75,14 @@ def answer(config: Config, predictor: Predictor, out: Out) -> int:
     """Write the answers of all lines in order."""
     piped = not config.inputs or "-" in config.inputs
     failed = False
-    for chunk in as_they_come(numbered(config.inputs), piped):
+    for chunk in as_they_come(numbered(config.inputs, predictor.task), piped):
         read = [understood(predictor.task, where, line) for where, line in chunk]
         failed |= not all(good for _, good in read)
         good = [text for text, good in read if good and text.strip()]
+        if predictor.task.goes_on and not config.json:
+            for text in good:
+                write_on(predictor, text, out)
+            continue
         found = dict(zip(good, predictor.answer(good), strict=True))
         for text, _ in read:
             row = found.get(text, Answer("")).to_dict()
@@ -88,6 +95,21 @@ def answer(config: Config, predictor: Predictor, out: Out) -> int:
                 print(row["text"], *(f"{each.text}" for each in seen), sep="\n", file=out)
         out.flush()
     return 2 if failed else 0
+
+
+def write_on(predictor: Predictor, line: str, out: Out) -> None:
+    """Write the answer to a line as it is made, with a line break behind it."""
+    for piece in predictor.write_on(line):
+        out.write("\n".join(map(plain, piece.split("\n"))))
+        out.flush()
+    out.write("\n")
+    out.flush()
+
+
+def is_line(given: str, task: Task[Any]) -> bool:
+    """Say whether an input is a line itself, not where lines are: of models that write on, what is
+    no file."""
+    return task.goes_on and given != "-" and not os.path.lexists(given)
 
 
 def as_they_come(
@@ -126,9 +148,12 @@ def understood(task: Task[Any], where: str, line: bytes) -> tuple[str, bool]:
     return text, good
 
 
-def numbered(inputs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def numbered(inputs: Sequence[str], task: Task[Any]) -> Iterator[tuple[str, bytes]]:
     """Yield (where it stands, line) of files, or of standard input."""
     for given in inputs or ["-"]:
+        if is_line(given, task):
+            yield "the line", given.encode(errors="surrogateescape")
+            continue
         name = "standard input" if given == "-" else given
         lines = typed_lines() if given == "-" and on_terminal() else read(given, name)
         for number, line in enumerate(lines, 1):

@@ -1,6 +1,6 @@
 """A trained model that answers, and what the command `arcadia predict` asks it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ class Config:
     """A run: its name, a path, zoo/NAME or last."""
     inputs: tyro.conf.Positional[tuple[str, ...]] = ()
     """Files, or folders with all in them; - is standard input. Of texts: files of lines, none for
-    standard input."""
+    standard input; of a model that writes on also a line itself."""
     json: bool = False
     """Print one JSON object an answer instead of a line."""
     output: Annotated[str, tyro.conf.arg(aliases=("-o",))] = ""
@@ -88,6 +88,11 @@ class Predictor:
     def explain(self, inputs: list[Any]) -> list[Answer]:
         """Return, for every input, where the model looked."""
         return self.task.explain(self.model, moved(self.task.ask(inputs), self.device))
+
+    @torch.inference_mode()
+    def write_on(self, line: str) -> Iterator[str]:
+        """Yield how a line goes on piece by piece, as it is made, of a model that can."""
+        yield from self.task.write_on(self.model, line)
 
     @property
     def device(self) -> torch.device:

@@ -8,7 +8,7 @@ is, what people see. What is not abstract has a default.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
@@ -51,6 +51,8 @@ class Task(ABC, Generic[Answers]):
     """What an answer is given to; nothing for a task that answers by itself."""
     gives: Kind = "line"
     """What an answer is."""
+    goes_on = False
+    """Whether an answer goes on from its line, and is had piece by piece (`write_on`)."""
 
     def __init__(self, config: Any, source: Source) -> None:
         self.config, self.source = config, source
@@ -160,6 +162,10 @@ class Task(ABC, Generic[Answers]):
     def say(self, answers: Answers) -> list[Answer]:
         """Return the answers for people and programs."""
         raise UserError("this task says nothing of files")
+
+    def write_on(self, model: Any, line: str) -> Iterator[str]:
+        """Yield the answer to a line piece by piece, as it is made."""
+        raise UserError("this model does not write on")
 
     def explain(self, model: Any, batch: Batch) -> list[Answer]:
         """Return, for every sample, where the model looked."""

@@ -138,6 +138,16 @@ JOBS = {
             "multi30k": "Multi30k, English to German (--data DIR)",
         },
     ),
+    "text": Entry(
+        "tasks.words.text",
+        "task",
+        "text letter by letter: learns any writing, and writes on",
+        {
+            "default": "generated sentences",
+            "smoke": SMOKE,
+            "shakespeare": "tinyshakespeare, the last tenth held out",
+        },
+    ),
     "sound": Entry(
         "tasks.sounds.film_sound",
         "task",
