@@ -74,7 +74,7 @@ class WriteConfig:
 
 
 FIT = FitConfig(
-    num_epochs=10,
+    num_epochs=2,
     batch_size=2_048,
     optimizer="adamw",
     learning_rate=4e-3,
@@ -82,7 +82,7 @@ FIT = FitConfig(
     weight_decay=0.01,
     max_grad_norm=1.0,
     ema=0.99,
-    eval_every=2,
+    eval_every=1,
 )
 
 
@@ -275,7 +275,9 @@ def turned(rows: Float[Tensor, "X Y D"]) -> Float[Tensor, "Y X D"]:
     return rows.transpose(0, 1).contiguous()
 
 
-SHAKESPEARE = Config(set="tinyshakespeare")
+SHAKESPEARE = Config(
+    set="tinyshakespeare", dropout=0.1, fit=changed(FIT, num_epochs=6, eval_every=1)
+)
 SMOKE = Config(
     samples=400,
     units=32,
