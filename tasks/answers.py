@@ -8,9 +8,9 @@ import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -20,6 +20,8 @@ from backbones.media import wav_bytes
 from backbones.soundtrack import write_with_sound
 from backbones.training.files import SteadyFile, sync
 from backbones.training.progress import Told, untold
+from tasks.data.strokes import Stroke
+from tasks.looks import strokes
 
 Kind = Literal["line", "picture", "sound", "film", "strokes"]
 
@@ -27,7 +29,12 @@ Kind = Literal["line", "picture", "sound", "film", "strokes"]
 class Medium(ABC):
     """What is written to a file of its own."""
 
-    suffix: ClassVar[str]
+    suffix: str
+    """How the name of its file ends."""
+
+    def fitted(self, suffix: str) -> "Medium":
+        """Return it as a file with this ending would hold it, one of its kind's `SUFFIXES`."""
+        return self
 
     @abstractmethod
     def encoded(self) -> bytes:
@@ -43,7 +50,7 @@ class Picture(Medium):
     """A picture, written as PNG."""
 
     pixels: UInt8[np.ndarray, "H W"] | UInt8[np.ndarray, "H W 3"]
-    suffix: ClassVar[str] = ".png"
+    suffix: str = ".png"
 
     def encoded(self) -> bytes:
         out = io.BytesIO()
@@ -57,7 +64,7 @@ class Sound(Medium):
 
     amplitude: Float32[np.ndarray, "N"]
     rate_hz: int
-    suffix: ClassVar[str] = ".wav"
+    suffix: str = ".wav"
 
     def encoded(self) -> bytes:
         return wav_bytes(self.amplitude, self.rate_hz)
@@ -70,7 +77,7 @@ class Film(Medium):
     film: Path | bytes
     amplitude: Float32[np.ndarray, "N"]
     rate_hz: int
-    suffix: ClassVar[str] = ".mp4"
+    suffix: str = ".mp4"
 
     def encoded(self) -> bytes:
         out = io.BytesIO()
@@ -81,7 +88,31 @@ class Film(Medium):
         write_with_sound(file, self.film, self.amplitude, self.rate_hz, told)
 
 
-SUFFIXES: dict[Kind, str] = {"picture": Picture.suffix, "sound": Sound.suffix, "film": Film.suffix}
+@dataclass(frozen=True)
+class Strokes(Medium):
+    """What a pen drew, written as SVG, as PNG, or as a GIF that draws it."""
+
+    strokes: list[Stroke]
+    suffix: str = ".svg"
+
+    def fitted(self, suffix: str) -> "Strokes":
+        return replace(self, suffix=suffix)
+
+    def encoded(self) -> bytes:
+        if self.suffix == ".gif":
+            return strokes.animation(self.strokes)
+        if self.suffix == ".png":
+            return Picture(strokes.pixels(self.strokes)).encoded()
+        return strokes.svg(self.strokes)
+
+
+SUFFIXES: dict[Kind, tuple[str, ...]] = {
+    "picture": (Picture.suffix,),
+    "sound": (Sound.suffix,),
+    "film": (Film.suffix,),
+    "strokes": (".svg", ".png", ".gif"),
+}
+"""How a file's name may end, by what is in it; in a folder it is the first."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -31,7 +32,7 @@ class Input(NamedTuple):
     cannot be asked."""
 
     name: str
-    given: Path | bytes | tuple[()] | UserError
+    given: Path | bytes | str | tuple[()] | UserError
     stem: str
 
 
@@ -53,6 +54,11 @@ def sources(inputs: Sequence[str]) -> Iterator[Input]:
         else:
             missing = UserError("does not exist; give files, folders or - for standard input")
             yield Input(shortened(given, 200), missing, "")
+
+
+def slug(line: str) -> str:
+    """Return the name of a file for the answer to a line."""
+    return re.sub(r"[^a-z0-9]+", "-", line.lower()).strip("-")[:40] or "answer"
 
 
 def inside(folder: Path) -> Iterator[Input]:
@@ -101,7 +107,7 @@ def main(config: Config) -> int:
     """The command `arcadia predict`: exit status 2 if any input could not be read."""
     run = find_run(config.run)
     predictor = load_predictor(run, device_of(config), getattr(config, "answer", None))
-    if predictor.task.takes == ("line",):
+    if predictor.task.takes == ("line",) and predictor.task.gives == "line":
         return lines.main(config, predictor)
     check(config, predictor.task)
     if config.output and predictor.task.gives == "line" and not pictures_only(config):
@@ -118,21 +124,24 @@ def pictures_only(config: Config) -> bool:
 def check(config: Config, task: Task[Any]) -> None:
     """UserError unless a task can be asked so, and its answers have a place."""
     if task.takes and not config.inputs:
-        raise UserError("predict needs something to look at: files, folders or -")
+        needs = "a line of text" if task.takes == ("line",) else "files, folders or -"
+        raise UserError(f"predict needs something to look at: {needs}")
     if config.inputs and not task.takes:
         raise UserError("this model answers by itself; leave the files away")
     if task.gives == "line":
         return
-    suffix = SUFFIXES[task.gives]
+    suffixes = SUFFIXES[task.gives]
     if not config.output:
+        what = task.gives if task.gives.endswith("s") else f"a {task.gives}"
         raise UserError(
-            f"this model answers with a {task.gives}; say where to: --output FOLDER or NAME{suffix}"
+            f"this model answers with {what}; say where to: --output FOLDER or NAME{suffixes[0]}"
         )
     if is_folder(config.output):
         return
-    if not config.output.endswith(suffix):
+    if not config.output.endswith(suffixes):
         raise UserError(
-            f"--output {shortened(config.output)}: give a folder, or a name in {suffix}"
+            f"--output {shortened(config.output)}: give a folder, or a name in "
+            f"{' or '.join(suffixes)}"
         )
     if os.path.lexists(config.output):  # before what may take minutes
         raise UserError(f"{config.output} exists; give another --output, or delete it")
@@ -141,7 +150,11 @@ def check(config: Config, task: Task[Any]) -> None:
 def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
     """Write the answers to all inputs in order."""
     task, failed = predictor.task, False
-    asked = sources(config.inputs) if task.takes else iter([Input("answer", (), "answer")])
+    asked: Iterator[Input] = iter([Input("answer", (), "answer")])
+    if task.takes == ("line",):
+        asked = (Input(line, line, slug(line)) for line in config.inputs)
+    elif task.takes:
+        asked = sources(config.inputs)
     for name, given, given_stem in asked:
         try:
             if isinstance(given, UserError):
@@ -205,6 +218,7 @@ def written(medium: Medium, output: str, stem: str) -> Path:
         if is_folder(output):
             path.mkdir(parents=True, exist_ok=True)
             path /= f"{stem}{medium.suffix}"
+        medium = medium.fitted(path.suffix)
         with new_file(path) as file, LongAnswer() as long:
             medium.write(file, long.tell)
     except FileExistsError:

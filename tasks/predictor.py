@@ -105,7 +105,8 @@ class Predictor:
 
     def answer_lines(self, lines: list[Any]) -> list[Answer]:
         """Return the answers to lines."""
-        blank = [isinstance(line, str) and not line.strip() for line in lines]
+        words = self.task.gives == "line"
+        blank = [words and isinstance(line, str) and not line.strip() for line in lines]
         asked = [line for line, empty in zip(lines, blank, strict=True) if not empty]
         answers = iter(self.say(self.task.ask(asked)) if asked else [])
         return [Answer("") if empty else next(answers) for empty in blank]

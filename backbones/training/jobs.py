@@ -148,6 +148,26 @@ JOBS = {
             "shakespeare": "tinyshakespeare, the last tenth held out",
         },
     ),
+    "handwriting": Entry(
+        "tasks.pictures.handwriting",
+        "task",
+        "handwriting: a pen that writes any line of text",
+        {
+            "default": "generated hands",
+            "smoke": SMOKE,
+            "cursive": "cursive_handwriting, one writer; --data DIR for IAM-OnDB",
+        },
+    ),
+    "read-handwriting": Entry(
+        "tasks.words.read_handwriting",
+        "task",
+        "a reader of handwriting",
+        {
+            "default": "generated hands",
+            "smoke": SMOKE,
+            "cursive": "cursive_handwriting, one writer; --data DIR for IAM-OnDB",
+        },
+    ),
     "sound": Entry(
         "tasks.sounds.film_sound",
         "task",

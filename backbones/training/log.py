@@ -105,7 +105,9 @@ class Board:
         """Write an animated picture of grey or colour frames."""
         self.image(step, tag, frames[0], gif(frames, fps))
 
-    def picture(self, step: int, tag: str, image: UInt8[np.ndarray, "H W 3"]) -> None:
+    def picture(
+        self, step: int, tag: str, image: UInt8[np.ndarray, "H W"] | UInt8[np.ndarray, "H W 3"]
+    ) -> None:
         """Write one still picture."""
         out = io.BytesIO()
         Image.fromarray(image).save(out, "PNG")

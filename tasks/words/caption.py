@@ -22,7 +22,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from backbones.cnn import build_trunk
-from backbones.decoding import Decoded
+from backbones.sequences.decoding import Decoded
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import (
     RunConfig,

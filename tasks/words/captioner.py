@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
-from backbones.attention import KeyValueAttention
-from backbones.decoding import State
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
+from backbones.sequences.attention import KeyValueAttention
+from backbones.sequences.decoding import State
 from backbones.trunk import Trunk
 from tasks.data.vocabulary import PAD
 from tasks.words.writer import Writer, begun

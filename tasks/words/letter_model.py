@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout, State
-from backbones.sampling import sample
+from backbones.sequences.sampling import sample
 
 
 class LetterModel(nn.Module):

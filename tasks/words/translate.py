@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from backbones.decoding import Decoded
+from backbones.sequences.decoding import Decoded
 from backbones.start import start_from
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import (

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from backbones.attention import Attention
-from backbones.decoding import State
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
+from backbones.sequences.attention import Attention
+from backbones.sequences.decoding import State
 from backbones.training.device.graphs import upload
 from tasks.data.vocabulary import PAD
 from tasks.words.writer import Writer

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from backbones.decoding import Decoded, State, beam_search
-from backbones.output import output_cross_entropy
+from backbones.sequences.decoding import Decoded, State, beam_search
+from backbones.sequences.output import output_cross_entropy
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import require_not_negative, require_positive
 from tasks.data.vocabulary import BEGIN, END, PAD, UNKNOWN

@@ -8,8 +8,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from backbones import lstm as lstm_module
-from backbones.attention import Attention
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
+from backbones.sequences.attention import Attention
 from backbones.training.errors import UserError
 
 

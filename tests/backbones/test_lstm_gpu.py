@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from backbones.attention import Attention
 from backbones.lstm import LSTM, LSTMSpec
-from backbones.output import output_cross_entropy
+from backbones.sequences.attention import Attention
+from backbones.sequences.output import output_cross_entropy
 from backbones.training.optim import Average
 
 pytestmark = [

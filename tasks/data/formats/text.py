@@ -321,16 +321,23 @@ def split_of(sentence: str) -> Split:
 
 
 def read_archive(archive: Path) -> list[str]:
-    """Return the lines of the one text in a zip; those that begin with _ are about it."""
+    """Return the lines of the one text in a zip."""
+    name, data = only_member(archive, ".txt")
+    return decoded(data, f"{archive.name}, {name}")
+
+
+def only_member(archive: Path, suffix: str) -> tuple[str, bytes]:
+    """Return the name and the content of the one file of a kind in a zip; those that begin with _
+    are about it. UserError if there is another number of them."""
     try:
         with open_plain(archive) as packed, zipfile.ZipFile(packed) as opened:
-            names = [n for n in opened.namelist() if n.endswith(".txt") and not n.startswith("_")]
+            names = [n for n in opened.namelist() if n.endswith(suffix) and not n.startswith("_")]
             if len(names) != 1:
-                raise UserError(f"{archive} holds {len(names)} texts; expected one")
+                raise UserError(f"{archive} holds {len(names)} files in {suffix}; expected one")
             check_member(opened, names[0], archive)
             most = min(LARGEST_BYTES, most_unpacked(archive.stat().st_size))
             with opened.open(names[0]) as file:
                 data = bounded(file, most, archive)
     except DAMAGE as error:
         raise UserError(f"{archive} cannot be read ({error})") from None
-    return decoded(data, f"{archive.name}, {names[0]}")
+    return names[0], data

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.testing import assert_close
 
 import arcadia
-from backbones.decoding import Decoded
+from backbones.sequences.decoding import Decoded
 from backbones.training.config import ResumeConfig, RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run

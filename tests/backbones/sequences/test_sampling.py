@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from backbones.sampling import sample
+from backbones.sequences.sampling import sample
 
 LOGITS = torch.tensor([[0.0, 2.0, 1.0, -1.0]])
 

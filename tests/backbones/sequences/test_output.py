@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from backbones.output import ROWS_AT_A_TIME, output_cross_entropy
+from backbones.sequences.output import ROWS_AT_A_TIME, output_cross_entropy
 
 
 def made(rows=ROWS_AT_A_TIME + 40, width=12, words=31):

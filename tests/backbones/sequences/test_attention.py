@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from backbones.attention import Attention, KeyValueAttention
+from backbones.sequences.attention import Attention, KeyValueAttention
 
 
 def made(kind=Attention, seed=0, steps=3, places=6, count=4):

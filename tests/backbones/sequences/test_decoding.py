@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backbones.decoding import beam_search, penalty
+from backbones.sequences.decoding import beam_search, penalty
 
 BEGIN, END, PIECES = 0, 1, 5
 

@@ -1,0 +1,1 @@
+"""What sequences become: words, letters, points."""

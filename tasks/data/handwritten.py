@@ -1,0 +1,125 @@
+"""Lines of handwriting by split, as what a network reads: files of somebody's, or a world's pens.
+
+A writer (`tasks/pictures/handwriting.py`) and a reader (`tasks/words/read_handwriting.py`) learn
+from the same. Letters and the unit of length are those of the training lines, and kept with a run.
+"""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from backbones.training.errors import UserError
+from tasks.data.columns import Rows
+from tasks.data.find import found_folder
+from tasks.data.formats.handwriting import read_handwriting
+from tasks.data.samples import InMemory
+from tasks.data.source import Source
+from tasks.data.split_names import Split
+from tasks.data.strokes import Line, letter_spacing, offsets
+from tasks.worlds import pens
+
+WORLD = "pens"
+
+
+class Handwriting(Source):
+    """Lines and their texts; a split is read when first wanted."""
+
+    def __init__(self, config: Any, about: dict[str, Any] | None = None) -> None:
+        super().__init__(config, about)
+        self.read: dict[Split, list[Line]] = {}
+        self.left_out: dict[Split, int] = {}
+        self.about = self.about or self.describe_data()
+
+    def describe_data(self) -> dict[str, Any]:
+        """Return the letters of the training lines, and their unit: so much of a pen's way that a
+        letter has `points` of them on average; and how long the longest text is."""
+        train = self.lines("train")
+        letters = "".join(sorted({letter for line in train for letter in line.text}))
+        return {
+            "letters": letters,
+            "spacing": letter_spacing(train, self.config.points),
+            "longest": max(len(line.text) for line in train),
+        }
+
+    def lines(self, split: Split) -> list[Line]:
+        """Return a split's lines, read once; UserError if there are none."""
+        if split not in self.read:
+            self.read[split] = self.found(split)
+        return self.read[split]
+
+    def found(self, split: Split) -> list[Line]:
+        """Return the lines of the world, or of the files of a set."""
+        if self.config.set == WORLD and not self.config.data:
+            return pens.lines(split, self.config.samples)
+        place = Path(self.config.data).expanduser()
+        if not (self.config.data and place.is_file()):
+            place = found_folder(self.config.set, self.config.data, f"use {WORLD}")
+        lines = read_handwriting(place, split)
+        return lines[: self.config.samples or None] if split == "train" else lines
+
+    @property
+    def letters(self) -> str:
+        """The alphabet; a letter's number is its place, from 1."""
+        return str(self.about["letters"])
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of every letter."""
+        return {letter: number for number, letter in enumerate(self.letters, 1)}
+
+    @property
+    def size(self) -> int:
+        """How many letters there are, with 0."""
+        return 1 + len(self.letters)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the numbers of a text's letters, without those that training never had."""
+        return [self.numbers[letter] for letter in text if letter in self.numbers]
+
+    def moves(self, line: Line) -> Float32[np.ndarray, "T 3"]:
+        """Return a line as offsets in the run's unit."""
+        return offsets(line.strokes, self.about["spacing"])
+
+    def moves_of(self, split: Split) -> Float32[np.ndarray, "all 3"]:
+        """Return all moves of a split, one behind the other."""
+        return np.concatenate([self.moves(line) for line in self.lines(split)])
+
+    def samples(self, split: Split) -> InMemory:
+        """Return a split; lines of more than `longest` points are not learnt from, and lines with
+        letters that training never had not scored."""
+        lines = self.lines(split)
+        kept = [line for line in lines if set(line.text) <= set(self.letters)]
+        rows = [(self.moves(line), self.encode(line.text)) for line in kept]
+        if split == "train":
+            rows = [row for row in rows if len(row[0]) <= self.config.longest]
+        self.left_out[split] = len(lines) - len(rows)
+        if not rows:
+            raise UserError(
+                f"no {split} line has at most longest = {self.config.longest:,} points and letters "
+                "of the training lines alone"
+            )
+        moves = Rows.of([row[0] for row in rows], np.float32)
+        return InMemory({"moves": moves, "text": Rows.of([row[1] for row in rows])}, ("moves",))
+
+    def notes(self) -> list[str]:
+        lines = self.lines("train")
+        letters = sum(len(line.text) for line in lines)
+        said = [
+            f"{len(lines):,} lines of {letters / len(lines):.1f} letters, {len(self.letters)} "
+            f"different ones; unit {self.about['spacing']:.4g}, about {self.config.points} a letter"
+        ]
+        for split, count in self.left_out.items():
+            if count:
+                said.append(f"{split}: {count:,} lines too long, or with other letters, left out")
+        return said
+
+    def protocol(self, split: Split) -> dict[str, Any]:
+        """Return the set, a digest of the texts, and the unit."""
+        texts = "\n".join(line.text for line in self.lines(split))
+        digest = hashlib.sha256(texts.encode(errors="replace")).hexdigest()[:16]
+        unit = f"{self.about['spacing']:.6g}"
+        return {"set": self.name, f"{split}_texts": digest, "unit": unit}
