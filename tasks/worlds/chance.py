@@ -8,7 +8,7 @@ import numpy as np
 
 from backbones.training.errors import UserError
 
-DIGITS, SCENES, SCENE_WORDS, PHRASES, SCENE_QUESTIONS, STRIKES = 1, 2, 3, 4, 5, 6
+DIGITS, SCENES, SCENE_WORDS, PHRASES, SCENE_QUESTIONS, STRIKES, ROADS = 1, 2, 3, 4, 5, 6, 7
 # The seed of each split, in every world and for every task: what one task learns from, none
 # validates or tests on.
 SEEDS = {"train": 1, "val": 2, "test": 3}
