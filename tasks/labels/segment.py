@@ -208,6 +208,10 @@ class Segment(Task[Tensor]):
     def protocol(self) -> dict[str, Any]:
         return {**super().protocol(), "miou": "one confusion matrix of all pixels, void left out"}
 
+    @property
+    def redraws(self) -> bool:
+        return self.config.answer.draw != "numbers"  # which a film's encoder would change
+
     def ask(self, inputs: list[Any]) -> Batch:
         """Return pictures in the size that the network sees; an array is [3, H, W]."""
         self.asked = [whole_picture(given) for given in inputs]
