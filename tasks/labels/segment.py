@@ -22,7 +22,7 @@ from torch import Tensor
 from backbones.cnn import build_trunk
 from backbones.decoders import enlarged
 from backbones.training.checks.limits import require_at_most
-from backbones.training.config import RunConfig, changed, require_not_negative
+from backbones.training.config import RunConfig, changed, require_fraction, require_not_negative
 from backbones.training.distributed import ALONE
 from backbones.training.errors import UserError
 from backbones.training.log import Board
@@ -53,6 +53,9 @@ USUAL = 500  # training pictures from which the commonest class of each place is
 class AnswerConfig:
     """How answers are made and drawn."""
 
+    prior: float = 0.75
+    """How far the loss's class weights are taken back: 0, rare classes are answered too often; 1,
+    as often as they are there."""
     tta: Literal["none", "flip"] = "none"
     """flip: the mean of a picture's answer and of its mirror image's."""
     draw: Literal["over", "colours", "numbers"] = "over"
@@ -61,8 +64,7 @@ class AnswerConfig:
     """Of the colours over a picture, 0 to 1."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.opacity <= 1:
-            raise ValueError(f"opacity = {self.opacity} must lie between 0 and 1")
+        require_fraction(self, "prior", "opacity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,12 +161,18 @@ class Segment(Task[Tensor]):
         return each.sum((1, 2)) / (label != VOID).sum((1, 2)).clamp(min=1)
 
     def predict(self, model: Segmenter, batch: Batch) -> Float[Tensor, "B A H W"]:
-        """Return log probabilities, in the size that the network sees."""
+        """Return log probabilities, up to a number, in the size that the network sees.
+
+        A loss with weights w learns w times the probability: equation 9 of Menon et al. 2021,
+        https://arxiv.org/abs/2007.07314, with their logarithms subtracted again.
+        """
         picture = batch["picture"]
         answer = model(picture).log_softmax(1)
         if self.config.answer.tta == "flip":
             answer = (answer + model(picture.flip(-1)).flip(-1).log_softmax(1)) / 2
-        return answer
+        weights = self.weights.to(answer.device)
+        seen = torch.where(weights > 0, weights, 1)  # a class that training never had weighs 0
+        return answer - self.config.answer.prior * seen.log().view(-1, 1, 1)
 
     def score(self, answers: Float[Tensor, "B A H W"], batch: Batch) -> Counts:
         count = len(self.classes)

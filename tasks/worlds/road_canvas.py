@@ -25,29 +25,30 @@ ENLARGED = 2
 NEAREST_M, FURTHEST_M = 1.2, 120.0
 SHIFT = 3  # OpenCV takes coordinates as whole numbers of 1 / 2**SHIFT pixels
 
-Colour = tuple[float, float, float]
+Real = float | int
+Colour = tuple[Real, Real, Real]
 
 
 @dataclass(frozen=True)
 class Camera:
     """A pinhole camera that looks along the road."""
 
-    height_m: float
-    focal_px: float
-    middle_px: float
+    height_m: Real
+    focal_px: Real
+    middle_px: Real
     """Column in which the road vanishes."""
-    horizon_px: float
-    bend: float
+    horizon_px: Real
+    bend: Real
     """How far the road turns aside, in metres over the square of 10 m ahead."""
 
-    def seen(self, x: float, y: float, z: float) -> tuple[float, float]:
+    def seen(self, x: Real, y: Real, z: Real) -> tuple[Real, Real]:
         """Return where a point is seen: column and row."""
         away = max(z, NEAREST_M)
         x = x + self.bend * (away / 10) ** 2
         column = self.middle_px + self.focal_px * x / away
         return column, self.horizon_px + self.focal_px * (self.height_m - y) / away
 
-    def size_px(self, metres: float, z: float) -> float:
+    def size_px(self, metres: Real, z: Real) -> Real:
         """Return how large a length is seen."""
         return self.focal_px * metres / max(z, NEAREST_M)
 
@@ -56,15 +57,15 @@ class Camera:
 class Light:
     """What light and weather make of colours."""
 
-    gain: float
+    gain: Real
     tint: Colour
     haze: Colour
-    sight_m: float
+    sight_m: Real
     """Distance at which two thirds of a colour are lost in the haze."""
-    sun: float
+    sun: Real
     """-1: from the left, 1: from the right, 0: overcast."""
 
-    def shade(self, colour: Colour, z: float, side: float = 0.0) -> Colour:
+    def shade(self, colour: Colour, z: Real, side: Real = 0.0) -> Colour:
         """Return a colour as it is seen; `side` is where the surface faces, as the sun's."""
         lit = self.gain * (1 + 0.35 * self.sun * side)
         kept = math.exp(-z / self.sight_m)
@@ -82,7 +83,7 @@ class Canvas:
         self.label: UInt8[np.ndarray, "H W"] = np.full(size, SKY, np.uint8)
         self.camera, self.light = camera, light
 
-    def fill(self, points: Sequence[tuple[float, float]], colour: Colour, kind: int | None) -> None:
+    def fill(self, points: Sequence[tuple[Real, Real]], colour: Colour, kind: int | None) -> None:
         """Fill a polygon of pixels; with no kind the labels below it stay."""
         scale = 2**SHIFT
         corners = np.array([(round(x * scale), round(y * scale)) for x, y in points], np.int32)
@@ -92,10 +93,10 @@ class Canvas:
 
     def surface(
         self,
-        points: Sequence[tuple[float, float, float]],
+        points: Sequence[tuple[Real, Real, Real]],
         colour: Colour,
         kind: int | None,
-        side: float = 0.0,
+        side: Real = 0.0,
     ) -> None:
         """Fill a polygon of the scene, lit as its middle is."""
         middle = sum(z for _, _, z in points) / len(points)
@@ -104,9 +105,9 @@ class Canvas:
 
     def line(
         self,
-        begin: tuple[float, float],
-        end: tuple[float, float],
-        width_px: float,
+        begin: tuple[Real, Real],
+        end: tuple[Real, Real],
+        width_px: Real,
         colour: Colour,
         kind: int | None,
     ) -> None:
@@ -119,8 +120,8 @@ class Canvas:
 
     def ellipse(
         self,
-        middle: tuple[float, float],
-        radii: tuple[float, float],
+        middle: tuple[Real, Real],
+        radii: tuple[Real, Real],
         colour: Colour,
         kind: int | None,
         thick_px: int = -1,
@@ -133,7 +134,7 @@ class Canvas:
             cv2.ellipse(self.label, centre, axes, 0, 0, 360, (kind,), thick_px)
 
     def finished(
-        self, noise: Float[np.ndarray, "H2 W2 1"], contrast: float
+        self, noise: Float[np.ndarray, "H2 W2 1"], contrast: Real
     ) -> tuple[UInt8[np.ndarray, "3 H2 W2"], UInt8[np.ndarray, "H2 W2"]]:
         """Return the picture and the labels in the size that was asked for; noise in units of 0 to
         255."""

@@ -23,6 +23,7 @@ from tasks.worlds.road_canvas import (
     TREE,
     Canvas,
     Colour,
+    Real,
 )
 
 BRICKS = ((150, 95, 75), (175, 150, 120), (120, 100, 90), (205, 200, 190), (95, 85, 85))
@@ -43,7 +44,7 @@ FENCES = ((60, 60, 62), (140, 120, 95), (170, 165, 155), (95, 65, 50), (60, 80, 
 
 
 def chosen(
-    rng: np.random.Generator, colours: Sequence[tuple[int, int, int]], spread: float = 14
+    rng: np.random.Generator, colours: Sequence[tuple[int, int, int]], spread: Real = 14
 ) -> Colour:
     """Return one of some colours, a little changed."""
     base = colours[int(rng.integers(len(colours)))]
@@ -51,13 +52,13 @@ def chosen(
     return red, green, blue
 
 
-def times(colour: Colour, factor: float) -> Colour:
+def times(colour: Colour, factor: Real) -> Colour:
     """Return a colour that is lighter or darker."""
     return colour[0] * factor, colour[1] * factor, colour[2] * factor
 
 
 def house(
-    rng: np.random.Generator, canvas: Canvas, x: float, near: float, far: float, height: float
+    rng: np.random.Generator, canvas: Canvas, x: Real, near: Real, far: Real, height: Real
 ) -> None:
     """Draw the front of a house along the road, from `near` to `far`, and the end that is seen."""
     colour, side = chosen(rng, BRICKS, 22), 1.0 if x < 0 else -1.0
@@ -77,11 +78,11 @@ def house(
 def windows(
     rng: np.random.Generator,
     canvas: Canvas,
-    x: float,
-    near: float,
-    far: float,
-    height: float,
-    side: float,
+    x: Real,
+    near: Real,
+    far: Real,
+    height: Real,
+    side: Real,
 ) -> None:
     """Draw rows of windows on a front, and perhaps a shop below."""
     pane, storey = chosen(rng, ((50, 55, 65), (85, 95, 110), (40, 40, 45))), between(rng, 2.8, 3.6)
@@ -104,7 +105,7 @@ def windows(
             canvas.surface(frame, pane, None, side)
 
 
-def tree(rng: np.random.Generator, canvas: Canvas, x: float, z: float, height: float) -> None:
+def tree(rng: np.random.Generator, canvas: Canvas, x: Real, z: Real, height: Real) -> None:
     """Draw a tree in leaf, or a bare one through which one sees what is behind it."""
     camera, light = canvas.camera, canvas.light
     foot, top = camera.seen(x, 0, z), camera.seen(x, height, z)
@@ -126,11 +127,7 @@ def tree(rng: np.random.Generator, canvas: Canvas, x: float, z: float, height: f
 
 
 def branches(
-    rng: np.random.Generator,
-    canvas: Canvas,
-    middle: tuple[float, float],
-    radius: float,
-    bark: Colour,
+    rng: np.random.Generator, canvas: Canvas, middle: tuple[Real, Real], radius: Real, bark: Colour
 ) -> None:
     """Draw a bare crown: all of it is tree, as it is labelled, though the sky shines through."""
     angles = np.sort(rng.random(9)) * 2 * np.pi
@@ -145,7 +142,7 @@ def branches(
         canvas.line(between_them, ((x + middle[0]) / 2, y), 1, bark, None)
 
 
-def hedge(rng: np.random.Generator, canvas: Canvas, x: float, near: float, far: float) -> None:
+def hedge(rng: np.random.Generator, canvas: Canvas, x: Real, near: Real, far: Real) -> None:
     """Draw a hedge along the road."""
     colour, height = chosen(rng, LEAVES), between(rng, 0.8, 2.2)
     count = 6
@@ -158,7 +155,7 @@ def hedge(rng: np.random.Generator, canvas: Canvas, x: float, near: float, far: 
         canvas.surface(wall, times(colour, shade), TREE)
 
 
-def fence(rng: np.random.Generator, canvas: Canvas, x: float, near: float, far: float) -> None:
+def fence(rng: np.random.Generator, canvas: Canvas, x: Real, near: Real, far: Real) -> None:
     """Draw a fence or a low wall along the road."""
     colour, height = chosen(rng, FENCES), between(rng, 0.9, 1.8)
     side = 1.0 if x < 0 else -1.0
@@ -175,7 +172,7 @@ def fence(rng: np.random.Generator, canvas: Canvas, x: float, near: float, far: 
         z += step
 
 
-def pole(rng: np.random.Generator, canvas: Canvas, x: float, z: float) -> None:
+def pole(rng: np.random.Generator, canvas: Canvas, x: Real, z: Real) -> None:
     """Draw a lamp post, a post with a sign, or a traffic light."""
     camera = canvas.camera
     kind = int(rng.integers(4))
@@ -196,7 +193,7 @@ def pole(rng: np.random.Generator, canvas: Canvas, x: float, z: float) -> None:
         traffic_light(rng, canvas, x, height - 0.5, z)
 
 
-def sign(rng: np.random.Generator, canvas: Canvas, x: float, y: float, z: float) -> None:
+def sign(rng: np.random.Generator, canvas: Canvas, x: Real, y: Real, z: Real) -> None:
     """Draw a round, square or triangular sign."""
     column, row = canvas.camera.seen(x, y, z)
     half = canvas.camera.size_px(between(rng, 0.35, 0.6), z)
@@ -218,7 +215,7 @@ def sign(rng: np.random.Generator, canvas: Canvas, x: float, y: float, z: float)
         canvas.fill(corners, paint, kind)
 
 
-def traffic_light(rng: np.random.Generator, canvas: Canvas, x: float, y: float, z: float) -> None:
+def traffic_light(rng: np.random.Generator, canvas: Canvas, x: Real, y: Real, z: Real) -> None:
     """Draw a traffic light."""
     column, row = canvas.camera.seen(x, y, z)
     half, tall = canvas.camera.size_px(0.25, z), canvas.camera.size_px(0.6, z)
@@ -230,7 +227,7 @@ def traffic_light(rng: np.random.Generator, canvas: Canvas, x: float, y: float, 
     canvas.ellipse((column, row + place * tall), (half * 0.7, half * 0.7), colour, None)
 
 
-def car(rng: np.random.Generator, canvas: Canvas, x: float, z: float, *, oncoming: bool) -> None:
+def car(rng: np.random.Generator, canvas: Canvas, x: Real, z: Real, *, oncoming: bool) -> None:
     """Draw a car, a van or a bus."""
     size = rng.random()
     wide, tall, long = (2.4, 3.1, 9.0) if size > 0.95 else (1.9, 2.1, 4.8)
@@ -259,9 +256,9 @@ def car(rng: np.random.Generator, canvas: Canvas, x: float, z: float, *, oncomin
 
 def box(
     canvas: Canvas,
-    across: tuple[float, float],
-    up: tuple[float, float],
-    along: tuple[float, float],
+    across: tuple[Real, Real],
+    up: tuple[Real, Real],
+    along: tuple[Real, Real],
     colour: Colour,
 ) -> None:
     """Draw a box of a car: its outline, darker, and the end that faces the camera."""
@@ -277,10 +274,10 @@ def box(
 def person(
     rng: np.random.Generator,
     canvas: Canvas,
-    x: float,
-    z: float,
+    x: Real,
+    z: Real,
     kind: int = PEDESTRIAN,
-    lift_m: float = 0.0,
+    lift_m: Real = 0.0,
 ) -> None:
     """Draw somebody who walks, or sits on a bicycle that is `lift_m` high."""
     camera, light = canvas.camera, canvas.light
@@ -299,7 +296,7 @@ def person(
     canvas.ellipse(head, (camera.size_px(0.11, z), camera.size_px(0.14, z)), skin, kind)
 
 
-def cyclist(rng: np.random.Generator, canvas: Canvas, x: float, z: float) -> None:
+def cyclist(rng: np.random.Generator, canvas: Canvas, x: Real, z: Real) -> None:
     """Draw somebody on a bicycle, seen from behind or a little from the side."""
     camera, light = canvas.camera, canvas.light
     turn, radius = between(rng, 0.15, 0.75), camera.size_px(0.34, z)

@@ -31,6 +31,7 @@ from tasks.worlds.road_canvas import (
     Canvas,
     Colour,
     Light,
+    Real,
 )
 from tasks.worlds.road_things import (
     BRICKS,
@@ -51,20 +52,20 @@ from tasks.worlds.road_things import (
 HEIGHT_PX, WIDTH_PX = 96, 128
 LEAST_PX = 32
 MARK_M = 0.16  # width of a lane mark
-Thing = tuple[float, Callable[[], None]]  # how far away, and what draws it
+Thing = tuple[Real, Callable[[], None]]  # how far away, and what draws it
 
 
 @dataclass(frozen=True)
 class Street:
     """Where the edges of the road and the fronts beside it are, in metres from the camera."""
 
-    left: float
-    right: float
-    pavements: tuple[float, float]
+    left: Real
+    right: Real
+    pavements: tuple[Real, Real]
     """Widths, left and right."""
 
     @property
-    def fronts(self) -> tuple[float, float]:
+    def fronts(self) -> tuple[Real, Real]:
         """Where houses stand, left and right."""
         return self.left - self.pavements[0], self.right + self.pavements[1]
 
@@ -201,7 +202,7 @@ def ground(rng: np.random.Generator, canvas: Canvas, street: Street) -> None:
     marks(rng, canvas, street)
 
 
-def strip(canvas: Canvas, left: float, right: float, colour: Colour, kind: int) -> None:
+def strip(canvas: Canvas, left: Real, right: Real, colour: Colour, kind: int) -> None:
     """Draw a strip of the ground from here to the horizon, in pieces, since it may bend and haze
     takes its far end."""
     edges = (1.2, 2, 3, 5, 8, 12, 18, 27, 40, 60, 85, FURTHEST_M)
@@ -252,7 +253,7 @@ def marks(rng: np.random.Generator, canvas: Canvas, street: Street) -> None:
             x += 1.0
 
 
-def mark(canvas: Canvas, x: float, near: float, far: float, colour: Colour) -> None:
+def mark(canvas: Canvas, x: Real, near: Real, far: Real, colour: Colour) -> None:
     """Draw a mark along the road; it is road too."""
     half = MARK_M / 2
     corners = [(x - half, 0.0, near), (x + half, 0.0, near), (x + half, 0.0, far)]
@@ -282,7 +283,7 @@ NEAR_FRONT_M = 2.5
 
 
 def garden(
-    rng: np.random.Generator, canvas: Canvas, front: float, near: float, far: float
+    rng: np.random.Generator, canvas: Canvas, front: Real, near: Real, far: Real
 ) -> list[Thing]:
     """Return what stands where there is no house: trees, and a hedge or a fence before them."""
     out = np.sign(front)
@@ -308,7 +309,7 @@ def garden(
     return things
 
 
-def beside(rng: np.random.Generator, canvas: Canvas, front: float, edge: float) -> list[Thing]:
+def beside(rng: np.random.Generator, canvas: Canvas, front: Real, edge: Real) -> list[Thing]:
     """Return what stands on a pavement: poles, trees, railings, signs on fronts, people, bins."""
     things, out = list[Thing](), float(np.sign(front))
     kerb, inside = edge + out * 0.4, (edge + front) / 2
@@ -374,7 +375,7 @@ def drawn(draw: Callable[..., None], *given: object, **named: object) -> Callabl
     return lambda: draw(*given, **named)
 
 
-def bin_(rng: np.random.Generator, canvas: Canvas, x: float, z: float) -> None:
+def bin_(rng: np.random.Generator, canvas: Canvas, x: Real, z: Real) -> None:
     """Draw something that has no class: a bin, a box, a bollard."""
     wide, tall = between(rng, 0.2, 0.5), between(rng, 0.7, 1.3)
     corners = [(x - wide, 0.0, z), (x + wide, 0.0, z), (x + wide, tall, z), (x - wide, tall, z)]
