@@ -125,7 +125,7 @@ JOBS = {
         {
             "default": "generated road scenes; --data DIR for CamVid, Cityscapes or PASCAL VOC",
             "smoke": SMOKE,
-            "camvid": "the pictures of CamVid (--data DIR), 144 x 192",
+            "camvid": "the pictures of CamVid (--data DIR), 160 x 120",
         },
     ),
     "caption": Entry(

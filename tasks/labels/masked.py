@@ -34,7 +34,7 @@ WORLDS = ("roads",)
 WORLD_SIZES = {"val": 300, "test": 1_000}
 TRAIN_SIZE = 12_000
 KEPT_BYTES = 2**31  # of the world's pictures: one is drawn more slowly than it is learnt from
-COUNTED = 400  # pictures of the world whose pixels are counted
+COUNTED, COUNTED_AT_ONCE = 400, 50  # pictures of the world whose pixels are counted
 ONE_IN = 5  # pictures are held out where there is no val split
 READERS = 4
 
@@ -57,22 +57,29 @@ class Masked(Source):
         self.size = int(self.about["height_px"]), int(self.about["width_px"])
 
     def describe_data(self) -> dict[str, Any]:
-        """Return the classes, their colours and weights, and what the training pictures are
-        like."""
+        """Return the classes, their colours and weights, and what the training pictures are like:
+        of a set from all its files, so that a damaged one is found before anything is learnt."""
         self.size = int(self.about["height_px"]), int(self.about["width_px"])
         class_map = CAMVID if self.offline else self.files_of("train").class_map
-        samples = self.samples("train")
-        index = torch.arange(0, len(samples), max(1, len(samples) // COUNTED))
-        batch = samples.batch(index)
-        picture = batch["picture"].float()
-        pixels = pixels_of(batch["label"], len(class_map.classes))
-        self.check_void(pixels)
+        samples, pixels = self.samples("train"), []
+        count = min(COUNTED, len(samples)) if self.offline else len(samples)
+        total, squares = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+        for index in torch.arange(count).split(COUNTED_AT_ONCE):
+            batch = samples.batch(index)
+            pixels.append(pixels_of(batch["label"], len(class_map.classes)))
+            values = batch["picture"].double()
+            total += values.sum((0, 2, 3))
+            squares += values.square().sum((0, 2, 3))
+        counts = torch.cat(pixels)
+        self.check_void(counts)
+        mean = total / (count * self.size[0] * self.size[1])
+        spread = squares / (count * self.size[0] * self.size[1]) - mean.square()
         return {
             "classes": class_map.classes,
             "palette": class_map.palette,
-            "mean": picture.mean((0, 2, 3)).tolist(),
-            "std": picture.std((0, 2, 3)).tolist(),
-            "weights": [round(value, 4) for value in median_frequency(pixels).tolist()],
+            "mean": mean.tolist(),
+            "std": spread.clamp(min=1.0).sqrt().tolist(),
+            "weights": [round(value, 4) for value in median_frequency(counts).tolist()],
         }
 
     def check_void(self, pixels: Int64[Tensor, "N A"]) -> None:
@@ -84,9 +91,9 @@ class Masked(Source):
             )
         if empty and not self.offline:
             pairs = self.files_of("train").pairs
-            names = ", ".join(plain(pairs[i][1].name) for i in empty[:5] if i < len(pairs))
+            names = ", ".join(plain(pairs[i][1].name) for i in empty[:5])
             self.log_lines.append(
-                f"train: void everywhere in {len(empty):,} label pictures ({names}): they teach "
+                f"train: {len(empty):,} label pictures are void everywhere ({names}) and teach "
                 "nothing"
             )
 

@@ -125,7 +125,7 @@ class Segment(Task[Tensor]):
 
     def model(self) -> Segmenter:
         config, about = self.config, self.source.about
-        mean, std = tuple(about["mean"]), tuple(max(1.0, value) for value in about["std"])
+        mean, std = tuple(about["mean"]), tuple(about["std"])
         spec = changed(config.trunk.spec(3), mean=mean, std=std)
         trunk = build_trunk(spec)
         return Segmenter(trunk, config.decode, config.stages, len(self.classes), self.source.size)
@@ -326,10 +326,10 @@ SMOKE = changed(
 CAMVID = changed(
     ROADS,
     set="camvid_subset",
-    height_px=144,
-    width_px=192,
+    height_px=120,
+    width_px=160,
     augment=MaskAugmentConfig(zoom=0.5, light=0.3),
-    fit=changed(ROADS.fit, num_epochs=100, batch_size=8, eval_every=25, ema=0.99),
+    fit=changed(ROADS.fit, num_epochs=60, batch_size=4, eval_every=20, ema=0.99),
 )
 PRESETS = {"default": ROADS, "smoke": SMOKE, "camvid": CAMVID}
 JOB = TaskJob("segment", PRESETS, Segment)

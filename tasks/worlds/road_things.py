@@ -44,7 +44,7 @@ FENCES = ((60, 60, 62), (140, 120, 95), (170, 165, 155), (95, 65, 50), (60, 80, 
 
 
 def chosen(
-    rng: np.random.Generator, colours: Sequence[tuple[int, int, int]], spread: Real = 14
+    rng: np.random.Generator, colours: Sequence[tuple[int, int, int]], spread: float = 14.0
 ) -> Colour:
     """Return one of some colours, a little changed."""
     base = colours[int(rng.integers(len(colours)))]
@@ -61,14 +61,14 @@ def house(
     rng: np.random.Generator, canvas: Canvas, x: Real, near: Real, far: Real, height: Real
 ) -> None:
     """Draw the front of a house along the road, from `near` to `far`, and the end that is seen."""
-    colour, side = chosen(rng, BRICKS, 22), 1.0 if x < 0 else -1.0
-    depth = x - side * between(rng, 5, 10)
+    colour, side = chosen(rng, BRICKS, 22.0), 1.0 if x < 0 else -1.0
+    depth = x - side * between(rng, 5.0, 10.0)
     end = [(x, 0.0, near), (depth, 0.0, near), (depth, height, near), (x, height, near)]
     canvas.surface(end, times(colour, 0.75), BUILDING)
     front = [(x, 0.0, near), (x, 0.0, far), (x, height, far), (x, height, near)]
     canvas.surface(front, colour, BUILDING, side)
     if rng.random() < 0.5:
-        roof, top = chosen(rng, ((80, 70, 75), (110, 75, 65))), height + between(rng, 1, 2.5)
+        roof, top = chosen(rng, ((80, 70, 75), (110, 75, 65))), height + between(rng, 1.0, 2.5)
         back = x - side * 2.5
         slope = [(x, height, near), (x, height, far), (back, top, far), (back, top, near)]
         canvas.surface(slope, roof, BUILDING)
@@ -88,7 +88,7 @@ def windows(
     pane, storey = chosen(rng, ((50, 55, 65), (85, 95, 110), (40, 40, 45))), between(rng, 2.8, 3.6)
     begin = max(near, NEAREST_M * 2)
     if rng.random() < 0.45:
-        shop = chosen(rng, (*SIGNS, *PAINTS), 30)
+        shop = chosen(rng, (*SIGNS, *PAINTS), 30.0)
         band = [(x, 2.7, begin), (x, 2.7, far), (x, 3.3, far), (x, 3.3, begin)]
         canvas.surface(band, shop, BUILDING, side)
         glass = [(x, 0.6, begin), (x, 0.6, far), (x, 2.5, far), (x, 2.5, begin)]
@@ -118,7 +118,7 @@ def tree(rng: np.random.Generator, canvas: Canvas, x: Real, z: Real, height: Rea
         branches(rng, canvas, middle, radius, bark)
         return
     for _ in range(int(rng.integers(6, 11))):
-        angle, away = between(rng, 0, 2 * np.pi), between(rng, 0, 0.75) * radius
+        angle, away = between(rng, 0.0, 2 * np.pi), between(rng, 0.0, 0.75) * radius
         place = middle[0] + away * np.cos(angle), middle[1] + away * np.sin(angle) * 1.1
         size = radius * between(rng, 0.35, 0.65)
         shade = between(rng, 0.65, 1.2)
@@ -176,7 +176,7 @@ def pole(rng: np.random.Generator, canvas: Canvas, x: Real, z: Real) -> None:
     """Draw a lamp post, a post with a sign, or a traffic light."""
     camera = canvas.camera
     kind = int(rng.integers(4))
-    height = between(rng, 6, 9.5) if kind < 2 else between(rng, 2.6, 4.0)
+    height = between(rng, 6.0, 9.5) if kind < 2 else between(rng, 2.6, 4.0)
     colour = canvas.light.shade(chosen(rng, POLES), z)
     foot, top = camera.seen(x, 0, z), camera.seen(x, height, z)
     width = camera.size_px(between(rng, 0.12, 0.22), z)
@@ -240,7 +240,7 @@ def car(rng: np.random.Generator, canvas: Canvas, x: Real, z: Real, *, oncoming:
     belt = tall * (0.58 if size < 0.85 else 0.5)
     box(canvas, (left, right), (0.25, belt), (z, back), paint)
     inset, begin = (0.22, 0.35 if oncoming is False else 1.1) if size < 0.85 else (0.03, 0.05)
-    dark = chosen(rng, ((45, 50, 58), (70, 78, 88)), 8)
+    dark = chosen(rng, ((45, 50, 58), (70, 78, 88)), 8.0)
     box(canvas, (left + inset, right - inset), (belt, tall), (z + begin, back - 0.6), dark)
     roof = [(left + inset, tall, z + begin), (right - inset, tall, z + begin)]
     roof += [(right - inset, tall * 0.94, z + begin), (left + inset, tall * 0.94, z + begin)]

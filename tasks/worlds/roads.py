@@ -142,8 +142,8 @@ def any_light(rng: np.random.Generator) -> Light:
         return Light(between(rng, 0.65, 1.0), (0.97, 1.0, 1.03), (205, 208, 212), 200.0, 0.0)
     if weather < 0.9:
         return Light(between(rng, 0.25, 0.5), (0.95, 1.0, 1.05), (95, 102, 112), 220.0, 0.0)
-    haze = between(rng, 150, 205)
-    sight = between(rng, 45, 90)
+    haze = between(rng, 150.0, 205.0)
+    sight = between(rng, 45.0, 90.0)
     return Light(between(rng, 0.7, 0.9), (1.0, 1.0, 1.0), (haze, haze, haze + 4), sight, 0.0)
 
 
@@ -170,13 +170,13 @@ def sky(rng: np.random.Generator, canvas: Canvas) -> None:
     if rng.random() < 0.5:
         cells = rng.standard_normal((4, 7)).astype(np.float32)
         clouds = cv2.resize(cells, (columns, down), interpolation=cv2.INTER_CUBIC)[..., None]
-        above = above + clouds * np.float32(between(rng, 6, 28))
+        above = above + clouds * np.float32(between(rng, 6.0, 28.0))
     canvas.picture[:down] = above.clip(0, 255)
     x = 0.0
     while x < columns:
         width = columns * between(rng, 0.04, 0.16)
         green = rng.random() < 0.5
-        colour = light.shade(chosen(rng, LEAVES if green else BRICKS), 70)
+        colour = light.shade(chosen(rng, LEAVES if green else BRICKS), 70.0)
         top = camera.horizon_px - rows * between(rng, 0.01, 0.1)
         foot = camera.horizon_px + rows * 0.02
         corners = [(x, foot), (x + width, foot), (x + width, top), (x, top)]
@@ -214,16 +214,16 @@ def strip(canvas: Canvas, left: Real, right: Real, colour: Colour, kind: int) ->
 def patches(rng: np.random.Generator, canvas: Canvas, street: Street, asphalt: Colour) -> None:
     """Draw mended places, and the shadows of houses on a sunny day: all of them are road."""
     for _ in range(int(rng.integers(0, 5))):
-        near, shade = between(rng, 2, 30), between(rng, 0.75, 1.2)
+        near, shade = between(rng, 2.0, 30.0), between(rng, 0.75, 1.2)
         x = between(rng, street.left, street.right - 0.5)
-        far, end = near + between(rng, 1, 8), min(x + between(rng, 0.5, 2.5), street.right)
+        far, end = near + between(rng, 1.0, 8.0), min(x + between(rng, 0.5, 2.5), street.right)
         patch = [(x, 0.0, near), (end, 0.0, near), (end, 0.0, far), (x, 0.0, far)]
         canvas.surface(patch, times(asphalt, shade), None)
     if canvas.light.sun and rng.random() < 0.6:
         away = street.left if canvas.light.sun < 0 else street.right
         reach = away - np.sign(away) * between(rng, 1, 0.8 * (street.right - street.left))
-        near = between(rng, 1.2, 12)
-        far = near + between(rng, 5, 40)
+        near = between(rng, 1.2, 12.0)
+        far = near + between(rng, 5.0, 40.0)
         shadow = [(away, 0.0, near), (reach, 0.0, near), (reach, 0.0, far), (away, 0.0, far)]
         canvas.surface(shadow, times(asphalt, 0.5), None)
 
@@ -233,7 +233,7 @@ def marks(rng: np.random.Generator, canvas: Canvas, street: Street) -> None:
     white = chosen(rng, ((225, 225, 220), (200, 200, 195)))
     yellow = chosen(rng, ((215, 185, 70),))
     lanes = max(2, round((street.right - street.left) / 3.3))
-    dash, gap = between(rng, 1.5, 4), between(rng, 2, 6)
+    dash, gap = between(rng, 1.5, 4.0), between(rng, 2.0, 6.0)
     for lane in range(1, lanes):
         x = street.left + (street.right - street.left) * lane / lanes
         z = between(rng, 1.2, 1.2 + dash)
@@ -245,7 +245,7 @@ def marks(rng: np.random.Generator, canvas: Canvas, street: Street) -> None:
             for number in range(6):
                 mark(canvas, x + inward, 1.2 + 8 * number, 9.2 + 8 * number, yellow)
     if rng.random() < 0.2:
-        near = between(rng, 3, 20)
+        near = between(rng, 3.0, 20.0)
         x = street.left + 0.3
         while x < street.right - 0.5:
             end = [(x + 0.5, 0.0, near + 2.5), (x, 0.0, near + 2.5)]
@@ -263,14 +263,14 @@ def mark(canvas: Canvas, x: Real, near: Real, far: Real, colour: Colour) -> None
 def side(rng: np.random.Generator, canvas: Canvas, street: Street, which: int) -> list[Thing]:
     """Return what stands on the left (-1) or the right (1) of a road."""
     front, edge = (street.fronts[0], street.left) if which < 0 else (street.fronts[1], street.right)
-    green, things, z = rng.random() < 0.45, list[Thing](), between(rng, -4, 6)
+    green, things, z = rng.random() < 0.45, list[Thing](), between(rng, -4.0, 6.0)
     while z < 90:
-        length = between(rng, 6, 16)
+        length = between(rng, 6.0, 16.0)
         near, far = max(z, NEAR_FRONT_M), z + length
         if far > near + 1:
             kind = rng.random()
             if kind < (0.25 if green else 0.8):
-                height = between(rng, 4, 14)
+                height = between(rng, 4.0, 14.0)
                 things.append((far, drawn(house, rng, canvas, front, near, far, height)))
             elif kind < 0.92:
                 things += garden(rng, canvas, front, near, far)
@@ -294,9 +294,9 @@ def garden(
                 tree,
                 rng,
                 canvas,
-                front + out * between(rng, 1, 6),
+                front + out * between(rng, 1.0, 6.0),
                 between(rng, near, far) + 1,
-                between(rng, 4, 11),
+                between(rng, 4.0, 11.0),
             ),
         )
         for number in range(int(rng.integers(1, 4)))
@@ -313,27 +313,27 @@ def beside(rng: np.random.Generator, canvas: Canvas, front: Real, edge: Real) ->
     """Return what stands on a pavement: poles, trees, railings, signs on fronts, people, bins."""
     things, out = list[Thing](), float(np.sign(front))
     kerb, inside = edge + out * 0.4, (edge + front) / 2
-    z = between(rng, 3, 14)
+    z = between(rng, 3.0, 14.0)
     while z < 55:
         things.append((z, drawn(pole, rng, canvas, kerb, z)))
-        z += between(rng, 9, 25)
+        z += between(rng, 9.0, 25.0)
     for _ in range(int(rng.integers(0, 3)) if rng.random() < 0.4 else 0):
-        z = between(rng, 8, 40)
-        things.append((z, drawn(tree, rng, canvas, kerb + out * 0.5, z, between(rng, 4, 9))))
+        z = between(rng, 8.0, 40.0)
+        things.append((z, drawn(tree, rng, canvas, kerb + out * 0.5, z, between(rng, 4.0, 9.0))))
     if rng.random() < 0.25:
-        z = between(rng, 2.5, 15)
-        far = z + between(rng, 4, 14)
+        z = between(rng, 2.5, 15.0)
+        far = z + between(rng, 4.0, 14.0)
         things.append((far, drawn(fence, rng, canvas, kerb + out * 0.2, z, far)))
     for _ in range(int(rng.integers(0, 2))):
-        z = between(rng, 5, 25)
+        z = between(rng, 5.0, 25.0)
         place = front - out * 0.3
-        things.append((z, drawn(sign, rng, canvas, place, between(rng, 2.6, 4), z)))
+        things.append((z, drawn(sign, rng, canvas, place, between(rng, 2.6, 4.0), z)))
     for _ in range(int(rng.integers(0, 5)) if rng.random() < 0.7 else 0):
-        z = between(rng, 4, 28)
+        z = between(rng, 4.0, 28.0)
         place = inside + between(rng, -0.4, 0.4) * abs(front - edge)
         things.append((z, drawn(person, rng, canvas, place, z)))
     if rng.random() < 0.5:
-        z = between(rng, 4, 20)
+        z = between(rng, 4.0, 20.0)
         things.append((z, drawn(bin_, rng, canvas, kerb + out * 0.3, z)))
     return things
 
@@ -343,28 +343,28 @@ def traffic(rng: np.random.Generator, canvas: Canvas, street: Street) -> list[Th
     things = list[Thing]()
     width = street.right - street.left
     for _ in range(int(rng.integers(0, 3))):
-        z = between(rng, 6, 45)
+        z = between(rng, 6.0, 45.0)
         x = between(rng, -0.6, 0.6)
         things.append((z, drawn(car, rng, canvas, x, z, oncoming=False)))
     for _ in range(int(rng.integers(0, 3))):
-        z = between(rng, 6, 45)
+        z = between(rng, 6.0, 45.0)
         x = street.right - between(rng, 0.3, 0.45) * width
         things.append((z, drawn(car, rng, canvas, x, z, oncoming=True)))
     for edge, inward in ((street.left, 1.0), (street.right, -1.0)):
         if rng.random() < 0.35:
-            z = between(rng, 3, 12)
+            z = between(rng, 3.0, 12.0)
             for _ in range(int(rng.integers(1, 5))):
                 ahead = inward > 0
                 things.append(
                     (z, drawn(car, rng, canvas, edge + inward * 0.7, z, oncoming=not ahead))
                 )
-                z += between(rng, 5.5, 8)
+                z += between(rng, 5.5, 8.0)
     for _ in range(int(rng.integers(1, 3)) if rng.random() < 0.45 else 0):
-        z = between(rng, 4, 20)
+        z = between(rng, 4.0, 20.0)
         x = between(rng, street.left + 0.3, street.right - 0.5)
         things.append((z, drawn(cyclist, rng, canvas, x, z)))
     if rng.random() < 0.2:
-        z = between(rng, 5, 20)
+        z = between(rng, 5.0, 20.0)
         x = between(rng, street.left, street.right)
         things.append((z, drawn(person, rng, canvas, x, z)))
     return things
@@ -385,6 +385,6 @@ def bin_(rng: np.random.Generator, canvas: Canvas, x: Real, z: Real) -> None:
 def bonnet(rng: np.random.Generator, canvas: Canvas) -> None:
     """Draw the bonnet of one's own car."""
     rows, columns = canvas.label.shape
-    middle, dark = columns * between(rng, 0.3, 0.7), between(rng, 8, 45)
+    middle, dark = columns * between(rng, 0.3, 0.7), between(rng, 8.0, 45.0)
     radii = columns * between(rng, 0.5, 0.8), rows * between(rng, 0.03, 0.1)
     canvas.ellipse((middle, rows), radii, (dark, dark, dark * 1.1), VOID)

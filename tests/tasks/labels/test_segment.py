@@ -1,7 +1,6 @@
 """Semantic segmentation by the command: learnt, scored, drawn on pictures and films, refused."""
 
 import json
-import resource
 
 import av
 import numpy as np
@@ -12,7 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.testing import assert_close
 
 import arcadia
-from backbones.media import Frame, film_bytes
+from backbones import soundtrack
+from backbones.media import Frame, film_bytes, read_frames
 from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.log import Board
@@ -33,14 +33,21 @@ FP32 = ("--precision", "fp32")
 SMOKE = changed(segment.SMOKE, run=RunConfig(precision="fp32"))
 
 
+@pytest.fixture(autouse=True)
+def few_scenes(small_unless_slow, monkeypatch):
+    """Fewer than in other tests: every call that draws a road is checked for its types here."""
+    monkeypatch.setitem(masked.WORLD_SIZES, "test", 12)
+    monkeypatch.setitem(masked.WORLD_SIZES, "val", 6)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A runs folder with segment/smoke, trained by the smoke preset through the command."""
     path = tmp_path_factory.mktemp("segment")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARCADIA_RUNS", str(path))
-        patch.setitem(masked.WORLD_SIZES, "test", 40)
-        patch.setitem(masked.WORLD_SIZES, "val", 20)
+        patch.setitem(masked.WORLD_SIZES, "test", 12)
+        patch.setitem(masked.WORLD_SIZES, "val", 6)
         words = ["train", "segment", "--preset", "smoke", "--name", "smoke", *FP32]
         assert arcadia.main(words) == 0
     return path
@@ -50,8 +57,6 @@ def folder(tmp_path_factory):
 def trained(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("ARCADIA_RUNS", str(folder))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(masked.WORLD_SIZES, "test", 40)
-    monkeypatch.setitem(masked.WORLD_SIZES, "val", 20)
     return "smoke"
 
 
@@ -137,26 +142,34 @@ def test_a_film_may_be_named_and_a_wrong_ending_is_refused(trained, tmp_path, ca
     assert "is not a PNG" in capsys.readouterr().err
 
 
-def test_a_long_film_takes_no_more_memory_than_a_short_one(trained, tmp_path):
+def test_a_long_film_is_drawn_as_it_is_read(trained, tmp_path, monkeypatch):
     predictor = load_predictor(find_run(trained))
-    frames = [road(9, 2, 192, 256)[0].transpose(1, 2, 0)]
+    (tmp_path / "a.mp4").write_bytes(film([road(9, 2, 46, 62)[0].transpose(1, 2, 0)] * 20))
+    read, waiting, drawn = 0, [], predictor.redrawn
 
-    def peak(seconds):
-        (tmp_path / f"{seconds}.mp4").write_bytes(film(frames * 10 * seconds))
-        (answer,) = predictor.answer(tmp_path / f"{seconds}.mp4")
-        answer.medium.encoded()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    def counted(given):
+        nonlocal read
+        for frame in read_frames(given):
+            read += 1
+            yield frame
 
-    before = peak(2)
-    # 250 pictures more would take 37 MiB at once.
-    assert peak(27) - before < 24 * 1024
+    def redrawn(frame):
+        waiting.append(read - len(waiting))
+        return drawn(frame)
+
+    monkeypatch.setattr(soundtrack, "read_frames", counted)
+    monkeypatch.setattr(predictor, "redrawn", redrawn)
+    (answer,) = predictor.answer(tmp_path / "a.mp4")
+    assert read == 0  # nothing is read before it is written
+    answer.medium.encoded()
+    assert waiting == [1] * 20  # never more than one picture at a time
 
 
 def test_a_run_killed_and_resumed_ends_with_the_same_weights(runs):
     config = changed(
         SMOKE,
         fit=changed(SMOKE.fit, num_epochs=2, eval_every=0),
-        run=changed(SMOKE.run, save_every_s=0.0),
+        run=changed(SMOKE.run, checkpoint_every_s=1e-6),
     )
     assert_same(*whole_and_killed(segment.JOB, config))
 
@@ -165,7 +178,7 @@ def test_a_model_alone_answers_the_same(trained, tmp_path):
     assert arcadia.main(["export", trained, "--folder", str(tmp_path / "small")]) == 0
     pixels = drawing(tmp_path / "a.png").transpose(2, 0, 1)
     whole, alone = (load_predictor(find_run(name)) for name in (trained, str(tmp_path / "small")))
-    assert whole.predict(pixels[None]) == alone.predict(pixels[None])
+    assert whole.predict([pixels]) == alone.predict([pixels])
 
 
 @pytest.mark.parametrize("decode", ["fcn", "segnet"])
@@ -258,9 +271,9 @@ def test_camvid_is_learnt_scored_at_its_own_size_and_starts_from_the_world(
     words = ["train", "segment", "--preset", "smoke", "--data", str(camvid), *FP32]
     assert arcadia.main([*words, "--init", start, "--name", "whole"]) == 0
     log = capsys.readouterr().out
-    assert "cnn starts from" in log and "the heads start from smoke too" in log
+    assert "cnn starts from" in log and "heads start from segment/smoke too" in log
     assert arcadia.main([*words, "--init", f"{start}:cnn"]) == 0
-    assert "the heads start from" not in capsys.readouterr().out
+    assert "heads start from" not in capsys.readouterr().out
     result = json.loads((runs / "segment" / "whole" / "eval.json").read_text())
     assert result["protocol"]["set"].endswith("set") and result["protocol"]["pictures"] == 3
     task, model = load_model(find_run("whole"))
@@ -297,10 +310,10 @@ def test_void_everywhere_is_noted_and_where_all_is_void_refused(camvid):
     save(camvid / "trainannot" / "3.png", np.full((40, 60), 11))
     source = Masked(changed(SMOKE, data=str(camvid)))
     (note,) = source.notes()
-    assert "void everywhere in 1 label pictures (3.png)" in note
+    assert "1 label pictures are void everywhere (3.png)" in note
     for path in (camvid / "trainannot").iterdir():
         save(path, np.full((40, 60), 11))
-    with pytest.raises(UserError, match="no pixel of the training labels has a class"):
+    with pytest.raises(UserError, match="all training labels are void"):
         Masked(changed(SMOKE, data=str(camvid)))
 
 

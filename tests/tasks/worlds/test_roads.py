@@ -26,7 +26,7 @@ SHARES = {
 
 @pytest.fixture(scope="module")
 def many():
-    return roads(3, np.arange(120))
+    return roads(3, np.arange(60))
 
 
 def test_a_scene_depends_on_seed_and_index_alone():
