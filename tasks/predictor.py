@@ -14,6 +14,7 @@ from torch import nn
 from backbones.media import has_picture, length_s
 from backbones.training.config import RunName, require_not_negative
 from backbones.training.errors import UserError
+from backbones.training.files import open_plain
 from backbones.training.run import Run
 from backbones.training.session import newest_checkpoint
 from tasks.answers import Answer, Picture, Redrawn
@@ -130,20 +131,16 @@ def is_film(given: Any) -> bool:
     are read as one picture."""
     if not isinstance(given, str | Path | bytes):
         return False
-    if not isinstance(given, bytes):
-        path = Path(given)
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    else:
-        head = given[:HEAD_BYTES]
-    if is_picture_data(head):
-        return False
+    film = given if isinstance(given, bytes) else Path(given)
     try:
-        return has_picture(given if isinstance(given, bytes) else Path(given))
-    except UserError:
-        return False
+        if isinstance(film, Path):
+            with open_plain(film) as file:
+                head = file.read(HEAD_BYTES)
+        else:
+            head = film[:HEAD_BYTES]
+        return not is_picture_data(head) and has_picture(film)
+    except (OSError, UserError):
+        return False  # what it is instead, `ask` says
 
 
 def load_predictor(

@@ -329,7 +329,7 @@ CAMVID = changed(
     height_px=120,
     width_px=160,
     augment=MaskAugmentConfig(zoom=0.5, light=0.3),
-    fit=changed(ROADS.fit, num_epochs=60, batch_size=4, eval_every=20, ema=0.99),
+    fit=changed(ROADS.fit, num_epochs=40, batch_size=4, eval_every=20, ema=0.99),
 )
 PRESETS = {"default": ROADS, "smoke": SMOKE, "camvid": CAMVID}
 JOB = TaskJob("segment", PRESETS, Segment)
