@@ -45,7 +45,9 @@ class Masked(Source):
     def __init__(self, config: Any, about: dict[str, Any] | None = None) -> None:
         super().__init__(config, about)
         self.offline = config.set in WORLDS and not config.data
+        self.fresh = not self.about
         self.files: dict[Split, MaskFiles] = {}
+        self.with_truth: dict[Split, WithTruth] = {}
         self.made: dict[str, Samples] = {}
         self.log_lines: list[str] = []
         if not self.about:
@@ -86,9 +88,7 @@ class Masked(Source):
         """Note pictures in which no pixel has a class; UserError if there are no others."""
         empty = (pixels.sum(1) == 0).nonzero()[:, 0].tolist()
         if len(empty) == len(pixels):
-            raise UserError(
-                f"{self.name}: no pixel of the training labels has a class, all is void"
-            )
+            raise UserError(f"{self.name}: all training labels are void, no pixel has a class")
         if empty and not self.offline:
             pairs = self.files_of("train").pairs
             names = ", ".join(plain(pairs[i][1].name) for i in empty[:5])
@@ -143,8 +143,16 @@ class Masked(Source):
         return self.made[split]
 
     def scored(self, split: Split) -> Samples:
-        """Return the samples of a split with the labels of the files in their own sizes."""
-        return self.samples(split) if self.offline else WithTruth(self.files_of(split), self.size)
+        """Return the samples of a split with the labels of the files in their own sizes; UserError
+        before a training if one of them is damaged, or all of them are void."""
+        if self.offline:
+            return self.samples(split)
+        if split not in self.with_truth:
+            found = WithTruth(self.files_of(split), self.size)
+            if self.fresh and not found.any_class():
+                raise UserError(f"{self.name}: all labels of {split} are void, there is no score")
+            self.with_truth[split] = found
+        return self.with_truth[split]
 
     def world(self, split: Split) -> Samples:
         """Return a split of the road world."""
@@ -189,7 +197,7 @@ class Masked(Source):
 
 class WithTruth(Samples):
     """Pictures in the network's size, with the labels of their files: `truth` has a row of bytes a
-    picture, VOID behind the shorter ones, and `shape` its rows and columns."""
+    picture, of which the first ones are its labels, as many as `shape`, [B, 2], says."""
 
     def __init__(self, files: MaskFiles, size: tuple[int, int]) -> None:
         self.files, self.size = files, size
@@ -197,6 +205,14 @@ class WithTruth(Samples):
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def any_class(self) -> bool:
+        """Read every file once; say whether any pixel has a class."""
+
+        def has_class(pair: tuple[Path, Path]) -> bool:
+            return bool((read_pair(pair, self.files.class_map)[1] != VOID).any())
+
+        return any(list(self.pool.map(has_class, self.files.pairs)))
 
     def batch(self, index: Int64[Tensor, "B"]) -> Batch:
         pairs = [self.files.pairs[number] for number in index.tolist()]

@@ -50,7 +50,7 @@ USUAL = 500  # training pictures from which the commonest class of each place is
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnswerConfig:
+class DrawnConfig:
     """How answers are made and drawn."""
 
     prior: float = 0.75
@@ -91,7 +91,7 @@ class Config:
     """Stages that fcn scores, such as s2 s3 s5; none: the last three."""
     class_weights: Literal["median", "none"] = "median"
     """Rare classes weigh more in the loss: the median frequency over their own; none: all alike."""
-    answer: AnswerConfig = field(default_factory=AnswerConfig)
+    answer: DrawnConfig = field(default_factory=DrawnConfig)
     augment: MaskAugmentConfig = field(default_factory=MaskAugmentConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     trunk: TrunkConfig = field(default_factory=TrunkConfig)

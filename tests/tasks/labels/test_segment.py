@@ -22,7 +22,7 @@ from tasks.evaluate import evaluate, load_model
 from tasks.labels import masked, segment
 from tasks.labels.mask_augment import MaskAugmentConfig, augment_masks
 from tasks.labels.masked import Masked, squeezed_labels
-from tasks.labels.segment import AnswerConfig, Config, Segment
+from tasks.labels.segment import Config, DrawnConfig, Segment
 from tasks.looks.masks import laid_over, legend, shares_of
 from tasks.predictor import load_predictor
 from tasks.worlds.roads import road
@@ -227,9 +227,9 @@ def test_void_teaches_nothing_even_where_it_is_everywhere():
 
 
 def test_class_weights_are_taken_back_in_answers_as_far_as_asked():
-    config = changed(SMOKE, samples=2, answer=AnswerConfig(prior=0.0))
+    config = changed(SMOKE, samples=2, answer=DrawnConfig(prior=0.0))
     task, back = (
-        Segment(changed(config, answer=AnswerConfig(prior=prior)), Masked(config))
+        Segment(changed(config, answer=DrawnConfig(prior=prior)), Masked(config))
         for prior in (0.0, 1.0)
     )
     model = task.model().eval()
@@ -306,6 +306,18 @@ def test_what_validates_is_held_out_where_there_is_no_split_for_it(camvid):
     assert source.protocol("test")["from"] == "the split val"
 
 
+def test_labels_that_cannot_be_scored_are_found_before_anything_is_learnt(camvid, runs, capsys):
+    words = ["train", "segment", "--preset", "smoke", "--data", str(camvid), *FP32]
+    save(camvid / "testannot" / "1.png", np.full((40, 60), 77))
+    assert arcadia.main(words) == 2
+    assert "1.png has the numbers 77" in capsys.readouterr().err
+    for path in (camvid / "testannot").iterdir():
+        save(path, np.full((40, 60), 11))
+    assert arcadia.main(words) == 2
+    assert "all labels of test are void" in capsys.readouterr().err
+    assert not runs.exists() or not list((runs / "segment").glob("*"))
+
+
 def test_void_everywhere_is_noted_and_where_all_is_void_refused(camvid):
     save(camvid / "trainannot" / "3.png", np.full((40, 60), 11))
     source = Masked(changed(SMOKE, data=str(camvid)))
@@ -374,6 +386,6 @@ def test_a_drawn_picture_is_the_mean_of_picture_and_colour_and_shares_are_said()
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match="prior = 2"):
-        AnswerConfig(prior=2.0)
+        DrawnConfig(prior=2.0)
     with pytest.raises(ValueError, match="samples"):
         Config(samples=-1)
