@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -33,6 +33,16 @@ class Frame(NamedTuple):
     begin_s: float
     end_s: float
     pixels: UInt8[np.ndarray, "H W 3"]
+
+
+class Speaker(Protocol):
+    """What writes the sound of a film while its pictures are written."""
+
+    def speak(self, end_s: float) -> None:
+        """Write the sound up to a moment."""
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
 
 
 @contextmanager
@@ -169,10 +179,11 @@ def write_film(
     frames: Iterator[Frame],
     sound: Float32[np.ndarray, "N"] | None = None,
     rate_hz: int = 48_000,
+    speaker: Callable[[Any], Speaker] | None = None,
 ) -> None:
     """Write an mp4 of H.264 (MPEG-4 where this build of FFmpeg has no H.264), with AAC if there is
-    a sound, which is cut where the pictures end. A last row or column is left away where their
-    number is odd."""
+    a sound or a speaker, made of the open file, which writes one; it is cut where the pictures end.
+    A last row or column is left away where their number is odd."""
     import av
 
     with av.open(out, "w", format="mp4") as container:
@@ -181,7 +192,9 @@ def write_film(
         if video.codec_context.name == "libx264":
             video.options = H264_OPTIONS
         video.pix_fmt = "yuv420p"
-        voice = None if sound is None else Voice(container, sound, rate_hz)
+        voice = speaker(container) if speaker else None
+        if sound is not None:
+            voice = Voice(container, sound, rate_hz)
         started = False
         for frame in frames:
             rows, columns = (length // 2 * 2 for length in frame.pixels.shape[:2])

@@ -1,4 +1,4 @@
-"""A film with another sound in place of its own.
+"""A film with another sound in place of its own, or with other pictures beside it.
 
 Letters: N points in time of a sound.
 
@@ -12,9 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
-from backbones.media import UNTIMED, Frame, Voice, opened, picture_stream, read_frames, write_film
+from backbones.media import (
+    SOUND_CODECS,
+    SOUND_HZ,
+    UNTIMED,
+    Frame,
+    Voice,
+    codec_of,
+    has_sound,
+    length_s,
+    opened,
+    picture_stream,
+    read_frames,
+    write_film,
+)
 from backbones.training.errors import UserError
 from backbones.training.files import SteadyFile
 from backbones.training.progress import Told, untold
@@ -51,6 +64,78 @@ def write_with_sound(
         why = error.strerror or error
         raise UserError(f"an mp4 of it cannot be written ({why}); convert it first") from None
     file.check()
+
+
+Redraw = Callable[[UInt8[np.ndarray, "H W 3"]], UInt8[np.ndarray, "H W 3"]]
+
+
+def write_redrawn(
+    file: SteadyFile, film: Path | bytes, redraw: Redraw, told: Told = untold
+) -> None:
+    """Write an mp4 of a film's pictures, each drawn anew, with the film's own sound.
+
+    One picture at a time is in memory. OSError if the disk takes no more, UserError if the film
+    cannot be read to its end.
+    """
+    import av
+
+    length = length_s(film)
+
+    def passed(end_s: float) -> None:
+        file.check()
+        told("s drawn", end_s, length)
+
+    frames = (
+        Frame(begin, end, redraw(pixels))
+        for begin, end, pixels in watched(read_frames(film), passed)
+    )
+    try:
+        speaker = (lambda container: OwnSound(container, film)) if has_sound(film) else None
+        write_film(file, frames, speaker=speaker)
+    except av.FFmpegError as error:
+        why = error.strerror or error
+        raise UserError(f"an mp4 of it cannot be written ({why}); convert it first") from None
+    file.check()
+
+
+class OwnSound:
+    """A film's own first sound track, encoded anew as AAC piece by piece."""
+
+    def __init__(self, container: Any, film: Path | bytes) -> None:
+        import av
+
+        self.container, self.frames = container, heard_frames(film)
+        self.waiting = next(self.frames, None)
+        self.stream = container.add_stream(codec_of(SOUND_CODECS), rate=SOUND_HZ, layout="stereo")
+        self.resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SOUND_HZ)
+
+    def speak(self, end_s: float) -> None:
+        """Write the sound that begins before a moment."""
+        while self.waiting is not None and self.waiting[0] < end_s:
+            for made in self.resampler.resample(self.waiting[1]):
+                self.container.mux(self.stream.encode(made))
+            self.waiting = next(self.frames, None)
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        for made in self.resampler.resample(None):
+            self.container.mux(self.stream.encode(made))
+        self.container.mux(self.stream.encode())
+
+
+def heard_frames(film: Path | bytes) -> Iterator[tuple[float, Any]]:
+    """Yield pieces of a film's sound with the second at which each begins, counted from the first
+    picture; what is heard before that is left out."""
+    with opened(film) as container:
+        stream = picture_stream(container)
+        begin_s = float(first_shown(film) * stream.time_base)
+        sound = container.streams.audio[0]
+        for piece in container.decode(sound):
+            if piece.pts is None:
+                continue
+            piece.pts -= round(begin_s / piece.time_base)
+            if piece.pts >= 0:
+                yield float(piece.pts * piece.time_base), piece
 
 
 def watched(frames: Iterator[Frame], passed: Passed) -> Iterator[Frame]:

@@ -17,7 +17,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from backbones.media import wav_bytes
-from backbones.soundtrack import write_with_sound
+from backbones.soundtrack import Redraw, write_redrawn, write_with_sound
 from backbones.training.files import SteadyFile, sync
 from backbones.training.progress import Told, untold
 from tasks.data.strokes import Stroke
@@ -86,6 +86,24 @@ class Film(Medium):
 
     def write(self, file: SteadyFile, told: Told = untold) -> None:
         write_with_sound(file, self.film, self.amplitude, self.rate_hz, told)
+
+
+@dataclass(frozen=True)
+class Redrawn(Medium):
+    """A film with its pictures drawn anew and its own sound, written as mp4: what a task that draws
+    on pictures makes of a film."""
+
+    film: Path | bytes
+    redraw: Redraw
+    suffix: str = Film.suffix
+
+    def encoded(self) -> bytes:
+        out = io.BytesIO()
+        self.write(SteadyFile(out))
+        return out.getvalue()
+
+    def write(self, file: SteadyFile, told: Told = untold) -> None:
+        write_redrawn(file, self.film, self.redraw, told)
 
 
 @dataclass(frozen=True)

@@ -138,10 +138,11 @@ def check(config: Config, task: Task[Any]) -> None:
         )
     if is_folder(config.output):
         return
-    if not config.output.endswith(suffixes):
+    allowed = (*suffixes, *SUFFIXES["film"]) if task.redraws else suffixes
+    if not config.output.endswith(allowed):
         raise UserError(
             f"--output {shortened(config.output)}: give a folder, or a name in "
-            f"{' or '.join(suffixes)}"
+            f"{' or '.join(allowed)}"
         )
     if os.path.lexists(config.output):  # before what may take minutes
         raise UserError(f"{config.output} exists; give another --output, or delete it")
@@ -214,6 +215,8 @@ def written(medium: Medium, output: str, stem: str) -> Path:
     UserError if it cannot be there, OSError if the disk is full: then nothing of it is left.
     """
     path = Path(output)
+    if not is_folder(output) and path.suffix != medium.suffix:
+        raise UserError(f"the answer is written as {medium.suffix}; {path} ends otherwise")
     try:
         if is_folder(output):
             path.mkdir(parents=True, exist_ok=True)

@@ -5,14 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import tyro
+from jaxtyping import UInt8
 from torch import nn
 
+from backbones.media import has_picture, length_s
 from backbones.training.config import RunName, require_not_negative
+from backbones.training.errors import UserError
+from backbones.training.files import open_plain
 from backbones.training.run import Run
 from backbones.training.session import newest_checkpoint
-from tasks.answers import Answer
+from tasks.answers import Answer, Picture, Redrawn
+from tasks.data.decode import HEAD_BYTES, is_picture_data
 from tasks.data.samples import Batch, moved
 from tasks.evaluate import load_model
 from tasks.task import Task
@@ -82,7 +88,21 @@ class Predictor:
         given = [inputs] if alone else list(inputs)
         if self.task.takes == ("line",):
             return self.answer_lines(given)
-        return [answer for one in given for answer in self.say(self.task.ask([one]))]
+        return [answer for one in given for answer in self.answer_one(one)]
+
+    def answer_one(self, given: Any) -> list[Answer]:
+        """Return the answers to one input; a film for a task that draws on pictures is drawn while
+        it is written."""
+        if is_film(given) and self.task.redraws:
+            return [Answer(f"{length_s(given):.1f} s", {}, Redrawn(given, self.redrawn))]
+        return self.say(self.task.ask([given]))
+
+    @torch.inference_mode()
+    def redrawn(self, frame: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
+        """Return a picture of a film as the task draws it."""
+        (answer,) = self.say(self.task.ask([frame.transpose(2, 0, 1)]))
+        assert isinstance(answer.medium, Picture)
+        return answer.medium.pixels
 
     @torch.inference_mode()
     def explain(self, inputs: list[Any]) -> list[Answer]:
@@ -110,6 +130,23 @@ class Predictor:
         asked = [line for line, empty in zip(lines, blank, strict=True) if not empty]
         answers = iter(self.say(self.task.ask(asked)) if asked else [])
         return [Answer("") if empty else next(answers) for empty in blank]
+
+
+def is_film(given: Any) -> bool:
+    """Say whether an input is a film: a file, or bytes, with pictures that are none of those which
+    are read as one picture."""
+    if not isinstance(given, str | Path | bytes):
+        return False
+    film = given if isinstance(given, bytes) else Path(given)
+    try:
+        if isinstance(film, Path):
+            with open_plain(film) as file:
+                head = file.read(HEAD_BYTES)
+        else:
+            head = film[:HEAD_BYTES]
+        return not is_picture_data(head) and has_picture(film)
+    except (OSError, UserError):
+        return False  # what it is instead, `ask` says
 
 
 def load_predictor(

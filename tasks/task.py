@@ -155,6 +155,11 @@ class Task(ABC, Generic[Answers]):
         """Return a batch of paths, bytes, arrays or lines; UserError if one cannot be answered."""
         raise UserError("this task answers no files")
 
+    @property
+    def redraws(self) -> bool:
+        """Whether a film is answered picture by picture, each as `say` draws it."""
+        return False
+
     def doubts(self, given: Any) -> str:
         """Return what is to be said of an input before its answer; "" for nothing."""
         return ""

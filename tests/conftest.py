@@ -89,9 +89,9 @@ def smoke(smoke_runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def small_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worlds with 100 pictures to validate on and 200 to test on."""
-    from tasks.labels import labelled
+    from tasks.labels import labelled, masked
     from tasks.words import captions
 
-    for sizes in (labelled.WORLD_SIZES, captions.WORLD_SIZES):
+    for sizes in (labelled.WORLD_SIZES, masked.WORLD_SIZES, captions.WORLD_SIZES):
         monkeypatch.setitem(sizes, "val", 100)
         monkeypatch.setitem(sizes, "test", 200)

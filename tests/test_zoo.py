@@ -11,18 +11,25 @@ import torch
 import arcadia
 from backbones.media import Frame, film_bytes
 from backbones.training.checkpoint import size_bytes
+from backbones.training.distributed import ALONE
 from rl.agent import load_agent
 from rl.evaluate import evaluate
 from tasks.evaluate import load_model
+from tasks.scores.sums import add
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.digits import digits
+from tasks.worlds.roads import roads
 from tasks.worlds.scene_language import is_right
 from tasks.worlds.scenes import scene
 from tasks.worlds.strikes import strike_film
 
 ZOO = sorted(p.parent for p in (Path(__file__).parents[1] / "runs" / "zoo").glob("*/config.json"))
 DATA = Path(os.environ.get("ARCADIA_DATA", "/nowhere"))
-LARGEST = {"translate-en-de": 15_000_000, "sound": 5_000_000}  # bytes; others are smaller
+LARGEST = {
+    "translate-en-de": 15_000_000,
+    "sound": 5_000_000,
+    "segment-roads": 5_000_000,
+}  # bytes; others are smaller
 
 
 def kind(folder: Path) -> str:
@@ -30,9 +37,8 @@ def kind(folder: Path) -> str:
 
 
 def test_there_is_something_for_a_start():
-    assert {"pong", "breakout", "mnist", "translate-en-de", "sound", "caption-scenes"} <= {
-        folder.name for folder in ZOO
-    }
+    expected = {"pong", "breakout", "mnist", "translate-en-de", "sound", "caption-scenes"}
+    assert {*expected, "segment-roads"} <= {folder.name for folder in ZOO}
 
 
 @pytest.mark.parametrize("folder", ZOO, ids=lambda p: p.name)
@@ -94,3 +100,12 @@ def test_the_captioner_says_what_is_so():
     answers = arcadia.load("zoo/caption-scenes").predict([each.picture for each in shown])
     right = [is_right(each, said["text"]) for each, said in zip(shown, answers, strict=True)]
     assert sum(right) >= 32  # the nearest training scene's captions would be right of about ten
+
+
+def test_the_segmenter_knows_the_pixels_of_roads_it_never_saw():
+    task, model = load_model(arcadia.load("zoo/segment-roads").run)
+    picture, label = roads(SEEDS["test"], np.arange(12))
+    batch = {"picture": torch.from_numpy(picture), "label": torch.from_numpy(label)}
+    with torch.no_grad():
+        scores = task.scores(add([task.score(task.predict(model, batch), batch)], ALONE))
+    assert scores["miou"] > 55 and scores["pixel_accuracy"] > 88

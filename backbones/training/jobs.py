@@ -118,6 +118,16 @@ JOBS = {
             "photos": "class folders of photos (--data DIR), resnet18 at 224 x 224",
         },
     ),
+    "segment": Entry(
+        "tasks.labels.segment",
+        "task",
+        "semantic segmentation: the class of every pixel of a road scene",
+        {
+            "default": "generated road scenes; --data DIR for CamVid, Cityscapes or PASCAL VOC",
+            "smoke": SMOKE,
+            "camvid": "the pictures of CamVid (--data DIR), 160 x 120",
+        },
+    ),
     "caption": Entry(
         "tasks.words.caption",
         "task",

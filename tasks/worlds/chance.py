@@ -8,7 +8,7 @@ import numpy as np
 
 from backbones.training.errors import UserError
 
-DIGITS, SCENES, SCENE_WORDS, PHRASES, SCENE_QUESTIONS, STRIKES, PENS = 1, 2, 3, 4, 5, 6, 7
+DIGITS, SCENES, SCENE_WORDS, PHRASES, SCENE_QUESTIONS, STRIKES, ROADS, PENS = range(1, 9)
 # The seed of each split, in every world and for every task: what one task learns from, none
 # validates or tests on.
 SEEDS = {"train": 1, "val": 2, "test": 3}
@@ -24,6 +24,6 @@ def sample_rng(seed: int, world: int, index: int) -> np.random.Generator:
     return np.random.default_rng([int(seed), world, int(index)])
 
 
-def between(rng: np.random.Generator, low: float, high: float) -> float:
+def between(rng: np.random.Generator, low: float | int, high: float | int) -> float:
     """Return a uniform number; a third of the time of `rng.uniform`, which checks its bounds."""
     return low + (high - low) * rng.random()
