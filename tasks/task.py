@@ -51,6 +51,9 @@ class Task(ABC, Generic[Answers]):
     """What an answer is given to; nothing for a task that answers by itself."""
     gives: Kind = "line"
     """What an answer is."""
+    speaks: bool = False
+    """Whether an answer's line is worth having without its picture or sound: `predict` then needs
+    no --output, and writes none."""
 
     def __init__(self, config: Any, source: Source) -> None:
         self.config, self.source = config, source

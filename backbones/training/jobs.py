@@ -118,6 +118,16 @@ JOBS = {
             "photos": "class folders of photos (--data DIR), resnet18 at 224 x 224",
         },
     ),
+    "detect": Entry(
+        "tasks.labels.detect",
+        "task",
+        "object detection: boxes, and masks with --masks",
+        {
+            "default": "generated scenes; --data DIR: files of COCO, VOC, Penn-Fudan, YOLO",
+            "smoke": SMOKE,
+            "masks": "the same scenes, a mask for every object too",
+        },
+    ),
     "caption": Entry(
         "tasks.words.caption",
         "task",
