@@ -20,7 +20,7 @@ from tasks.labels.detector import Detector, refined
 from tasks.labels.regions import apart_by_class, nms
 from tasks.scores.detection import MOST_FOUND, Seen
 
-LEAST_CHANCE = 1e-3  # of what is scored: a higher bound would lower AP
+LEAST_SCORE = 0.01  # of what counts; that is 0.0001 as a chance, and a higher bound lowers AP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def chosen(
     label = order % classes + 1
     found = boxes.gather(1, (order // classes)[..., None].expand(-1, -1, 4))
     any_area = (found[..., 2:] - found[..., :2] > 0).all(-1)
-    stays = nms(apart_by_class(found, label), (ranked > LEAST_CHANCE) & any_area, how.nms_iou)
+    stays = nms(apart_by_class(found, label), (ranked > LEAST_SCORE) & any_area, how.nms_iou)
     kept, best = torch.where(stays, ranked, -1.0).topk(min(how.most, ranked.shape[1]), dim=1)
     return (
         found.gather(1, best[..., None].expand(-1, -1, 4)),
