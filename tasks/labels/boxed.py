@@ -34,6 +34,7 @@ from tasks.data.samples import Generated, InMemory, Samples
 from tasks.data.source import Source
 from tasks.data.split_names import Split
 from tasks.labels.bits import MaskBits, packed, packed_bytes
+from tasks.labels.proposals import read_proposals
 from tasks.worlds import scenes
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.scene_language import boxes_of
@@ -85,7 +86,7 @@ class Boxed(Source):
             raise UserError("no training picture has an object; give some that have")
         label = batch["label"][there].mode().values
         boxes = batch["box"][there & (batch["label"] == label)]
-        return [int(label), *(boxes.median(0).values / self.about["side_px"]).tolist()]
+        return [float(label), *(boxes.median(0).values / self.about["side_px"]).tolist()]
 
     @property
     def folder(self) -> Path:
@@ -146,6 +147,13 @@ class Boxed(Source):
             raise UserError(f"{self.folder} has no {split} photos; give some, or --eval-every 0")
         return photos[: self.config.samples or None] if split == "train" else photos
 
+    def file_of(self, split: Split) -> Split:
+        """Return the split whose file of proposals a split's photos are in: where some of the
+        training photos validate, that of train; where val is the test, that of val."""
+        splits = self.photos.splits
+        held = split == "val" and not splits["val"]
+        return "train" if held else self.photos.files.get(split, split)
+
     def on_disk(self, split: Split, scored: bool) -> Samples:
         """Return a split of photos, decoded if there is room."""
         photos = self.split_of(split)
@@ -164,9 +172,15 @@ class Boxed(Source):
             said = "; ".join(list(skipped.values())[:10])
             self.log_lines[f"{split}: {len(skipped)} photos left out ({said})"] = None
         kept = [photo for n, photo in enumerate(photos) if n not in skipped]
-        return InMemory(
-            {"picture": column, **photo_columns(kept, self.about["side_px"], scored=scored)}
-        )
+        side = self.about["side_px"]
+        columns = {"picture": column, **photo_columns(kept, side, scored=scored)}
+        if self.config.proposals == "file":
+            most = self.config.num_proposals
+            found = read_proposals(self.folder, self.file_of(split), kept, most)
+            scale = [side / max(photo.size) for photo in kept]
+            boxes = [(b * s).astype(np.float32) for b, s in zip(found, scale, strict=True)]
+            columns["proposal"] = rows_of(boxes, np.float32, 4)
+        return InMemory(columns)
 
     def notes(self) -> list[str]:
         read = self.found.notes if self.found else ()

@@ -22,6 +22,7 @@ from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_not_negative, require_positive
 from backbones.training.device.graphs import upload
 from backbones.training.distributed import ALONE
+from backbones.training.errors import UserError
 from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
 from tasks.answers import Answer, Picture
@@ -36,7 +37,7 @@ from tasks.job import TaskJob
 from tasks.labels.bits import unpacked
 from tasks.labels.boxed import WORLD, Boxed
 from tasks.labels.detector import Detector, Objects, head_loss, mask_loss
-from tasks.labels.finding import FindConfig, find, truth_of
+from tasks.labels.finding import FindConfig, find, regions, truth_of
 from tasks.looks.boxes import curve_picture, in_square, show_detections, shown_part, with_objects
 from tasks.scores.detection import Seen, detection_rows, detection_scores, precision_curves
 from tasks.scores.sums import Counts, Sums, add
@@ -79,9 +80,12 @@ class Config:
     """Learn a mask for every object too: Mask R-CNN."""
     proposals: Proposals = "dense"
     """Where to look: boxes that the network proposes (dense), windows of three sizes everywhere
-    (grid), or those of the set's proposals.json (file)."""
+    (grid), or boxes from outside in the set's proposals_train.json, _val and _test (file)."""
+    crops: bool = False
+    """Cut every region out of the picture and look at it by itself, as in the R-CNN of 2014,
+    rather than at one map for all; needs proposals from outside."""
     num_proposals: int = 32
-    """Regions of a picture that are looked at."""
+    """Regions of a picture that are looked at; a grid has as many as it needs."""
     channels: int = 64
     """Channels of the feature pyramid."""
     units: int = 256
@@ -94,6 +98,13 @@ class Config:
     run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
 
     def __post_init__(self) -> None:
+        if self.crops and self.proposals == "dense":
+            raise ValueError("crops need proposals from outside; give --proposals grid or file")
+        if self.proposals == "file" and self.set == WORLD and not self.data:
+            raise ValueError(
+                "the scenes have no file of proposals until they are files: write them with "
+                "`python -m tasks.worlds.scene_files FOLDER --proposals`, and give --data FOLDER"
+            )
         require_positive(self, "num_proposals", "channels", "units")
         require_not_negative(self, "size_px", "samples")
         require_at_most(
@@ -120,6 +131,9 @@ class Detect(Task[list[Seen]]):
         self.side_px = source.about["side_px"]
         self.classes = shown_names(source.about["classes"])
 
+    def means_the_same(self, about: Mapping[str, Any]) -> bool:
+        return bool(about.get("classes") == self.source.about["classes"])
+
     def model(self) -> Detector:
         config, about = self.config, self.source.about
         mean, std = tuple(about["mean"]), tuple(about["std"])
@@ -132,6 +146,7 @@ class Detect(Task[list[Seen]]):
             units=config.units,
             masks=config.masks,
             dense=config.proposals == "dense",
+            crops=config.crops,
         )
 
     def to_score(self, split: Split) -> Samples:
@@ -147,9 +162,12 @@ class Detect(Task[list[Seen]]):
     def loss(self, model: Detector, batch: Batch) -> Float[Tensor, "B"]:
         objects = Objects(batch["box"], batch["label"], batch["crowd"])
         levels = model.levels(batch["picture"])
-        boxes, _, there, (worth, said) = model.propose(levels, self.config.num_proposals)
-        assert model.dense is not None
-        loss = model.dense.loss(levels, worth, said, objects.boxes, objects.there, objects.ignored)
+        boxes, _, there, said = regions(model, levels, batch, self.config.num_proposals)
+        loss = torch.zeros(len(boxes), device=boxes.device)
+        if model.dense is not None:
+            worth, places = said
+            targets = objects.boxes, objects.there, objects.ignored
+            loss = model.dense.loss(levels, worth, places, *targets)
         # Objects' own boxes are looked at too, so that the heads learn before proposals are good.
         boxes = torch.cat([boxes, objects.boxes], 1)
         there = torch.cat([there, objects.there], 1)
@@ -173,7 +191,8 @@ class Detect(Task[list[Seen]]):
         return detection_scores(sums, len(self.classes), masks=self.config.masks)
 
     def baseline(self) -> tuple[float, str]:
-        label, *shares = self.source.about["typical"]
+        commonest, *shares = self.source.about["typical"]
+        label = int(commonest)
         samples = self.to_score(self.scored)
         counts = []
         for index in samples.in_order().split(256):
@@ -185,6 +204,11 @@ class Detect(Task[list[Seen]]):
 
     def ask(self, inputs: list[Any]) -> Batch:
         """Return pictures fitted into the square that was trained on, and as they are."""
+        if self.config.proposals == "file":
+            raise UserError(
+                "this detector looks where a file says, and that knows no other photos; train one "
+                "with --proposals dense or grid"
+            )
         asked = [self.read(one) for one in inputs]
         tall, wide = (max(picture.shape[n] for picture in asked) for n in (1, 2))
         shown = torch.zeros(len(asked), asked[0].shape[0], tall, wide, dtype=torch.uint8)

@@ -105,20 +105,26 @@ class Detector(nn.Module):
         units: int,
         masks: bool,
         dense: bool,
+        crops: bool,
     ) -> None:
-        """UserError if pictures of `side_px` are too small for the trunk."""
+        """With `crops` every region is cut out of the picture and goes through the trunk by itself,
+        as in the first R-CNN. UserError if pictures of `side_px` are too small for the trunk."""
         super().__init__()
+        assert not (dense and crops), "what proposes looks at the map of the whole picture"
         trunk.conv_output(side_px, side_px)
         self.side_px, self.classes = side_px, classes
         self.cnn = trunk
         self.pyramid = Pyramid(trunk, channels)
         self.strides = self.pyramid.strides
+        self.crop_px = BOX_CELLS * self.strides[1] if crops else 0
         self.dense = DenseProposals(channels, self.strides) if dense else None
         self.box = BoxHead(channels, classes, units)
         self.mask = MaskHead(channels, classes, channels // 2) if masks else None
 
     def levels(self, picture: Shaped[Tensor, "B C H W"]) -> list[Tensor]:
-        """Return the pyramid of pictures."""
+        """Return the pyramid of pictures; with crops, the pictures alone."""
+        if self.crop_px:
+            return [picture.float()]
         return self.pyramid(self.cnn(picture))  # type: ignore[no-any-return]
 
     def propose(
@@ -129,18 +135,30 @@ class Detector(nn.Module):
         worth, boxes = self.dense(levels)
         return *best_places(worth, boxes, count, self.side_px), (worth, boxes)
 
+    def cells(
+        self, levels: list[Tensor], boxes: Float[Tensor, "B N 4"], side: int
+    ) -> Float[Tensor, "B N D S S"]:
+        """Return what a head looks at of every region."""
+        if not self.crop_px:
+            return roi_align(levels, self.strides, boxes, side)
+        crops = roi_align(levels, [1], boxes, self.crop_px)
+        seen = self.pyramid(self.cnn(crops.flatten(0, 1)))
+        # A crop is so large that its levels have as many cells as the heads take.
+        level = seen[1 if side == BOX_CELLS else 0].float()
+        return level.unflatten(0, boxes.shape[:2])  # type: ignore[no-any-return]
+
     def judge(
         self, levels: list[Tensor], boxes: Float[Tensor, "B N 4"]
     ) -> tuple[Float[Tensor, "B N A1"], Float[Tensor, "B N 4"]]:
         """Return logits of the classes of regions, and how their boxes are to be moved."""
-        return self.box(roi_align(levels, self.strides, boxes, BOX_CELLS))  # type: ignore[no-any-return]
+        return self.box(self.cells(levels, boxes, BOX_CELLS))  # type: ignore[no-any-return]
 
     def masks(
         self, levels: list[Tensor], boxes: Float[Tensor, "B R 4"], label: Int64[Tensor, "B R"]
     ) -> Float[Tensor, "B R S S"]:
         """Return the mask of every region for its class, as logits."""
         assert self.mask is not None
-        cells = roi_align(levels, self.strides, boxes, MASK_CELLS)
+        cells = self.cells(levels, boxes, MASK_CELLS)
         said = self.mask(cells.flatten(0, 1)).unflatten(0, boxes.shape[:2])
         number = (label - 1).clamp(min=0)[..., None, None, None]
         return said.gather(2, number.expand(-1, -1, 1, MASK_PX, MASK_PX))[:, :, 0]

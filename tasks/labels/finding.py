@@ -17,9 +17,11 @@ from tasks.data.formats.rle import runs_of, string_of
 from tasks.data.samples import Batch
 from tasks.labels.bits import unpacked
 from tasks.labels.detector import Detector, refined
+from tasks.labels.proposals import windows
 from tasks.labels.regions import apart_by_class, nms
 from tasks.scores.detection import MOST_FOUND, Seen
 
+MASKED_AT_ONCE = 8  # pictures
 LEAST_SCORE = 0.01  # of what counts; that is 0.0001 as a chance, and a higher bound lowers AP
 
 
@@ -40,17 +42,37 @@ class FindConfig:
         require_at_most(self, most=MOST_FOUND)
 
 
+def regions(
+    model: Detector, levels: list[Tensor], batch: Batch, count: int
+) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]:
+    """Return the boxes to look at, [B, N, 4], what each is worth (0 to 1), which are there, and
+    what the network said of them for its loss: those that it proposes, those of the batch, or
+    windows everywhere."""
+    if model.dense is not None:
+        return model.propose(levels, count)
+    boxes = batch.get("proposal")
+    if boxes is None:
+        boxes = windows(model.side_px).to(levels[0].device)
+        boxes = boxes.expand(len(batch["picture"]), *boxes.shape)
+    there = (boxes[..., 2:] - boxes[..., :2] > 1).all(-1)
+    return boxes, there.float(), there, ()
+
+
 @torch.no_grad()
 def find(model: Detector, batch: Batch, count: int, how: FindConfig) -> list[Seen]:
     """Return what is in the pictures of a batch, in their own pixels."""
     levels = model.levels(batch["picture"])
-    boxes, worth, there, _ = model.propose(levels, count)
+    boxes, worth, there, _ = regions(model, levels, batch, count)
     logits, offset = model.judge(levels, boxes)
     chance, moved = refined(logits, offset, boxes, model.side_px)
     boxes, label, score, stays = chosen(chance, moved, worth, there, how)
     masks = None
     if model.mask is not None:
-        masks = model.masks(levels, boxes, label).sigmoid().float().cpu()
+        # A few pictures at a time: the maps of a region take a quarter of a megabyte.
+        parts = range(0, len(boxes), MASKED_AT_ONCE)
+        views = [slice(n, n + MASKED_AT_ONCE) for n in parts]
+        drawn = [model.masks([m[v] for m in levels], boxes[v], label[v]).sigmoid() for v in views]
+        masks = torch.cat(drawn).float().cpu()
     columns = [each.cpu() for each in (boxes, label, score, stays)]
     seen = []
     for n in range(len(boxes)):
@@ -58,13 +80,13 @@ def find(model: Detector, batch: Batch, count: int, how: FindConfig) -> list[See
         scale = float(batch["scale"][n])
         height, width = batch["size"][n].tolist()
         inside = (mine[kept].double() / scale).numpy().clip(0, [width, height, width, height])
-        drawn = None
+        texts = None
         if masks is not None:
-            drawn = tuple(map(pasted, masks[n][kept], inside, [(height, width)] * len(inside)))
+            texts = tuple(map(pasted, masks[n][kept], inside, [(height, width)] * len(inside)))
         labels, sure = names[kept].numpy(), scores[kept].double().numpy()
         shown = batch["shown"][n, :, :height, :width].cpu() if "shown" in batch else None
         pixels = None if shown is None else shown.permute(1, 2, 0).contiguous().numpy()
-        seen.append(Seen(inside, labels, sure, (height, width), drawn, pixels))
+        seen.append(Seen(inside, labels, sure, (height, width), texts, pixels))
     return seen
 
 
@@ -85,6 +107,8 @@ def chosen(
     any_area = (found[..., 2:] - found[..., :2] > 0).all(-1)
     stays = nms(apart_by_class(found, label), (ranked > LEAST_SCORE) & any_area, how.nms_iou)
     kept, best = torch.where(stays, ranked, -1.0).topk(min(how.most, ranked.shape[1]), dim=1)
+    most = max(1, int((kept > 0).sum(1).max()))
+    kept, best = kept[:, :most], best[:, :most]
     return (
         found.gather(1, best[..., None].expand(-1, -1, 4)),
         label.gather(1, best),

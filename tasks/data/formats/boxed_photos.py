@@ -11,7 +11,7 @@ without a test split is tested on val, one without either on the last ninth of i
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -65,6 +65,8 @@ class BoxedSet:
     notes: tuple[str, ...]
     numbers: tuple[int, ...] = ()
     """What the set calls its classes, such as COCO's ids; empty: 1, 2, 3, ..."""
+    files: Mapping[Split, Split] = field(default_factory=dict)
+    """The split that the test's photos are called in the files, where that is another."""
 
 
 def whole_set(
@@ -78,20 +80,23 @@ def whole_set(
     splits: dict[Split, list[BoxedPhoto]] = {
         split: [put_right(photo, counts) for photo in photos.get(split, ())] for split in SPLITS
     }
+    files: dict[Split, Split] = {}
     log_lines = [*notes, *(f"{what}: {count:,}" for what, count in sorted(counts.items()))]
     if not splits["train"]:
         raise UserError("the set has no photos to learn from")
     if not splits["test"] and splits["val"]:
         splits["test"], splits["val"] = splits["val"], []
+        files["test"] = "val"
         log_lines.append("there is no test split: val is the test")
     elif not splits["test"]:
         every = sorted(splits["train"], key=lambda photo: photo.path.name)
         count = max(1, len(every) // ONE_IN_TEST)
         splits["train"], splits["test"] = every[:-count], every[-count:]
+        files["test"] = "train"
         log_lines.append(f"no lists of splits: the last {count:,} photos by name are the test")
     if not splits["train"]:
         raise UserError("the set has one photo; give two at least, to learn from one and test")
-    return BoxedSet(tuple(classes), splits, tuple(log_lines), tuple(numbers))
+    return BoxedSet(tuple(classes), splits, tuple(log_lines), tuple(numbers), files)
 
 
 def put_right(photo: BoxedPhoto, counts: Counter[str]) -> BoxedPhoto:

@@ -129,7 +129,7 @@ def box_of(given: Any, where: str) -> list[float]:
     fits = isinstance(given, list) and len(given) == 4
     if not fits or not all(type(n) in (int, float) and abs(n) < 1e9 for n in given):
         raise UserError(f"{where} has the box {str(given)[:60]}; expected [x, y, width, height]")
-    x, y, width, height = given
+    x, y, width, height = map(float, given)
     return [x, y, x + width, y + height]
 
 

@@ -11,6 +11,7 @@ pedestrian; boxes are those of the masks. It has no splits.
 
 import math
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +47,13 @@ def read_voc(folder: Path, *, masks: bool) -> BoxedSet:
     found: dict[str, tuple[BoxedPhoto, list[str]]] = {}
     missing = []
     for name, path in named.items():
-        of_photo = read_xml(path)
-        photo = places.find(of_photo.filename, "JPEGImages") or places.find(
-            f"{name}.jpg", "JPEGImages"
-        )
-        if photo is None:
-            missing.append(of_photo.filename)
+        told = read_xml(path)
+        near = "JPEGImages"
+        place = places.find(told.filename, near) or places.find(f"{name}.jpg", near)
+        if place is None:
+            missing.append(told.filename)
         elif not masks or (folder / "SegmentationObject" / f"{name}.png").exists():
-            found[name] = of_photo.photo(photo, masks)
+            found[name] = told.photo(place, masks)
     notes = check_missing(missing, len(named), folder)
     classes = sorted({label for _, labels in found.values() for label in labels})
     numbers = {label: n for n, label in enumerate(classes, 1)}
@@ -63,9 +63,7 @@ def read_voc(folder: Path, *, masks: bool) -> BoxedSet:
         split = of.get(name) if lists else "train"
         if split:
             label = np.array([numbers[each] for each in labels], np.int64)
-            photos[split].append(
-                BoxedPhoto(photo.path, photo.size, photo.boxes, label, photo.crowd, photo.masks)
-            )
+            photos[split].append(replace(photo, label=label))
     if left := len(found) - sum(map(len, photos.values())):
         notes.append(f"photos in no list, left out: {left:,}")
     return whole_set(classes, photos, notes)
