@@ -13,16 +13,22 @@ from backbones.media import Frame, film_bytes
 from backbones.training.checkpoint import size_bytes
 from rl.agent import load_agent
 from rl.evaluate import evaluate
+from tasks.data.formats.rle import mask_of, runs_in
 from tasks.evaluate import load_model
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.digits import digits
 from tasks.worlds.scene_language import is_right
-from tasks.worlds.scenes import scene
+from tasks.worlds.scenes import objects, scene
 from tasks.worlds.strikes import strike_film
+from tasks.worlds.things import SHAPES
 
 ZOO = sorted(p.parent for p in (Path(__file__).parents[1] / "runs" / "zoo").glob("*/config.json"))
 DATA = Path(os.environ.get("ARCADIA_DATA", "/nowhere"))
-LARGEST = {"translate-en-de": 15_000_000, "sound": 5_000_000}  # bytes; others are smaller
+LARGEST = {
+    "translate-en-de": 15_000_000,
+    "sound": 5_000_000,
+    "detect-scenes": 5_000_000,
+}  # bytes; others are smaller
 
 
 def kind(folder: Path) -> str:
@@ -30,9 +36,8 @@ def kind(folder: Path) -> str:
 
 
 def test_there_is_something_for_a_start():
-    assert {"pong", "breakout", "mnist", "translate-en-de", "sound", "caption-scenes"} <= {
-        folder.name for folder in ZOO
-    }
+    wanted = {"pong", "breakout", "mnist", "translate-en-de", "sound", "caption-scenes"}
+    assert wanted | {"detect-scenes"} <= {folder.name for folder in ZOO}
 
 
 @pytest.mark.parametrize("folder", ZOO, ids=lambda p: p.name)
@@ -94,3 +99,26 @@ def test_the_captioner_says_what_is_so():
     answers = arcadia.load("zoo/caption-scenes").predict([each.picture for each in shown])
     right = [is_right(each, said["text"]) for each, said in zip(shown, answers, strict=True)]
     assert sum(right) >= 32  # the nearest training scene's captions would be right of about ten
+
+
+def test_the_detector_finds_the_shapes_of_scenes_and_their_pixels():
+    right = total = 0
+    detector = arcadia.load("zoo/detect-scenes")
+    for number in range(20):
+        picture, masks, shapes = objects(SEEDS["test"], number, 96)
+        (answer,) = detector.predict([picture])
+        left = [
+            (each["category"], mask_of(runs_in(each["segmentation"]["counts"]), 96, 96))
+            for each in answer["results"]
+        ]
+        for mask, shape in zip(masks, shapes, strict=True):
+            total += 1
+            same = [
+                n
+                for n, (name, found) in enumerate(left)
+                if name == SHAPES[shape] and (found & mask).sum() > 0.5 * (found | mask).sum()
+            ]
+            if same:
+                right += 1
+                left.pop(same[0])
+    assert right >= 0.9 * total > 40

@@ -29,6 +29,7 @@ from tasks.data.formats.coco import polygons_text
 from tasks.data.formats.text import read_lines
 from tasks.data.split_names import SPLITS, Split
 
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".JPG", ".JPEG", ".png", ".PNG", ".bmp", ".webp")
 NUMBERED = re.compile(r"\s+(\d+)\s*:\s*(.+)")
 LISTED = re.compile(r"\s*-\s+(.+)")
 
@@ -61,15 +62,12 @@ def read_yolo(folder: Path, *, masks: bool) -> BoxedSet:
     for path in sorted(labels.rglob("*.txt")):
         total += 1
         near = path.parent.name if path.parent != labels else ""
-        found = [
-            place
-            for suffix in (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".JPG", ".PNG")
-            if (place := places.find(f"{path.stem}{suffix}", near))
-        ]
-        if not found:
+        tried = (places.find(f"{path.stem}{suffix}", near) for suffix in PHOTO_SUFFIXES)
+        place = next((found for found in tried if found), None)
+        if place is None:
             missing.append(path.stem)
             continue
-        photo = photo_of(found[0], path, masks)
+        photo = photo_of(place, path, masks)
         most = max(most, int(photo.label.max(initial=0)))
         photos[split_called(near) or "train"].append(photo)
     notes = [f"boxes of {labels}", *check_missing(missing, total, folder)]
