@@ -128,7 +128,7 @@ def check(config: Config, task: Task[Any]) -> None:
         raise UserError(f"predict needs something to look at: {needs}")
     if config.inputs and not task.takes:
         raise UserError("this model answers by itself; leave the files away")
-    if task.gives == "line":
+    if task.gives == "line" or (task.speaks and not config.output):
         return
     suffixes = SUFFIXES[task.gives]
     if not config.output:
@@ -174,7 +174,7 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
             say(f"arcadia: {name}: {doubts}", sys.stderr)
         for number, answer in enumerate(answers):
             row = answer.to_dict()
-            if answer.medium is not None:
+            if answer.medium is not None and config.output:
                 stem = given_stem + (f"-{number + 1}" if len(answers) > 1 else "")
                 row["output"] = str(written(answer.medium, config.output, stem))
             show(config, name, row, shown, out)

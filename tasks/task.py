@@ -53,6 +53,9 @@ class Task(ABC, Generic[Answers]):
     """What an answer is."""
     goes_on = False
     """Whether an answer goes on from its line, and is had piece by piece (`write_on`)."""
+    speaks: bool = False
+    """Whether an answer's line is worth having without its picture or sound: `predict` then needs
+    no --output, and writes none."""
 
     def __init__(self, config: Any, source: Source) -> None:
         self.config, self.source = config, source

@@ -14,14 +14,16 @@ from backbones.training.checkpoint import size_bytes
 from backbones.training.distributed import ALONE
 from rl.agent import load_agent
 from rl.evaluate import evaluate
+from tasks.data.formats.rle import mask_of, runs_in
 from tasks.evaluate import load_model
 from tasks.scores.sums import add
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.digits import digits
 from tasks.worlds.roads import roads
 from tasks.worlds.scene_language import is_right
-from tasks.worlds.scenes import scene
+from tasks.worlds.scenes import objects, scene
 from tasks.worlds.strikes import strike_film
+from tasks.worlds.things import SHAPES
 
 ZOO = sorted(p.parent for p in (Path(__file__).parents[1] / "runs" / "zoo").glob("*/config.json"))
 DATA = Path(os.environ.get("ARCADIA_DATA", "/nowhere"))
@@ -29,6 +31,7 @@ LARGEST = {
     "translate-en-de": 15_000_000,
     "sound": 5_000_000,
     "segment-roads": 5_000_000,
+    "detect-scenes": 5_000_000,
 }  # bytes; others are smaller
 
 
@@ -37,8 +40,8 @@ def kind(folder: Path) -> str:
 
 
 def test_there_is_something_for_a_start():
-    expected = {"pong", "breakout", "mnist", "translate-en-de", "sound", "caption-scenes"}
-    assert {*expected, "segment-roads"} <= {folder.name for folder in ZOO}
+    wanted = {"pong", "breakout", "mnist", "translate-en-de", "sound", "caption-scenes"}
+    assert wanted | {"detect-scenes", "segment-roads"} <= {folder.name for folder in ZOO}
 
 
 @pytest.mark.parametrize("folder", ZOO, ids=lambda p: p.name)
@@ -109,3 +112,26 @@ def test_the_segmenter_knows_the_pixels_of_roads_it_never_saw():
     with torch.no_grad():
         scores = task.scores(add([task.score(task.predict(model, batch), batch)], ALONE))
     assert scores["miou"] > 55 and scores["pixel_accuracy"] > 88
+
+
+def test_the_detector_finds_the_shapes_of_scenes_and_their_pixels():
+    right = total = 0
+    detector = arcadia.load("zoo/detect-scenes")
+    for number in range(20):
+        picture, masks, shapes = objects(SEEDS["test"], number, 96)
+        (answer,) = detector.predict([picture])
+        left = [
+            (each["category"], mask_of(runs_in(each["segmentation"]["counts"]), 96, 96))
+            for each in answer["results"]
+        ]
+        for mask, shape in zip(masks, shapes, strict=True):
+            total += 1
+            same = [
+                n
+                for n, (name, found) in enumerate(left)
+                if name == SHAPES[shape] and (found & mask).sum() > 0.5 * (found | mask).sum()
+            ]
+            if same:
+                right += 1
+                left.pop(same[0])
+    assert right >= 0.9 * total > 40

@@ -128,6 +128,16 @@ JOBS = {
             "camvid": "the pictures of CamVid (--data DIR), 160 x 120",
         },
     ),
+    "detect": Entry(
+        "tasks.labels.detect",
+        "task",
+        "object detection: boxes, and masks with --masks",
+        {
+            "default": "generated scenes; --data DIR: files of COCO, VOC, Penn-Fudan, YOLO",
+            "smoke": SMOKE,
+            "masks": "the same scenes, a mask for every object too",
+        },
+    ),
     "caption": Entry(
         "tasks.words.caption",
         "task",

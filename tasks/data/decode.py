@@ -16,7 +16,7 @@ Letters: C channels (1 grey, 3 red-green-blue), H rows, W columns.
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from torch import Tensor
 
 from backbones.training.errors import UserError
 from backbones.training.files import open_plain, read_at_most
-from tasks.data.metadata import bare, upright
+from tasks.data.metadata import bare, is_turned, upright
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".webp")
@@ -43,6 +43,8 @@ LARGEST_PX = 2**26
 # transparency takes a gigabyte on its way.
 LARGE_PX = 2**24
 ONE_AT_A_TIME = threading.Lock()
+LARGEST_SIDE_PX = 2**16  # of what is not scaled: JPEG has no larger
+GREY = 114  # beside a picture that is no square
 
 
 def is_picture_data(head: bytes) -> bool:
@@ -109,26 +111,51 @@ def planes(image: Image.Image, size_px: int, channels: int) -> UInt8[np.ndarray,
     return np.array(pixels, order="C")  # a copy: what Pillow lends cannot be written to
 
 
-def decode(data: bytes, *, size_px: int, channels: int) -> UInt8[np.ndarray, "C H W"]:
-    """Return the picture in a file's bytes; Unreadable says why not. Call inside `quiet_pillow`."""
+def whole_planes(image: Image.Image, size_px: int, channels: int) -> UInt8[np.ndarray, "C S S"]:
+    """Return a picture in memory as planes of `size_px` squared, all of it: scaled to fit, in the
+    upper left corner, grey where it does not reach."""
+    scale = size_px / max(image.size)
+    size = tuple(max(1, round(side * scale)) for side in image.size)
+    pixels = eight_bits(image, channels).resize((size[0], size[1]), Image.Resampling.BICUBIC)
+    whole = np.full((size_px, size_px, channels), GREY, np.uint8)
+    whole[: size[1], : size[0]] = np.asarray(pixels).reshape(size[1], size[0], channels)
+    return np.ascontiguousarray(whole.transpose(2, 0, 1))
+
+
+def all_planes(image: Image.Image, size_px: int, channels: int) -> UInt8[np.ndarray, "C H W"]:
+    """Return a picture in memory as it is, whatever its size."""
+    pixels = np.asarray(eight_bits(image, channels)).reshape(image.height, image.width, channels)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+Fit = Callable[[Image.Image, int, int], UInt8[np.ndarray, "C H W"]]
+
+
+def decode(
+    data: bytes, *, size_px: int, channels: int, fit: Fit = planes
+) -> UInt8[np.ndarray, "C H W"]:
+    """Return the picture in a file's bytes; Unreadable says why not. Call inside `quiet_pillow`.
+
+    `fit` makes planes of it: the centre square, or all of it (`whole_planes`).
+    """
     if not data:
         raise Unreadable("is empty")
     if len(data) > LARGEST_BYTES:
         raise Unreadable(f"is larger than {LARGEST_BYTES >> 20} MiB")
     try:
-        return decoded(data, size_px, channels)
+        return decoded(data, size_px, channels, fit)
     except Unreadable as error:
         # The pixels may be whole where a text beside them is not.
         plain = bare(data)
         if len(plain) == len(data) or not error.is_damage:
             raise
         try:
-            return decoded(plain, size_px, channels)
+            return decoded(plain, size_px, channels, fit)
         except Unreadable:
             raise error from None
 
 
-def decoded(data: bytes, size_px: int, channels: int) -> UInt8[np.ndarray, "C H W"]:
+def decoded(data: bytes, size_px: int, channels: int, fit: Fit) -> UInt8[np.ndarray, "C H W"]:
     """Return the picture in some bytes, metadata and all; Unreadable says why not."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -144,7 +171,7 @@ def decoded(data: bytes, size_px: int, channels: int) -> UInt8[np.ndarray, "C H 
                 if size_px:
                     image.draft(None, (2 * size_px, 2 * size_px))
                 image.load()
-                return planes(upright(image), size_px, channels)
+                return fit(upright(image), size_px, channels)
     except Unreadable:
         raise
     except UnidentifiedImageError:
@@ -168,7 +195,7 @@ def contents(path: Path) -> bytes:
 
 
 def read_picture(
-    source: Path | str | bytes, *, size_px: int, channels: int
+    source: Path | str | bytes, *, size_px: int, channels: int, fit: Fit = planes
 ) -> UInt8[Tensor, "C H W"]:
     """Return one picture, prepared as the pictures of a set are, or whole with a `size_px` of 0;
     UserError if it is none."""
@@ -177,7 +204,7 @@ def read_picture(
     try:
         data = source if isinstance(source, bytes) else contents(Path(source))
         with quiet_pillow():
-            return torch.from_numpy(decode(data, size_px=size_px, channels=channels))
+            return torch.from_numpy(decode(data, size_px=size_px, channels=channels, fit=fit))
     except Unreadable as error:
         raise UserError(f"{name} {error}; give a PNG, JPEG, BMP or WebP file") from None
 
@@ -197,3 +224,24 @@ def given_picture(
             f"[{channels}, H, W]"
         )
     return picture
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return rows and columns of a picture file as it stands upright, by its header; UserError if
+    it is none."""
+    try:
+        data = contents(path)
+        with quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            turned = is_turned(image)
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Unreadable as error:
+        raise UserError(f"{path} {error}; give a PNG, JPEG, BMP or WebP file") from None
+    except Exception as error:
+        # Pillow's readers raise almost anything on damaged bytes.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path} is damaged ({reason})") from None
+
+
+def read_all(source: Path | str | bytes, *, channels: int) -> UInt8[Tensor, "C H W"]:
+    """Return one picture in its own size, upright; UserError if it is none."""
+    return read_picture(source, size_px=LARGEST_SIDE_PX, channels=channels, fit=all_planes)

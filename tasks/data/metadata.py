@@ -34,6 +34,15 @@ def upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def is_turned(image: Image.Image) -> bool:
+    """Say whether a picture that is upright has the columns of the file as its rows."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1)) in (5, 6, 7, 8)
+    except Exception:
+        # As in `upright`, which leaves such a picture as it is.
+        return False
+
+
 def bare(data: bytes) -> bytes:
     """Return a PNG or JPEG without texts, tags and profiles; other files as they are."""
     if data.startswith(PNG):

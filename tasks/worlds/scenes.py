@@ -176,3 +176,15 @@ def pictures(
         for thing in layout.things:
             present[row, SHAPES.index(thing.shape)] = True
     return picture, present
+
+
+def objects(
+    seed: int, index: int, size_px: int = DESIGN_PX
+) -> tuple[UInt8[np.ndarray, "3 H W"], Bool[np.ndarray, "K H W"], list[int]]:
+    """Return the picture of one scene, the visible part of every thing, and the number of its
+    shape: what `scene` returns, without its words."""
+    check_size(size_px)
+    rng = sample_rng(seed, SCENES, index)
+    layout = lay_out(rng, size_px)
+    shapes = [SHAPES.index(thing.shape) for thing in layout.things]
+    return draw(rng, layout, size_px), np.stack(layout.visible) > 0, shapes

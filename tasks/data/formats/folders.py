@@ -33,7 +33,16 @@ from backbones.training.device.cores import available_threads
 from backbones.training.errors import UserError
 from backbones.training.streams import plain
 from tasks.data.columns import Column, Dense
-from tasks.data.decode import Unreadable, check_shape, contents, decode, quiet_pillow, read_picture
+from tasks.data.decode import (
+    Fit,
+    Unreadable,
+    check_shape,
+    contents,
+    decode,
+    planes,
+    quiet_pillow,
+    read_picture,
+)
 from tasks.data.formats.entries import Entry, folder_of, loose, packed, tars_of
 from tasks.data.pictures import PictureFiles, Pictures
 from tasks.data.samples import ColumnOf, OnDisk
@@ -66,7 +75,7 @@ class Decoded:
         )
 
 
-def decode_chunk(chunk: list[Entry], size_px: int, channels: int) -> list[Decoded]:
+def decode_chunk(chunk: list[Entry], size_px: int, channels: int, fit: Fit) -> list[Decoded]:
     """Return the pixels of a few entries."""
     done = []
     for entry in chunk:
@@ -75,7 +84,7 @@ def decode_chunk(chunk: list[Entry], size_px: int, channels: int) -> list[Decode
             if source is None or not entry.kind:
                 raise Unreadable("lies in no class folder")
             data = source if isinstance(source, bytes) else contents(Path(source))
-            done.append(Decoded(light, decode(data, size_px=size_px, channels=channels)))
+            done.append(Decoded(light, decode(data, size_px=size_px, channels=channels, fit=fit)))
         except Unreadable as error:
             done.append(Decoded(light, None, str(error)))
     return done
@@ -97,7 +106,7 @@ def chunks(entries: Iterable[Entry], folders: set[str]) -> Iterator[list[Entry]]
 
 
 def decode_all(
-    entries: Iterable[Entry], folders: set[str], size_px: int, channels: int
+    entries: Iterable[Entry], folders: set[str], size_px: int, channels: int, fit: Fit = planes
 ) -> Generator[Decoded, None, None]:
     """Yield the pixels of all entries in order.
 
@@ -107,7 +116,7 @@ def decode_all(
     waiting: deque[Future[list[Decoded]]] = deque()
     with quiet_pillow(), ThreadPoolExecutor(threads) as pool:
         for chunk in chunks(entries, folders):
-            waiting.append(pool.submit(decode_chunk, chunk, size_px, channels))
+            waiting.append(pool.submit(decode_chunk, chunk, size_px, channels, fit))
             if len(waiting) > 2 * threads:
                 yield from waiting.popleft().result()
         while waiting:
@@ -228,7 +237,13 @@ def read_folder(
 
 
 def read_files(
-    paths: Sequence[Path], place: str, *, size_px: int, channels: int, most_bytes: float = math.inf
+    paths: Sequence[Path],
+    place: str,
+    *,
+    size_px: int,
+    channels: int,
+    most_bytes: float = math.inf,
+    fit: Fit = planes,
 ) -> tuple[Column, dict[int, str], str]:
     """Return picture files as a column without those that cannot be read, these by number with the
     reason, and a line if they stay on the disk because they would take more than `most_bytes`.
@@ -242,7 +257,7 @@ def read_files(
     picture = torch.empty(len(paths) * kept, channels, size_px, size_px, dtype=torch.uint8)
     skipped: dict[int, str] = {}
     found = Found(place, set(), [], [])
-    for number, item in enumerate(decode_all(entries, set(), size_px, channels)):
+    for number, item in enumerate(decode_all(entries, set(), size_px, channels, fit)):
         if item.pixels is None:
             skipped[number] = item.why()
         keep_pictures([item], found, picture if kept else None)
@@ -254,7 +269,7 @@ def read_files(
         f"{len(files):,} pictures stay on the disk and are decoded for every batch; in memory they "
         f"would take {size_bytes / 1e9:,.3g} GB (--memory-gb)"
     )
-    return ColumnOf(PictureReader(files, size_px, channels), "picture"), skipped, note
+    return ColumnOf(PictureReader(files, size_px, channels, fit), "picture"), skipped, note
 
 
 def order(entry: Entry) -> tuple[str, str, str]:
@@ -265,8 +280,8 @@ def order(entry: Entry) -> tuple[str, str, str]:
 class PictureReader(OnDisk):
     """Picture files, decoded when they are asked for."""
 
-    def __init__(self, files: list[str], size_px: int, channels: int) -> None:
-        self.files, self.size_px, self.channels = files, size_px, channels
+    def __init__(self, files: list[str], size_px: int, channels: int, fit: Fit = planes) -> None:
+        self.files, self.size_px, self.channels, self.fit = files, size_px, channels, fit
         # For all threads and for good: see `quiet_pillow`.
         warnings.filterwarnings("ignore", module=r"PIL\b")
         super().__init__(len(files), self.picture, min(MAX_THREADS, available_threads()))
@@ -275,7 +290,8 @@ class PictureReader(OnDisk):
         """Return one picture; UserError if its file is no longer as it was."""
         try:
             data = contents(Path(self.files[number]))
-            return {"picture": decode(data, size_px=self.size_px, channels=self.channels)}
+            shape = {"size_px": self.size_px, "channels": self.channels}
+            return {"picture": decode(data, **shape, fit=self.fit)}
         except Unreadable as error:
             name = plain(self.files[number])
             raise UserError(
