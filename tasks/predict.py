@@ -17,7 +17,7 @@ from backbones.training.run import Run, find_run
 from backbones.training.streams import printable
 from tasks import lines
 from tasks.answering import with_answer_flags
-from tasks.answers import SUFFIXES, Answer, Medium, new_file
+from tasks.answers import SUFFIXES, Answer, Medium, Redrawn, new_file
 from tasks.data.decode import LARGEST_BYTES
 from tasks.data.formats.tars import is_hidden
 from tasks.evaluate import device_of
@@ -163,6 +163,8 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
             with LongAnswer() as long:
                 task.told = long.tell
                 answers = predictor.answer(given)
+            if not config.output and any(isinstance(each.medium, Redrawn) for each in answers):
+                raise UserError("a film is drawn anew; say where to: --output FOLDER or NAME.mp4")
             doubts = task.doubts(given) if task.takes else ""
             seen = predictor.explain([given]) if config.explain else []
             shown = [explained(each, config.output, given_stem) for each in seen]

@@ -98,7 +98,7 @@ class Predictor:
         return self.say(self.task.ask([given]))
 
     @torch.inference_mode()
-    def redrawn(self, frame: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
+    def redrawn(self, frame: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H2 W2 3"]:
         """Return a picture of a film as the task draws it."""
         (answer,) = self.say(self.task.ask([frame.transpose(2, 0, 1)]))
         assert isinstance(answer.medium, Picture)

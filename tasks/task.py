@@ -51,7 +51,9 @@ class Task(ABC, Generic[Answers]):
     """What an answer is given to; nothing for a task that answers by itself."""
     gives: Kind = "line"
     """What an answer is."""
-    goes_on = False
+    redraws: bool = False
+    """Whether a film is answered picture by picture, each as `say` draws it."""
+    goes_on: bool = False
     """Whether an answer goes on from its line, and is had piece by piece (`write_on`)."""
     speaks: bool = False
     """Whether an answer's line is worth having without its picture or sound: `predict` then needs
@@ -157,11 +159,6 @@ class Task(ABC, Generic[Answers]):
     def ask(self, inputs: list[Any]) -> Batch:
         """Return a batch of paths, bytes, arrays or lines; UserError if one cannot be answered."""
         raise UserError("this task answers no files")
-
-    @property
-    def redraws(self) -> bool:
-        """Whether a film is answered picture by picture, each as `say` draws it."""
-        return False
 
     def doubts(self, given: Any) -> str:
         """Return what is to be said of an input before its answer; "" for nothing."""

@@ -123,6 +123,7 @@ class Detect(Task[list[Seen]]):
     metric = "ap"
     gives = "picture"
     speaks = True
+    redraws = True
     source_type = Boxed
     source: Boxed
 

@@ -116,6 +116,8 @@ class Segment(Task[Tensor]):
         super().__init__(config, source)
         self.classes = tuple(source.about["classes"])
         self.palette = [(r, g, b) for r, g, b in source.about["palette"]]
+        # A film's encoder would change numbers.
+        self.redraws = config.answer.draw != "numbers"
 
     def to_score(self, split: Split) -> Samples:
         return self.source.scored(split)
@@ -215,10 +217,6 @@ class Segment(Task[Tensor]):
 
     def protocol(self) -> dict[str, Any]:
         return {**super().protocol(), "miou": "one confusion matrix of all pixels, void left out"}
-
-    @property
-    def redraws(self) -> bool:
-        return self.config.answer.draw != "numbers"  # which a film's encoder would change
 
     def ask(self, inputs: list[Any]) -> Batch:
         """Return pictures in the size that the network sees; an array is [3, H, W]."""

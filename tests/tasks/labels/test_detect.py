@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.testing import assert_close
 
 import arcadia
+from backbones.media import Frame, film_bytes, read_frames
 from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
@@ -300,6 +301,20 @@ def test_predict_draws_what_it_found_and_says_it_in_coco_s_form(trained, toy, tm
     assert name in out and "none.txt" in err
     drawn = np.asarray(Image.open(tmp_path / "out" / "a.png"))
     assert drawn.shape == (320, 480, 3) and len(np.unique(drawn.reshape(-1, 3), axis=0)) > 4
+
+
+def test_a_film_is_drawn_picture_by_picture(trained, toy, tmp_path, capsys):
+    with Image.open(toy / "data" / "photos" / "003.png") as photo:
+        frames = [Frame(n / 10, (n + 1) / 10, np.array(photo)) for n in range(3)]
+    (tmp_path / "a.mp4").write_bytes(film_bytes(iter(frames)))
+    words = ["predict", "toy", str(tmp_path / "a.mp4")]
+    assert arcadia.main(words) == 2
+    assert "a film is drawn anew; say where to" in capsys.readouterr().err
+    assert arcadia.main([*words, "-o", str(tmp_path / "out.mp4")]) == 0
+    drawn = [frame.pixels for frame in read_frames(tmp_path / "out.mp4")]
+    (answer,) = arcadia.load("toy").answer([frames[0].pixels.transpose(2, 0, 1)])
+    assert len(drawn) == 3 and drawn[0].shape == answer.medium.pixels.shape
+    assert np.abs(drawn[0].astype(int) - answer.medium.pixels).mean() < 12  # but for the encoder
 
 
 def test_python_gets_answers_of_files_bytes_and_arrays(trained, toy):
