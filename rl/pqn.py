@@ -79,13 +79,17 @@ class Config(PlayConfig):
         return self.explore.chances(rollout / self.num_rollouts, envs, self.num_envs)
 
 
+# Every game explores by itself, from epsilon 0.4 down to 0.0007, and a rollout is learnt from four
+# times: with one epsilon of 0.01 and two epochs Pong takes more than twice as many env steps.
 FAST = Config(
     num_envs=32,
     num_steps=32,
+    num_epochs=4,
     minibatch_size=128,
     learning_rate=5e-4,
     centred=True,
     hidden=256,
+    explore=Exploration(epsilon=0.4, epsilon_spread=7.0),
     trunk=TrunkConfig(width=0.5, pool=2, pooling="mean", norm="layer"),
 )
 # The paper's for Atari (its configuration pqn_atari), at 10 M of its 50 M env steps; it ends lives
@@ -129,7 +133,7 @@ CATCH = Config(
 PRESETS = {
     "default": FAST,
     "fast": FAST,
-    "nature": replace(FAST, hidden=512, trunk=TrunkConfig(norm="layer")),
+    "nature": replace(FAST, num_epochs=2, hidden=512, trunk=TrunkConfig(norm="layer")),
     "reference": REFERENCE,
     "smoke": SMOKE,
     "catch": CATCH,

@@ -290,7 +290,7 @@ class Write(Task[Costs | Written]):
         board.picture(progress, "val/by_the_writer", drawn(theirs))
 
 
-CURSIVE = changed(Config(set="cursive_handwriting"), fit=changed(FIT, num_epochs=40, eval_every=10))
+CURSIVE = changed(Config(set="cursive_handwriting"), fit=changed(FIT, num_epochs=25))
 SMOKE = Config(
     samples=60, units=24, window=3, mixtures=3, fit=changed(FIT, num_epochs=1, batch_size=500)
 )

@@ -230,7 +230,7 @@ class Read(Task[list[str]]):
         board.text(progress, "val/read", "\n".join(["| written | read |", "|---|---|", *rows]))
 
 
-CURSIVE = changed(Config(set="cursive_handwriting"), fit=changed(FIT, num_epochs=30))
+CURSIVE = Config(set="cursive_handwriting")
 SMOKE = Config(
     answer=ReadConfig(beam=1),
     samples=60,
