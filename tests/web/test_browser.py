@@ -1,26 +1,19 @@
 """The page in a real browser, driven as a person drives it: Debian's chromium, without a window."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.web.served import serving
 
-selenium = pytest.importorskip("selenium", reason="pip install selenium")
-from selenium import webdriver  # noqa: E402
-from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+pytest.importorskip("selenium", reason="pip install selenium")
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.web.chromium import driven, found, until
 
 ROOT = Path(__file__).parents[2]
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="apt-get install chromium chromium-driver"),
-]
-PATIENCE_S = 90
+pytestmark = driven
 
 
 @pytest.fixture(scope="module")
@@ -30,38 +23,6 @@ def address(smoke_runs):
         patch.setenv("ARCADIA_RUNS", str(smoke_runs))
         with serving() as port:
             yield f"http://127.0.0.1:{port}/"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield opened
-    opened.quit()
-
-
-def found(browser, selector, text=""):
-    """Return the first element of a selector that has a text, once it is there."""
-
-    def look(browser):
-        each = browser.find_elements(By.CSS_SELECTOR, selector)
-        return next((element for element in each if text in element.text), None)
-
-    return waiting(browser).until(look, f"{selector} with {text!r}")
-
-
-def until(browser, holds):
-    waiting(browser).until(lambda _: holds())
-
-
-def waiting(browser):
-    """Return what waits for something; the page may draw anew what is looked at."""
-    gone = [StaleElementReferenceException]
-    return WebDriverWait(browser, PATIENCE_S, ignored_exceptions=gone)
 
 
 def test_runs_are_listed_and_one_shows_its_curves_and_log(browser, address):

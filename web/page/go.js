@@ -1,17 +1,7 @@
 // A game of Go: a board of SVG, an engine of a chosen strength, hints, and the game as a file.
 import { ask, make } from "./dom.js";
+import { BLACK, boardOf, nameOf } from "./goban.js";
 import { Line } from "./line.js";
-
-const SVG = "http://www.w3.org/2000/svg";
-const LETTERS = "ABCDEFGHJKLMNOPQRST";
-const BLACK = 1;
-
-function draw(tag, properties, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
 
 export function showGo(main) {
   const board = make("div", { className: "board" });
@@ -67,52 +57,12 @@ export function showGo(main) {
   return () => line.close();
 }
 
-const nameOf = (move, size) => `${LETTERS[move % size]}${size - Math.floor(move / size)}`;
-
 function words(state) {
   if (state.result === "0") return "a draw";
   const winner = state.result[0] === "B" ? "black" : "white";
   const won = (winner === "black") === (state.mine === BLACK) ? "you win" : "the engine wins";
   const how = state.result.endsWith("R") ? "by resignation" : `by ${state.result.slice(2)} points`;
   return `${won} with ${winner} ${how}`;
-}
-
-// Returns the board as SVG; `play`, if any, is called with the point that is chosen.
-function boardOf(state, play) {
-  const { size } = state, side = size + 1.6;
-  const x = (move) => (move % size) + 1.3, y = (move) => Math.floor(move / size) + 1.3;
-  const svg = draw("svg", { viewBox: `0 0 ${side} ${side}`, role: "grid", "aria-label": `board of ${size} by ${size}` });
-  svg.append(draw("rect", { class: "wood", width: side, height: side, rx: 0.3 }));
-  for (let n = 0; n < size; n += 1) {
-    svg.append(draw("path", { class: "grid", d: `M${n + 1.3} 1.3V${size + 0.3}M1.3 ${n + 1.3}H${size + 0.3}` }),
-      label(n + 1.3, 0.5, LETTERS[n]), label(0.5, n + 1.3, size - n));
-  }
-  for (const move of state.stars) svg.append(draw("circle", { class: "star", cx: x(move), cy: y(move), r: 0.11 }));
-  state.stones.forEach((colour, move) => {
-    if (colour) svg.append(draw("circle", { class: colour === BLACK ? "black" : "white", cx: x(move), cy: y(move), r: 0.47 }));
-  });
-  if (state.last >= 0 && state.last < size * size) {
-    svg.append(draw("circle", { class: "last", cx: x(state.last), cy: y(state.last), r: 0.2 }));
-  }
-  for (const hint of state.hints.filter((each) => each.move < size * size)) {
-    const text = draw("text", { x: x(hint.move), y: y(hint.move), class: "hint" });
-    text.textContent = Math.round(100 * hint.chance);
-    svg.append(draw("circle", { class: "hinted", cx: x(hint.move), cy: y(hint.move), r: 0.45 }), text);
-  }
-  if (!play) return svg;
-  for (let move = 0; move < size * size; move += 1) {
-    if (state.stones[move]) continue;
-    const place = draw("rect", { class: "place", x: x(move) - 0.5, y: y(move) - 0.5, width: 1, height: 1, "data-point": nameOf(move, size) });
-    place.addEventListener("click", () => play(move));
-    svg.append(place);
-  }
-  return svg;
-}
-
-function label(x, y, text) {
-  const node = draw("text", { x, y, class: "label" });
-  node.textContent = text;
-  return node;
 }
 
 function fillForm(form, offered, begin) {

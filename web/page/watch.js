@@ -1,5 +1,6 @@
 // A game over a socket: an agent at play with its score, value and the chance of each action, or the
 // same game for the person, by keys or by touch.
+import { barOf } from "./bars.js";
 import { ask, brief, make, path } from "./dom.js";
 import { Line } from "./line.js";
 import { link } from "./runs.js";
@@ -146,18 +147,6 @@ function gameParts(main, name) {
     return keys;
   };
   return { canvas, figures, side, scores, controls, tell, control };
-}
-
-// Returns the parts of an action's row, and what shows its chance.
-function barOf(action) {
-  const label = make("b", { textContent: action }), bar = make("i");
-  const percent = make("span", { className: "dim" });
-  const show = (chance, chosen) => {
-    label.className = bar.className = chosen ? "chosen" : "";
-    bar.style.width = `${100 * chance}%`;
-    percent.textContent = `${Math.round(100 * chance)} %`;
-  };
-  return { parts: [label, make("span", {}, bar), percent], show };
 }
 
 function draw(canvas, bitmap, shown) {
