@@ -65,9 +65,7 @@ VERBS = {
         {"agent": "rl.play", "go": "rl.go.play"},
     ),
     "check": Verb("GAME [-o F.png]", "what agents will see of a game", {"": "rl.check"}),
-    "gtp": Verb(
-        "[PLAYER]", "the Go engine, for programs that speak GTP", {"go": "rl.go.gtp.serve"}
-    ),
+    "gtp": Verb("[PLAYER]", "the Go engine, for any GTP program", {"go": "rl.go.gtp.serve"}),
     "arena": Verb(
         "[PLAYER] --opponent P", "Go engine against Go engine, with Elo", {"go": "rl.go.arena"}
     ),

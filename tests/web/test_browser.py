@@ -48,6 +48,16 @@ def test_an_agent_is_watched_paused_and_stepped(browser, address):
     for _ in range(4):
         found(browser, "button", "step").click()
     until(browser, lambda: numbers.text != before)
+    red = (
+        "const c = document.querySelector('.screen canvas'), pen = c.getContext('2d');"
+        "const all = pen.getImageData(0, 0, c.width, c.height).data; let n = 0;"
+        "for (let i = 0; i < all.length; i += 4) n += all[i] > all[i + 1] + 90 ? 1 : 0;"
+        "return n"
+    )
+    plain = browser.execute_script(red)
+    found(browser, "button", "what it looks at").click()
+    found(browser, "button", "step").click()
+    until(browser, lambda: browser.execute_script(red) > plain + 20)
 
 
 def test_a_person_plays_with_the_keys(browser, address):

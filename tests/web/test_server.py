@@ -186,6 +186,8 @@ def test_a_game_that_fails_after_the_server_ended_ends_quietly():
     [
         ({"speed": 4}, True),
         ({"choice": "greedy", "follow": True}, True),
+        ({"saliency": True}, True),
+        ({"saliency": 1}, False),
         ({"speed": "4"}, False),
         ({"choice": "best"}, False),
         ({"paused": 1}, False),

@@ -58,7 +58,7 @@ def test_an_agent_plays_its_toy_and_so_does_a_person(browser, served, name):
     ]
     found(browser, "button", "play yourself").click()
     found(browser, "[role=status]", "you play; 1 game")
-    assert found(browser, ".figures", "a game")
+    assert found(browser, ".figures", "score a game")
     script = "return performance.getEntriesByType('resource').map((each) => each.name)"
     assert all(each.startswith(address) for each in browser.execute_script(script))
     assert [row for row in browser.get_log("browser") if row["level"] == "SEVERE"] == []

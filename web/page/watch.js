@@ -47,9 +47,11 @@ export function showWatch(main, name) {
   const choice = make("select", { ariaLabel: "how actions are chosen" },
     ...["sampled", "greedy"].map((each) => make("option", { value: each, textContent: each })));
   const follow = make("button", { textContent: "follow training", ariaPressed: "false" });
-  parts.controls.append(choice, follow, make("a", { className: "button", href: link("play", name), textContent: "play yourself" }));
+  const glow = make("button", { textContent: "what it looks at", ariaPressed: "false",
+    title: "glows where the likeliest action hangs on the picture" });
+  parts.controls.append(choice, follow, glow, make("a", { className: "button", href: link("play", name), textContent: "play yourself" }));
   let rows = [];
-  const line = new GameLine(`/api/watch/${path(name)}`, { speed: 1, paused: false, choice: "sampled", follow: false },
+  const line = new GameLine(`/api/watch/${path(name)}`, { speed: 1, paused: false, choice: "sampled", follow: false, saliency: false },
     parts.canvas, (shown) => {
       parts.tell(shown);
       if (!shown.actions) return;
@@ -61,10 +63,12 @@ export function showWatch(main, name) {
       rows.forEach((row, n) => row.show(shown.chances[n], n === shown.action));
     });
   choice.addEventListener("change", () => line.wish({ choice: choice.value }));
-  follow.addEventListener("click", () => {
-    line.wish({ follow: !line.wishes.follow });
-    follow.ariaPressed = String(line.wishes.follow);
-  });
+  for (const [button, name] of [[follow, "follow"], [glow, "saliency"]]) {
+    button.addEventListener("click", () => {
+      line.wish({ [name]: !line.wishes[name] });
+      button.ariaPressed = String(line.wishes[name]);
+    });
+  }
   const keys = parts.control(line, true);
   return () => { document.removeEventListener("keydown", keys); line.close(); };
 }

@@ -104,7 +104,7 @@ function build(main, about, names) {
   main.append(make("h1", { textContent: about.title }), make("div", { className: "split" },
     make("div", {}, make("div", { className: "screen" }, canvas), make("p", { className: "row" }, who, ...buttons)),
     make("aside", { className: "card" }, make("p", { className: "dim", textContent: learnt }), player,
-      make("div", { className: "figures" }, figure("score", score), figure("value", value)),
+      make("div", { className: "figures" }, figure("score a game", score), figure("value", value)),
       make("div", { className: "bars" }, ...bars.flatMap((row) => row.parts)))));
   const pen = canvas.getContext("2d");
   const show = (colours) => {
@@ -118,7 +118,7 @@ function build(main, about, names) {
   const tell = (bySelf, total, games) => {
     player.textContent = `${bySelf ? "you play" : "the agent plays"}; ${games} ${games === 1 ? "game" : "games"}`;
     who.textContent = bySelf ? "let the agent play" : "play yourself";
-    score.textContent = games ? `${brief(total / games)} a game` : "-";
+    score.textContent = games ? brief(total / games) : "-";
     for (const button of buttons) button.hidden = !bySelf;
   };
   tell(false, 0, 0);
