@@ -28,6 +28,7 @@ from web.listing import Listing
 PAGE = Path(__file__).parent / "page"
 MOST_UPLOAD = 64 * 2**20  # bytes
 MOST_MESSAGE = 2_000  # characters of what a browser wishes
+MOST_GAME = 2**20  # characters of a game of Go that it brings
 
 
 class TooLarge(UserError):
@@ -44,6 +45,7 @@ def build_app(access: Access) -> Starlette:
         Route("/api/runs/{name:path}/curves", pages.curves),
         Route("/api/runs/{name:path}/films/{film}", pages.film),
         Route("/api/try/{name:path}/card", pages.card),
+        Route("/api/try/{name:path}/examples", pages.examples),
         Route("/api/try/{name:path}/answer", pages.answer, methods=["POST"]),
         Route("/api/media/{number}", pages.medium),
         Route("/api/go", pages.go_choices),
@@ -104,6 +106,11 @@ class Pages:
         run = await run_in_threadpool(self.listing.find, named(request))
         return JSONResponse(await run_in_threadpool(lambda: self.trying().card(run)))
 
+    async def examples(self, request: Request) -> Response:
+        """Inputs to click on."""
+        run = await run_in_threadpool(self.listing.find, named(request))
+        return JSONResponse(await run_in_threadpool(lambda: self.trying().examples(run)))
+
     async def answer(self, request: Request) -> Response:
         """A model's answer to what was uploaded: a line as text/plain, else a file's bytes."""
         run = await run_in_threadpool(self.listing.find, named(request))
@@ -158,10 +165,10 @@ class Pages:
         game = BoardGame({each["name"]: each["engine"] for each in engines})
         try:
             while True:
-                message = (await socket.receive_text())[:MOST_MESSAGE]
+                message = (await socket.receive_text())[:MOST_GAME]
                 try:
                     await socket.send_json(await run_in_threadpool(game.ask, message))
-                    while answer := await run_in_threadpool(game.engines_turn):
+                    while answer := await run_in_threadpool(game.go_on):
                         await socket.send_json(answer)
                 except UserError as error:
                     await socket.send_json({"error": str(error)})

@@ -2,9 +2,9 @@
 
 Letters: N observations, K = 4 frames of C channels, H rows, W columns, A actions.
 
-Simonyan et al. 2014 (https://arxiv.org/abs/1312.6034), with the logarithm of the policy's chance or,
-for one with Q values, the action's advantage over the mean. The sizes of the gradients of all
-frames of the stack are added up, blurred over neighbours and scaled, so that the largest is 1: it
+Simonyan et al. 2014 (https://arxiv.org/abs/1312.6034), with the logarithm of the policy's chance,
+or, of a network with Q values, the action's advantage over the mean. The sizes of the gradients of
+all frames of the stack are added up, blurred over neighbours and scaled, so the largest is 1: it
 says where, never how much. Plain gradients depend on the weights, as explanations must and some do
 not (Adebayo et al. 2018, https://arxiv.org/abs/1810.03292).
 """

@@ -228,6 +228,22 @@ def test_a_line_is_translated_and_what_is_of_another_kind_is_refused(client):
     assert client.post("/api/try/zoo/pong/answer", content=b"x").status_code == 400
 
 
+def test_examples_to_click_on_come_from_the_tasks_own_world_and_are_answered(client, small_worlds):
+    found = client.get("/api/try/zoo/caption-scenes/examples").json()
+    assert found["lines"] == [] and len(found["media"]) == 6
+    pictures = [client.get(f"/api/media/{each['number']}").content for each in found["media"]]
+    assert len(set(pictures)) == 6
+    answer = client.post("/api/try/zoo/caption-scenes/answer", content=pictures[0])
+    assert answer.json()["text"]
+
+
+def test_without_the_data_there_are_no_examples_and_the_reason_is_said(client, monkeypatch):
+    monkeypatch.delenv("ARCADIA_DATA", raising=False)
+    found = client.get("/api/try/zoo/mnist/examples").json()
+    assert found["media"] == [] and "mnist" in found["why"]
+    assert client.get("/api/try/zoo/pong/examples").status_code == 400
+
+
 def test_where_a_captioner_looked_is_shown_as_a_picture(client):
     png = (ROOT / "docs" / "pictures" / "captions.png").read_bytes()
     found = client.post("/api/try/zoo/caption-scenes/answer?explain=1", content=png).json()
