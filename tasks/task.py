@@ -158,7 +158,7 @@ class Task(ABC, Generic[Answers]):
         """Return what is to be said of an input before its answer; "" for nothing."""
         return ""
 
-    def examples(self, count: int) -> list[Any]:
+    def to_try(self, count: int) -> list[Any]:
         """Return inputs to try, of the whole test split: lines, or pictures [H, W] or [H, W, 3];
         none where it has no such. UserError if the split is not there."""
         if self.takes != ("picture",):

@@ -16,7 +16,7 @@ from rl.go.games import sgf
 from rl.go.levels import MOST_LEVEL
 from rl.go.play import Config, Table
 from rl.go.player import Thoughts
-from rl.go.rules.board import BLACK, WHITE
+from rl.go.rules.board import BLACK, MOST_PLIES, WHITE
 from rl.go.rules.position import vertex
 from rl.go.rules.ruleset import NAMED_RULES
 from web.reviewing import OWNED, GoReview, uploaded_game
@@ -85,9 +85,10 @@ class BoardGame:
         return {"reviewing": self.review.progress}
 
     def begin(self, chosen: dict[str, Any]) -> None:
-        """Begin a game."""
+        """Begin a game, or one that goes on: after the moves in "played"."""
         torch.set_num_threads(1)
         engine = self.engines.get(str(chosen.pop("engine", "playouts")))
+        played = chosen.pop("played", [])
         for name, value in chosen.items():
             if name not in CHOICES or not isinstance(value, CHOICES[name]):
                 raise UserError(f"{name[:40]} is no setting of a game, or has no such value")
@@ -102,8 +103,19 @@ class BoardGame:
             config = Config(**{**settings, "komi": float(settings["komi"])})
         except ValueError as error:
             raise UserError(str(error)) from None
-        self.table = Table(config, lambda prompt: "", self.said.append)
+        table = Table(config, lambda prompt: "", self.said.append)
+        self.replay(table, played)
+        self.table = table
         self.curve.clear()
+
+    def replay(self, table: Table, played: object) -> None:
+        """Play the moves of a game that goes on after its connection was lost."""
+        if not isinstance(played, list) or len(played) > MOST_PLIES:
+            raise UserError("not understood")
+        for move in played:
+            if type(move) is not int or not 0 <= move <= table.position.pass_move:
+                raise UserError("not understood")
+            table.position.play(move)
 
     def play(self, word: str) -> None:
         """Play a move, or do one of WORDS."""
@@ -172,6 +184,7 @@ class BoardGame:
             "stars": sorted(stars(size)),
             "last": position.moves[-1][1] if position.moves else -1,
             "moves": len(position.moves),
+            "played": [move for _, move in position.moves],
             "captured": {name: captured(table, colour) for name, colour in COLOURS.items()},
             "mine": table.mine,
             "turn": 0 if self.over else position.to_play,

@@ -45,7 +45,7 @@ class Trying:
         with self.lock:
             torch.set_num_threads(1)
             try:
-                found = self.model(run).task.examples(EXAMPLES)
+                found = self.model(run).task.to_try(EXAMPLES)
             except UserError as error:
                 return {"lines": [], "media": [], "why": str(error)}
         lines = [each for each in found if isinstance(each, str)]

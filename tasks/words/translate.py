@@ -200,7 +200,7 @@ class Translate(Task[list[str]]):
                 )
         return Rows.of(pieces).batch("source", torch.arange(len(pieces)))
 
-    def examples(self, count: int) -> list[Any]:
+    def to_try(self, count: int) -> list[Any]:
         lines = self.source.pairs("test").source
         return lines[:: max(len(lines) // count, 1)][:count]
 

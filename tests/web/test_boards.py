@@ -42,6 +42,22 @@ def test_white_waits_for_the_engine_and_handicap_stones_lie_there():
     assert state["turn"] == 1 and game.go_on()["moves"] == 1
 
 
+def test_a_game_goes_on_where_its_connection_was_lost():
+    game, _ = begun(colour="white", komi=3)
+    before = [game.go_on(), asked(game, play="pass"), game.go_on()][-1]
+    again, state = begun(colour="white", komi=3, played=before["played"])
+    assert again.go_on() is None
+    for name in ("stones", "moves", "turn", "mine", "captured", "sgf"):
+        assert state[name] == before[name]
+
+
+def test_two_players_have_a_board_each():
+    (one, _), (two, _) = begun(), begun(colour="white")
+    asked(one, play="C3")
+    assert two.go_on()["moves"] == 1 and one.state()["moves"] == 1
+    assert one.state()["mine"] == 1 and two.state()["mine"] == 2
+
+
 def test_captured_stones_are_counted():
     game, _ = begun()
     position = game.table.position
@@ -150,6 +166,10 @@ def test_a_file_of_the_persons_is_reviewed_and_what_is_no_game_is_refused():
         ({"new": {"size": 4.5}}, "size is no setting"),
         ({"new": {"save": "/tmp/x"}}, "save is no setting"),
         ({"new": {"size": 100}}, "size"),
+        ({"new": {"size": 5, "played": [12, 12]}}, "a stone stands there"),
+        ({"new": {"size": 5, "played": [26]}}, "not understood"),
+        ({"new": {"size": 5, "played": [True]}}, "not understood"),
+        ({"new": {"size": 5, "played": [25] * 2000}}, "not understood"),
         ({"new": {"level": 11}}, "levels go from 1"),
         ({"new": {"colour": "red"}}, "black or white"),
         ({"new": {"rules": "{}"}}, "rules are"),

@@ -81,6 +81,59 @@ def test_a_game_of_go_is_begun_played_and_hinted(browser, address):
     found(browser, "text.hint")
 
 
+def test_a_file_of_a_game_is_reviewed_and_stepped_through(browser, address, tmp_path):
+    path = tmp_path / "game.sgf"
+    path.write_text("(;GM[1]SZ[5]KM[0]PB[Ann]PW[Bob];B[cc];W[aa];B[bb];W[ab])")
+    browser.get("about:blank")  # A page that is at #go already would stay as it is.
+    browser.get(f"{address}#go")
+    found(browser, ".go-form input[type=file]").send_keys(str(path))
+    found(browser, "h2", "Ann (black), Bob (white)")
+    found(browser, "[role=status]", "move 4 of 4")
+    found(browser, "body").send_keys(Keys.HOME, Keys.ARROW_RIGHT)
+    found(browser, "[role=status]", "move 1 of 4: black C3")
+    stones = "circle.black, circle.white"
+    assert len(browser.find_elements(By.CSS_SELECTOR, stones)) == 1
+    found(browser, "rect.owned-black")
+    found(browser, "button", "back to the board").click()
+    found(browser, ".go-form input[type=file]").send_keys(str(ROOT / "LICENSE"))
+    found(browser, "[role=status].error", "no game in it")
+
+
+def test_a_game_of_go_goes_on_when_the_connection_comes_back(browser, smoke_runs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCADIA_RUNS", str(smoke_runs))
+        with serving() as port:
+            browser.get(f"http://127.0.0.1:{port}/#go")
+            found(browser, ".go-form select[name=size]").send_keys("5 by 5")
+            found(browser, ".go-form button", "begin").click()
+            found(browser, "[data-point=C3]").click()
+            until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "circle.white")) == 1)
+        found(browser, "[role=status].error", "the connection is lost")
+        with serving(port):
+            until(browser, lambda: not found(browser, "[role=status].error").text)
+            found(browser, "[role=status]", "your turn")
+            assert len(browser.find_elements(By.CSS_SELECTOR, "circle.white")) == 1
+            until(browser, lambda: found(browser, ".place").click() is None)
+            until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "circle.white")) == 2)
+            browser.get("about:blank")
+    browser.get_log("browser")  # It says that the page was not there for a while.
+
+
+def test_an_agent_is_watched_again_when_the_connection_comes_back(browser, smoke_runs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCADIA_RUNS", str(smoke_runs))
+        with serving() as port:
+            browser.get(f"http://127.0.0.1:{port}/#watch=zoo%2Fpong")
+            found(browser, ".bars b", "NOOP")
+        found(browser, "[role=status].error", "the connection is lost")
+        with serving(port):
+            until(browser, lambda: not found(browser, "[role=status].error").text)
+            numbers = found(browser, "aside").text
+            until(browser, lambda: found(browser, "aside").text != numbers)
+            browser.get("about:blank")
+    browser.get_log("browser")
+
+
 def test_models_answer_pictures_and_lines(browser, address):
     browser.get(f"{address}#try")
     found(browser, "a.card", "zoo/caption-scenes").click()
@@ -92,6 +145,12 @@ def test_models_answer_pictures_and_lines(browser, address):
     browser.get(f"{address}#try=zoo%2Ftranslate-en-de")
     found(browser, "textarea").send_keys("Two dogs play in the snow.", Keys.ENTER)
     found(browser, ".answer", "hunde")
+
+
+def test_an_example_is_clicked_on_and_answered(browser, address, small_worlds):
+    browser.get(f"{address}#try=zoo%2Fcaption-scenes")
+    found(browser, "button.example").click()
+    assert found(browser, ".answer", ".").text
 
 
 def test_nothing_is_asked_of_another_host_and_nothing_failed(browser, address):

@@ -224,6 +224,14 @@ def test_a_go_network_is_written_with_its_komi_and_answers_as_ours(
     assert np.allclose(ownership, judged.ownership.numpy(), atol=1e-4)
 
 
+def test_a_go_network_is_written_as_a_graph_alone(runs, tmp_path, capsys):
+    path = tmp_path / "go.onnx"
+    assert arcadia.main(["export", "zoo/go5", "--onnx", str(path)]) == 0
+    assert "planes uint8 [batch, 15, 5, 5]" in capsys.readouterr().out and path.stat().st_size
+    assert arcadia.main(["export", "zoo/go5", "--onnx", str(tmp_path / "go.zip")]) == 2
+    assert "must end in .onnx" in capsys.readouterr().err
+
+
 def test_what_no_browser_plays_is_refused_in_one_line(runs, tmp_path, capsys):
     for name, why in (
         ("zoo/pong", "Atari emulator, which has no package for browsers"),

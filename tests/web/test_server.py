@@ -92,6 +92,12 @@ def test_runs_of_the_folder_and_of_the_zoo_are_listed(trained):
     assert next(iter(rows)) == "ppo/pong-1"
 
 
+def test_who_has_the_list_already_is_not_sent_it_again(trained):
+    first = trained.get("/api/runs")
+    again = trained.get("/api/runs", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304 and not again.content and first.json()
+
+
 def test_a_run_has_its_curves_log_settings_and_film(trained):
     curves = trained.get("/api/runs/ppo/pong-1/curves").json()
     assert curves["train/policy_loss"][-1][0] == 256
@@ -160,6 +166,21 @@ def test_a_game_of_go_is_played_over_a_socket(client):
         assert socket.receive_json()["size"] == 5
         socket.send_json({"play": "C3"})
         assert [socket.receive_json()["moves"] for _ in range(2)] == [1, 2]
+
+
+def test_two_browsers_play_on_boards_of_their_own(client):
+    headers, settings = {"host": "127.0.0.1:8000"}, {"size": 5, "engine": "random", "level": 1}
+    with (
+        client.websocket_connect("/api/go", headers=headers) as one,
+        client.websocket_connect("/api/go", headers=headers) as two,
+    ):
+        for socket in (one, two):
+            socket.send_json({"new": settings})
+            assert socket.receive_json()["moves"] == 0
+        one.send_json({"play": "C3"})
+        assert [one.receive_json()["moves"] for _ in range(2)] == [1, 2]
+        two.send_json({"play": "A1"})
+        assert two.receive_json()["played"] == [20]
 
 
 def test_what_is_no_wish_ends_the_socket_and_a_run_that_is_gone_is_said(trained):

@@ -22,7 +22,12 @@ export function showGo(main) {
 
   let state = null, chosen = null, leave = () => {};
   const line = new Line("/api/go", {
-    opened: () => { error.textContent = ""; if (chosen) line.send({ new: chosen }); },
+    opened: () => {
+      error.textContent = "";
+      if (!chosen || (state && state.result)) return;
+      note.textContent = "preparing the engine ...";
+      line.send({ new: { ...chosen, played: state ? state.played : [] } });
+    },
     heard: (data) => {
       const answer = JSON.parse(data);
       if (answer.error) {
@@ -40,7 +45,7 @@ export function showGo(main) {
         show();
       }
     },
-    lost: () => { error.textContent = "the connection is lost, and the game with it; a new one begins"; },
+    lost: () => { error.textContent = "the connection is lost; trying again, the game goes on"; },
   });
   const back = () => {
     leave();
@@ -101,7 +106,7 @@ export function showGo(main) {
     else judge({ sgf: Array.from(new Uint8Array(await file.arrayBuffer()), (byte) => String.fromCharCode(byte)).join("") });
   });
   ask("/api/go").then((offered) => {
-    fillForm(form, offered, (settings) => { chosen = settings; note.textContent = "preparing the engine ..."; send({ new: settings }); });
+    fillForm(form, offered, (settings) => { chosen = settings; state = null; note.textContent = "preparing the engine ..."; send({ new: settings }); });
     form.append(make("h2", { textContent: "Review a game" }), make("p", { className: "dim", textContent: "an SGF file, by the engine chosen above" }), upload);
     board.replaceChildren(boardOf({ size: offered.first.size, stones: [], stars: [], hints: [], last: -1 }, null));
     note.textContent = "choose a game, and begin";

@@ -22,12 +22,12 @@ export function showReview(place, review, done) {
   leave.addEventListener("click", done);
   const save = make("a", { className: "button", textContent: "save as SGF", download: "review.sgf",
     href: URL.createObjectURL(new Blob([review.sgf], { type: "application/x-go-sgf" })) });
-  const controls = make("p", { className: "row" }, step("\u23ee", () => 0, "to the beginning"), step("\u25c0", () => now - 1, "one move back"),
-    step("\u25b6", () => now + 1, "one move on"), step("\u23ed", () => moves.length, "to the end"));
+  const controls = make("p", { className: "row" }, step("|\u25c0", () => 0, "to the beginning"), step("\u25c0", () => now - 1, "one move back"),
+    step("\u25b6", () => now + 1, "one move on"), step("\u25b6|", () => moves.length, "to the end"));
   const worst = review.worst.map((bad) => {
     const button = make("button", { className: "bad-move",
       textContent: `${bad.number}: ${bad.colour === BLACK ? "black" : "white"} ${bad.name}, ${bad.lost} points` });
-    button.addEventListener("click", () => go(bad.number));
+    button.addEventListener("click", () => go(bad.number - 1));
     return button;
   });
   const check = (box, text) => make("label", { className: "check" }, box, ` ${text}`);
@@ -36,7 +36,7 @@ export function showReview(place, review, done) {
     make("div", {}, make("aside", { className: "card" },
       make("h2", { textContent: `${review.names[0]} (black), ${review.names[1]} (white)${review.result ? `: ${review.result}` : ""}` }),
       make("p", { className: "dim", textContent: [`reviewed by ${review.by}`, ...review.notes].join("; ") }),
-      check(areas, "who will own each point"), check(better, "what would have been better"),
+      check(areas, "who will own each point"), check(better, "the best next move"),
       make("p", { className: "row" }, leave, save)),
     make("section", { className: "card" }, chance.figure, lead.figure),
     make("section", { className: "card" }, make("h2", { textContent: worst.length ? "What lost most" : "No move lost much" }), ...worst)));
