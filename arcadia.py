@@ -65,9 +65,7 @@ VERBS = {
         {"agent": "rl.play", "go": "rl.go.play"},
     ),
     "check": Verb("GAME [-o F.png]", "what agents will see of a game", {"": "rl.check"}),
-    "gtp": Verb(
-        "[PLAYER]", "the Go engine, for any program that speaks GTP", {"go": "rl.go.gtp.serve"}
-    ),
+    "gtp": Verb("[PLAYER]", "the Go engine, for any GTP program", {"go": "rl.go.gtp.serve"}),
     "arena": Verb(
         "[PLAYER] --opponent P", "Go engine against Go engine, with Elo", {"go": "rl.go.arena"}
     ),
@@ -77,9 +75,9 @@ VERBS = {
         {"go": "rl.go.review.command"},
     ),
     "export": Verb(
-        "[RUN] --sb3 F|--onnx F|--folder D",
+        "[RUN] --sb3 F|--onnx F|--folder D|--web D",
         "write it for other programs",
-        {"agent": "rl.export", "task": "tasks.export", "go": "rl.go.export"},
+        {"agent": "rl.export", "task": "tasks.export", "go": "rl.go.export", "page": "web.export"},
     ),
     "report": Verb("[RUN...]", "scores over several agents' runs", {"": "suites.report"}),
     "suite": Verb("--games G,...", "games by jobs by seeds, then the report", {"": "suites.suite"}),
@@ -108,6 +106,7 @@ HELP_OF = {
     "agent": "Where RUN is an agent, such as a run of ppo:",
     "task": "Where RUN is of a task, such as classify (its own flags: add RUN before --help):",
     "go": "Go:",
+    "page": "With --web, as a page of static files:",
 }
 
 ABOUT = """Train agents, watch them play, monitor runs in TensorBoard.
@@ -254,6 +253,8 @@ def dispatch(verb: str, args: Sequence[str]) -> int:
     if args and not set(args) - {"-h", "--help"}:
         return help_of_kinds(verb)
     kind, run = named(args)
+    if "page" in modules and any(arg.partition("=")[0] == "--web" for arg in args):
+        kind = "page"
     module = modules.get(kind) or next(iter(modules.values()))
     if args[:1] == ["go"]:
         return run_module(module, args[1:], f"arcadia {verb} go")

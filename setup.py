@@ -37,9 +37,9 @@ class BuildUnderOneName(build_py):
         package = Path(self.build_lib) / "arcadia"
         (package / "__init__.py").write_text(under_one_name(Path("arcadia.py").read_text()))
         (package / "__main__.py").write_text(MAIN)
-        for source, place in (("runs/zoo", "runs/zoo"), ("web/page", "web/page")):
+        for place in ("runs/zoo", "web/page", "web/static"):
             shutil.rmtree(package / place, ignore_errors=True)
-            shutil.copytree(source, package / place)
+            shutil.copytree(place, package / place)
 
     def build_module(self, module, module_file, package):  # type: ignore[no-untyped-def]
         copied = super().build_module(module, module_file, package)

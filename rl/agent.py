@@ -23,6 +23,7 @@ from backbones.transfer import load_weights
 from rl.games.options import EnvOptions
 from rl.networks.acting import sample
 from rl.networks.body import Body
+from rl.networks.saliency import saliency
 from rl.shows.game_env import GameEnv
 
 Choosing = Literal["sampled", "greedy"]
@@ -93,6 +94,14 @@ class Agent:
         judged = self.network.step(obs.to(device), self.memory, begins.to(device))
         self.memory = judged.memory
         return judged.logits.softmax(-1).cpu(), judged.value.cpu()
+
+    def saliency(
+        self, obs: UInt8[Tensor, "N KC H W"], begins: Bool[Tensor, "N"]
+    ) -> Float32[Tensor, "N H W"]:
+        """Return how much the likeliest action of observations that come next hangs on each pixel,
+        0 to 1; the memory stays as it is."""
+        device = self.network.hidden.weight.device
+        return saliency(self.network, obs.to(device), begins.to(device), self.memory).cpu()
 
     def choose(
         self,

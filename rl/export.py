@@ -7,7 +7,6 @@ an agent with Q values `q_value` [batch, A] as well. With a memory they also tak
 `--folder` writes the agent as a run without the state of its training, such as runs/zoo has.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from backbones.onnx_graph import write_graph
 from backbones.training.config import GameName, RunName
 from backbones.training.errors import UserError
 from backbones.training.published import publish, replacing_file, replacing_folder, writing
@@ -23,8 +23,6 @@ from rl.agent import Agent, load_agent
 from rl.evaluate import Evaluation, evaluate
 from rl.networks.body import Body
 from rl.networks.q_network import QNetwork
-
-OPSET = 17
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +47,9 @@ class Config:
 
     def __post_init__(self) -> None:
         if sum(path is not None for path in (self.sb3, self.onnx, self.folder)) != 1:
-            raise ValueError("export takes one of --sb3 F.zip, --onnx F.onnx and --folder DIR")
+            raise ValueError(
+                "export takes one of --sb3 F.zip, --onnx F.onnx, --folder DIR and --web DIR"
+            )
         for path, ending in ((self.sb3, ".zip"), (self.onnx, ".onnx")):
             if path is not None and path.suffix != ending:
                 raise ValueError(f"{path} must end in {ending}")
@@ -74,29 +74,11 @@ def export_onnx(agent: Agent, path: Path) -> str:
     """Write an agent as an ONNX graph; return what it takes. UserError without `onnx`."""
     obs, network = agent.network.blank_obs(2), agent.network
     memory = network.initial_memory(2)
-    inputs = ["obs", *(["hidden", "cell"] if memory else [])]
+    given = {"obs": obs, **dict(zip(("hidden", "cell"), memory or (), strict=False))}
     outputs = ["logits", "value", *(["q_value"] if isinstance(network, QNetwork) else [])]
     outputs += ["hidden_after", "cell_after"] if memory else []
-    axes = {name: {int("hidden" in name or "cell" in name): "batch"} for name in inputs + outputs}
-    try:
-        with warnings.catch_warnings():
-            # The tracing exporter, which is said to be superseded: the other one needs more
-            # packages and gives the same graph for three convolutions.
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                OneStep(network),
-                (obs, *(memory or ())),
-                str(path),
-                input_names=inputs,
-                output_names=outputs,
-                dynamic_axes=axes,
-                opset_version=OPSET,
-                dynamo=False,
-            )
-    except (ModuleNotFoundError, torch.onnx.errors.OnnxExporterError) as error:
-        raise UserError(
-            f"no graph could be written ({error}); `pip install onnx` brings what it needs"
-        ) from None
+    along = dict.fromkeys(("hidden", "cell", "hidden_after", "cell_after"), 1)
+    write_graph(OneStep(network), given, outputs, path, along)
     with_memory = ", hidden and cell" if memory is not None else ""
     shape = ", ".join(map(str, obs.shape[1:]))
     return f"obs uint8 [batch, {shape}]{with_memory}"

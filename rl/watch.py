@@ -8,7 +8,7 @@ end of every game: one watches it learn.
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from rl.games.options import EnvOptions
 from rl.games.screen import drawing_notes, make_screen
 from rl.games.stacks import FrameStack
 from rl.shows.film import Film
+from rl.shows.overlay import overlaid
 from rl.shows.panel import Panel
 from rl.shows.show import MOST_SPEED, Closed, Pace, Show
 from rl.shows.terminal import Terminal
@@ -75,6 +76,8 @@ class Config:
     """How actions are chosen: sampled from the policy, or the likeliest."""
     epsilon: float = 0.0
     """Chance of a random action instead."""
+    saliency: bool = False
+    """Lay over the game what the agent's choice hangs on."""
     seed: int = WATCH_SEED
     """Seed of the games and of the sampled actions."""
 
@@ -106,10 +109,12 @@ def play_game(
     choice: Choosing = "sampled",
     epsilon: float = 0.0,
     scores: Sequence[float] = (),
+    explained: Callable[[], bool] = lambda: False,
 ) -> float:
     """Show one game; return its raw score. `pace` None: as fast as it goes, for films.
 
-    `scores` are those of the games before, to stand beside.
+    `scores` are those of the games before, to stand beside. While `explained()`, pictures show what
+    the agent's choice hangs on.
     """
     pace = pace or Pace(None)
     screen = make_screen(agent.env, options or agent.options)
@@ -137,7 +142,12 @@ def play_game(
             scores,
         )
         caption = f"score {score:g}  value {values[-1]:+.2f}"
-        present(show, shown.pictures, panel, caption, pace, screen.steps_per_s)
+        pictures = shown.pictures
+        if explained():
+            # Of what is seen now, not of what the action was chosen by.
+            heat = agent.saliency(stacks.obs(), stacks.begins)[0].numpy()
+            pictures = [overlaid(picture, heat) for picture in pictures]
+        present(show, pictures, panel, caption, pace, screen.steps_per_s)
     screen.close()
     return score
 
@@ -239,6 +249,7 @@ def main(config: Config) -> int:
                 choice=config.choice,
                 epsilon=config.epsilon,
                 scores=scores,
+                explained=lambda: config.saliency,
             )
             scores.append(score)
     except (Closed, KeyboardInterrupt):

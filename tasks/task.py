@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -163,6 +164,19 @@ class Task(ABC, Generic[Answers]):
     def doubts(self, given: Any) -> str:
         """Return what is to be said of an input before its answer; "" for nothing."""
         return ""
+
+    def to_try(self, count: int) -> list[Any]:
+        """Return inputs to try, of the whole test split: lines, or pictures [H, W] or [H, W, 3];
+        none where it has no such. UserError if the split is not there."""
+        if self.takes != ("picture",):
+            return []
+        samples = self.to_score("test")
+        index = torch.linspace(0, len(samples) - 1, min(count, len(samples))).long()
+        planes = samples.batch(index).get("picture")
+        if planes is None or planes.dtype != torch.uint8 or planes.shape[1] not in (1, 3):
+            return []
+        rows = planes.movedim(1, -1).numpy()
+        return [row[:, :, 0] if row.shape[2] == 1 else row for row in rows]
 
     def say(self, answers: Answers) -> list[Answer]:
         """Return the answers for people and programs."""

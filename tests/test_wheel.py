@@ -52,8 +52,9 @@ def test_it_holds_one_name_only(installed):
     assert sorted(p.name for p in installed.iterdir() if p.suffix != ".dist-info") == ["arcadia"]
     (about,) = installed.glob("*.dist-info")
     assert (about / "top_level.txt").read_text().split() == ["arcadia"]
-    page = installed / "arcadia" / "web" / "page"
-    assert {p.name for p in page.iterdir()} == {p.name for p in (ROOT / "web" / "page").iterdir()}
+    for name in ("page", "static"):
+        there, here = installed / "arcadia" / "web" / name, ROOT / "web" / name
+        assert {p.name for p in there.iterdir()} == {p.name for p in here.iterdir()}
 
 
 @pytest.mark.slow

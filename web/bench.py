@@ -10,6 +10,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,14 @@ from backbones.training.config import require_positive
 from backbones.training.device.machine import CHECKOUT
 from backbones.training.errors import UserError
 from backbones.training.progress import say
+from web.listing import Listing, tail
 from web.serve import require_packages
 
 GAME = "zoo/pong"
 STEPS = 20  # key presses whose pictures are waited for
+RUNS = 2_000  # that are listed
+TRAINING = ("train", "ppo", "--preset", "catch", "--total-steps", "100000000", "--eval-games", "0")
+ROUNDS = 4  # of a training, without and with a browser that watches
 PATIENCE_S = 60.0
 
 
@@ -34,11 +39,99 @@ class Config:
     """Browsers that watch at once."""
     seconds: float = 10.0
     """How long they watch."""
+    beside: bool = True
+    """Measure what a training beside loses, which takes eight times as long."""
     json: bool = False
     """Print a list of JSON objects instead of lines."""
 
     def __post_init__(self) -> None:
         require_positive(self, "watchers", "seconds")
+
+
+async def loss_beside(place: str, seconds: float) -> float:
+    """Return the percent of its env steps that a training loses to one browser that watches, in
+    turn without and with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "arcadia", *TRAINING]
+        training = subprocess.Popen(
+            command,
+            cwd=CHECKOUT,
+            env={**os.environ, "ARCADIA_RUNS": folder},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            rates: dict[bool, list[float]] = {False: [], True: []}
+            for number in range(2 * ROUNDS):
+                watched = number % 2 == 1
+                watching = asyncio.create_task(watch(place, 10 * PATIENCE_S)) if watched else None
+                rates[watched].append(await steps_a_second(Path(folder), training, seconds))
+                if watching:
+                    watching.cancel()
+            return 100 * (1 - sum(rates[True]) / sum(rates[False]))
+        finally:
+            training.terminate()
+            training.wait(30)
+
+
+async def steps_a_second(
+    folder: Path, training: "subprocess.Popen[bytes]", seconds: float
+) -> float:
+    """Return the env steps a second of the only run in a folder, from one line of its figures to
+    another that is so many seconds later."""
+
+    async def next_line() -> tuple[int, float]:
+        before = newest_step(folder)
+        for _ in range(int(PATIENCE_S / 0.02)):
+            await asyncio.sleep(0.02)
+            if training.poll() is not None:
+                raise UserError("the training beside ended; try `arcadia train ppo --preset catch`")
+            if (step := newest_step(folder)) > before:
+                return step, time.perf_counter()
+        raise UserError(f"the training beside wrote nothing for {PATIENCE_S:g} s")
+
+    await next_line()  # What was before is not what is measured.
+    first, begin = await next_line()
+    await asyncio.sleep(seconds)
+    last, end = await next_line()
+    return (last - first) / (end - begin)
+
+
+def newest_step(folder: Path) -> int:
+    """Return how far the only run in a folder is; 0 before its first figures."""
+    lines = [line for path in folder.glob("*/*/metrics.jsonl") for line in tail(path)]
+    return max((int(json.loads(line)["step"]) for line in lines[-2:-1]), default=0)
+
+
+def list_s() -> list[dict[str, Any]]:
+    """Return what it costs to list many runs, the first time and every other, as processor time:
+    copies of a small run, each with its config and some figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = (CHECKOUT / "runs" / "zoo" / "pong" / "config.json").read_text()
+        lines = [
+            json.dumps({"step": n, "time/minutes": n / 60, "rollout/score": n, "train/loss": 1 / n})
+            for n in range(1, 100)
+        ]
+        for number in range(RUNS):
+            run = Path(folder, "ppo", f"run-{number}")
+            run.mkdir(parents=True)
+            (run / "config.json").write_text(config)
+            (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+        before = os.environ.get("ARCADIA_RUNS")
+        os.environ["ARCADIA_RUNS"] = folder
+        try:
+            listing, taken = Listing(), []
+            for _ in range(2):
+                begin = time.process_time()
+                found = [row for row in listing.all_rows() if row["state"] != "zoo"]
+                taken.append(time.process_time() - begin)
+                assert len(found) == RUNS
+        finally:
+            os.environ.pop("ARCADIA_RUNS")
+            if before is not None:
+                os.environ["ARCADIA_RUNS"] = before
+    names = (f"s to list {RUNS:,} runs first", f"s to list {RUNS:,} runs again")
+    return [figure(name, spent, "s") for name, spent in zip(names, taken, strict=True)]
 
 
 def started() -> tuple[subprocess.Popen[str], str, float]:
@@ -114,6 +207,9 @@ async def measure(config: Config, process: int, place: str) -> list[dict[str, An
     rows.append(
         figure("ms from a key to its picture", statistics.median(await delays(place)), "ms")
     )
+    if config.beside:
+        lost = await loss_beside(place, config.seconds)
+        rows.append(figure("% that a training beside loses", lost, "%"))
     return rows
 
 
@@ -128,12 +224,14 @@ def main(config: Config) -> int:
     process, place, ready_s = started()
     try:
         rows = asyncio.run(
-            asyncio.wait_for(measure(config, process.pid, place), PATIENCE_S + 4 * config.seconds)
+            asyncio.wait_for(
+                measure(config, process.pid, place), (20 + ROUNDS) * (PATIENCE_S + config.seconds)
+            )
         )
     finally:
         process.terminate()
         process.wait(10)
-    rows = [figure("ready_s", ready_s, "s"), *rows]
+    rows = [figure("ready_s", ready_s, "s"), *rows, *list_s()]
     if config.json:
         say(json.dumps(rows))
         return 0

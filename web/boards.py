@@ -7,6 +7,7 @@ say, is no word of a browser's. The engine thinks while the browser waits for it
 import json
 from typing import Any
 
+import numpy as np
 import torch
 
 from backbones.training.errors import UserError
@@ -15,9 +16,10 @@ from rl.go.games import sgf
 from rl.go.levels import MOST_LEVEL
 from rl.go.play import Config, Table
 from rl.go.player import Thoughts
-from rl.go.rules.board import BLACK, WHITE
+from rl.go.rules.board import BLACK, MOST_PLIES, WHITE
 from rl.go.rules.position import vertex
 from rl.go.rules.ruleset import NAMED_RULES
+from web.reviewing import OWNED, GoReview, uploaded_game
 
 # Settings of a new game that a browser may choose, and their types.
 CHOICES: dict[str, type | tuple[type, ...]] = {
@@ -28,7 +30,7 @@ CHOICES: dict[str, type | tuple[type, ...]] = {
     "handicap": int,
     "level": int,
 }
-WORDS = ("pass", "undo", "hint", "resign")
+WORDS = ("pass", "undo", "hint", "areas", "resign")
 HINTS = 5
 SHOWN = {"size": 9, "komi": 7.0, "rules": "chinese", "colour": "black", "handicap": 0, "level": 5}
 
@@ -42,6 +44,10 @@ class BoardGame:
         self.engines, self.said = engines, list[str]()
         self.table: Table | None = None
         self.hint: Thoughts | None = None
+        self.areas: list[int] | None = None
+        self.curve = dict[int, list[float]]()
+        """Black's chance and lead after so many moves, as the engine saw them."""
+        self.review: GoReview | None = None
 
     def ask(self, message: str) -> dict[str, Any]:
         """Do what a message of the browser's asks for; return the state. UserError, in words for
@@ -54,19 +60,35 @@ class BoardGame:
             raise UserError("not understood")
         ((name, value),) = wish.items()
         self.said.clear()
-        self.hint = None
+        self.hint = self.areas = self.review = None
         if name == "new" and isinstance(value, dict):
             self.begin(value)
         elif name == "play" and isinstance(value, str):
             self.play(value)
+        elif name == "review" and isinstance(value, dict):
+            return self.begin_review(value)
         else:
             raise UserError("not understood")
         return self.state()
 
+    def begin_review(self, chosen: dict[str, Any]) -> dict[str, Any]:
+        """Begin to review this game, or one of a file of the person's; return how far it is."""
+        torch.set_num_threads(1)
+        name, text = str(chosen.get("engine", "playouts")), chosen.get("sgf")
+        if name not in self.engines:
+            raise UserError("there is no such engine any more")
+        if isinstance(text, str):
+            root = uploaded_game(text)
+        else:
+            root = self.record()
+        self.review = GoReview(root, self.engines[name], name)
+        return {"reviewing": self.review.progress}
+
     def begin(self, chosen: dict[str, Any]) -> None:
-        """Begin a game."""
+        """Begin a game, or one that goes on: after the moves in "played"."""
         torch.set_num_threads(1)
         engine = self.engines.get(str(chosen.pop("engine", "playouts")))
+        played = chosen.pop("played", [])
         for name, value in chosen.items():
             if name not in CHOICES or not isinstance(value, CHOICES[name]):
                 raise UserError(f"{name[:40]} is no setting of a game, or has no such value")
@@ -81,7 +103,19 @@ class BoardGame:
             config = Config(**{**settings, "komi": float(settings["komi"])})
         except ValueError as error:
             raise UserError(str(error)) from None
-        self.table = Table(config, lambda prompt: "", self.said.append)
+        table = Table(config, lambda prompt: "", self.said.append)
+        self.replay(table, played)
+        self.table = table
+        self.curve.clear()
+
+    def replay(self, table: Table, played: object) -> None:
+        """Play the moves of a game that goes on after its connection was lost."""
+        if not isinstance(played, list) or len(played) > MOST_PLIES:
+            raise UserError("not understood")
+        for move in played:
+            if type(move) is not int or not 0 <= move <= table.position.pass_move:
+                raise UserError("not understood")
+            table.position.play(move)
 
     def play(self, word: str) -> None:
         """Play a move, or do one of WORDS."""
@@ -92,10 +126,26 @@ class BoardGame:
             table.engine.search(table.engine.limits)
             self.hint = table.engine.player.thoughts(table.position)
             return
+        if word == "areas":
+            table.engine.judge()
+            found = table.engine.player.thoughts(table.position).ownership
+            self.areas = np.round(OWNED * found).astype(int).tolist()
+            return
         if word not in WORDS and len(word) > 3:
             raise UserError("not understood")
         table.obey(word, "")
+        self.curve = {n: seen for n, seen in self.curve.items() if n <= len(table.position.moves)}
         self.said.clear()  # the board as text
+
+    def go_on(self) -> dict[str, Any] | None:
+        """Do the next part of what takes a while, the engine's move or a review; return what is to
+        be said of it, None if there was nothing to do."""
+        if self.review is None:
+            return self.engines_turn()
+        if self.review.part():
+            return {"reviewing": self.review.progress}
+        done, self.review = self.review, None
+        return {"review": done.state()}
 
     def engines_turn(self) -> dict[str, Any] | None:
         """Let the engine move, if it is to; return the state, None if there was nothing to do."""
@@ -103,7 +153,12 @@ class BoardGame:
         if table is None or self.over or table.position.to_play == table.mine:
             return None
         self.said.clear()
+        before = len(table.position.moves)
         table.engines_turn()
+        thoughts, chance = table.engine.thoughts, chance_of_black(table)
+        if thoughts and chance is not None:
+            lead = thoughts.score if table.mine == WHITE else -thoughts.score
+            self.curve[before] = [round(chance, 3), round(lead, 1)]
         return self.state()
 
     def playing(self) -> Table:
@@ -123,14 +178,13 @@ class BoardGame:
             table.conclude()
         position, size = table.position, table.position.size
         stones = [position.at(move) for move in range(size * size)]
-        names = {table.mine: "you", 3 - table.mine: table.config.engine}
-        record = sgf.record(position, black=names[BLACK], white=names[WHITE], outcome=table.result)
         return {
             "size": size,
             "stones": stones,
             "stars": sorted(stars(size)),
             "last": position.moves[-1][1] if position.moves else -1,
             "moves": len(position.moves),
+            "played": [move for _, move in position.moves],
             "captured": {name: captured(table, colour) for name, colour in COLOURS.items()},
             "mine": table.mine,
             "turn": 0 if self.over else position.to_play,
@@ -138,8 +192,20 @@ class BoardGame:
             "said": self.said[-1].splitlines() if self.over and self.said else [],
             "chance": chance_of_black(table),
             "hints": hints(self.hint, size),
-            "sgf": sgf.write(record),
+            "areas": self.areas,
+            "curve": [[number, *seen] for number, seen in sorted(self.curve.items())],
+            "sgf": sgf.write(self.record()),
         }
+
+    def record(self) -> sgf.Node:
+        """Return the game as a tree."""
+        table = self.playing()
+        known = {engine: name for name, engine in self.engines.items()}
+        engine = known.get(table.config.engine, table.config.engine)
+        names = {table.mine: "you", 3 - table.mine: engine}
+        return sgf.record(
+            table.position, black=names[BLACK], white=names[WHITE], outcome=table.result
+        )
 
 
 COLOURS = {"black": BLACK, "white": WHITE}

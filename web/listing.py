@@ -23,6 +23,7 @@ from backbones.training.runs_table import final_score, number, standing, state_o
 TAIL_BYTES = 2**16
 MOST_POINTS = 400  # of a curve
 LOG_LINES = 60
+FIGURES = ("step", "time/minutes", "rollout/score")  # of a row
 # What is drawn first, by the beginning of its tag; other curves can be picked.
 MATTERS = ("rollout/score", "eval/score", "ladder/elo", "val/", "train/loss", "train/value_loss")
 
@@ -126,10 +127,7 @@ def stamp_of(folder: Path) -> tuple[object, ...]:
 
 def written(run: Run) -> dict[str, Any]:
     """Return a row from what a run has written."""
-    last: dict[str, Any] = {}
-    for line in tail(run.folder / "metrics.jsonl"):
-        if is_before(line, 2**62):
-            last |= json.loads(line)
+    last = newest(tail(run.folder / "metrics.jsonl"))
     return {
         "name": run.name,
         "job": run.job,
@@ -138,6 +136,16 @@ def written(run: Run) -> dict[str, Any]:
         "eval": final_score(run),
         **standing(run, last)._asdict(),
     }
+
+
+def newest(lines: list[str]) -> dict[str, Any]:
+    """Return the newest value of each figure of a row; only lines that have one are parsed."""
+    last = dict[str, Any]()
+    for line in reversed(lines):
+        missing = [name for name in FIGURES if name not in last]
+        if any(f'"{name}"' in line for name in missing) and is_before(line, 2**62):
+            last = json.loads(line) | last
+    return last
 
 
 def tail(path: Path) -> list[str]:

@@ -51,7 +51,7 @@ def main(config: Config) -> int:
         shown = f"[{config.host}]" if ":" in config.host else config.host
         address = f"http://{shown}:{port}/" + (f"?token={access.token}" if access.token else "")
         settings = uvicorn.Config(
-            build_app(access), log_level="warning", ws_max_size=2**16, timeout_graceful_shutdown=1
+            build_app(access), log_level="warning", ws_max_size=2**21, timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(settings)
         # Threads that play hold Python's lock for 5 ms at a time otherwise, and the loop waits.

@@ -4,6 +4,7 @@ Whatever takes a while, and whatever loads torch, runs in threads. Mistakes go o
 what nobody expected is said on standard error, and the browser hears only that it happened.
 """
 
+import hashlib
 import threading
 import traceback
 from collections.abc import Coroutine
@@ -28,6 +29,7 @@ from web.listing import Listing
 PAGE = Path(__file__).parent / "page"
 MOST_UPLOAD = 64 * 2**20  # bytes
 MOST_MESSAGE = 2_000  # characters of what a browser wishes
+MOST_GAME = 2**20  # characters of a game of Go that it brings
 
 
 class TooLarge(UserError):
@@ -44,6 +46,7 @@ def build_app(access: Access) -> Starlette:
         Route("/api/runs/{name:path}/curves", pages.curves),
         Route("/api/runs/{name:path}/films/{film}", pages.film),
         Route("/api/try/{name:path}/card", pages.card),
+        Route("/api/try/{name:path}/examples", pages.examples),
         Route("/api/try/{name:path}/answer", pages.answer, methods=["POST"]),
         Route("/api/media/{number}", pages.medium),
         Route("/api/go", pages.go_choices),
@@ -83,8 +86,13 @@ class Pages:
         self.tried: Any = None
 
     async def runs(self, request: Request) -> Response:
-        """All runs, a row each."""
-        return JSONResponse(await run_in_threadpool(self.listing.all_rows))
+        """All runs, a row each; nothing to who has them already, which is asked every 3 s."""
+        answer = JSONResponse(await run_in_threadpool(self.listing.all_rows))
+        tag = f'"{hashlib.sha256(bytes(answer.body)).hexdigest()[:32]}"'
+        answer.headers["etag"] = tag
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers={"etag": tag})
+        return answer
 
     async def about(self, request: Request) -> Response:
         """One run."""
@@ -103,6 +111,11 @@ class Pages:
         """What a model takes and gives."""
         run = await run_in_threadpool(self.listing.find, named(request))
         return JSONResponse(await run_in_threadpool(lambda: self.trying().card(run)))
+
+    async def examples(self, request: Request) -> Response:
+        """Inputs to click on."""
+        run = await run_in_threadpool(self.listing.find, named(request))
+        return JSONResponse(await run_in_threadpool(lambda: self.trying().examples(run)))
 
     async def answer(self, request: Request) -> Response:
         """A model's answer to what was uploaded: a line as text/plain, else a file's bytes."""
@@ -158,10 +171,10 @@ class Pages:
         game = BoardGame({each["name"]: each["engine"] for each in engines})
         try:
             while True:
-                message = (await socket.receive_text())[:MOST_MESSAGE]
+                message = (await socket.receive_text())[:MOST_GAME]
                 try:
                     await socket.send_json(await run_in_threadpool(game.ask, message))
-                    while answer := await run_in_threadpool(game.engines_turn):
+                    while answer := await run_in_threadpool(game.go_on):
                         await socket.send_json(answer)
                 except UserError as error:
                     await socket.send_json({"error": str(error)})

@@ -15,12 +15,12 @@ import torch
 
 from backbones.training.errors import UserError
 from backbones.training.run import Run
-from tasks.answers import Answer, Medium
+from tasks.answers import Answer, Medium, Picture
 from tasks.predictor import Predictor, load_predictor
 
-MOST_MODELS, MOST_MEDIA = 4, 32
+MOST_MODELS, MOST_MEDIA, EXAMPLES = 4, 64, 6
 MOST_LINE = 10_000  # characters
-TYPES = {".png": "image/png", ".wav": "audio/wav", ".mp4": "video/mp4"}
+TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".wav": "audio/wav", ".mp4": "video/mp4"}
 
 
 @dataclass
@@ -38,6 +38,19 @@ class Trying:
             task = self.model(run).task
         about = (type(task.config).__doc__ or "").strip()
         return {"name": run.name, "takes": list(task.takes), "gives": task.gives, "about": about}
+
+    def examples(self, run: Run) -> dict[str, Any]:
+        """Return inputs of the test split, or of the task's own world, to click on: lines, and
+        pictures that are kept; none, with the reason, where there are no such data here."""
+        with self.lock:
+            torch.set_num_threads(1)
+            try:
+                found = self.model(run).task.to_try(EXAMPLES)
+            except UserError as error:
+                return {"lines": [], "media": [], "why": str(error)}
+        lines = [each for each in found if isinstance(each, str)]
+        media = [self.keep(Picture(each)) for each in found if not isinstance(each, str)]
+        return {"lines": lines, "media": media, "why": ""}
 
     def answer(self, run: Run, given: bytes | str | None, explain: bool) -> dict[str, Any]:
         """Return a model's answer to one input; UserError if it is none that it takes."""

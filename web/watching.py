@@ -46,6 +46,8 @@ class Wishes:
     choice: Choosing = "sampled"
     follow: bool = False
     """Take the newest weights at each game's end."""
+    saliency: bool = False
+    """Show what the agent's choice hangs on."""
     keys: frozenset[str] = frozenset()
     """Those that are down."""
     closed: threading.Event = field(default_factory=threading.Event)
@@ -62,6 +64,8 @@ class Wishes:
                 self.pace.paused = value
             elif name == "follow" and isinstance(value, bool):
                 self.follow = value
+            elif name == "saliency" and isinstance(value, bool):
+                self.saliency = value
             elif name == "choice" and value in get_args(Choosing):
                 self.choice = value
             elif name == "keys" and isinstance(value, list) and all(key in KEYS for key in value):
@@ -186,4 +190,11 @@ class Game:
         seed, pace = game_seed(WATCH_SEED, 0, number), self.wishes.pace
         if self.by_hand:
             return play.play_game(show, agent.env, agent.options, seed, pace, "")
-        return play_game(agent, show, seed=seed, pace=pace, choice=self.wishes.choice)
+        return play_game(
+            agent,
+            show,
+            seed=seed,
+            pace=pace,
+            choice=self.wishes.choice,
+            explained=lambda: self.wishes.saliency,
+        )

@@ -79,7 +79,9 @@ def replacing_file(path: Path, force: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path, source: Path, force: bool) -> Iterator[Path]:
+def replacing_folder(
+    path: Path, source: Path, force: bool, flag: str = "--folder"
+) -> Iterator[Path]:
     """Give an empty folder beside `path` for the body to fill with the run in `source`; then
     rename it.
 
@@ -89,11 +91,11 @@ def replacing_folder(path: Path, source: Path, force: bool) -> Iterator[Path]:
     """
     real = Path(os.path.realpath(path))
     if not real.name:
-        raise UserError(f"{path} is the root of all folders; choose another --folder")
+        raise UserError(f"{path} is the root of all folders; choose another {flag}")
     ready, older = real.with_name(f".{real.name}.writing"), real.with_name(f".{real.name}.replaced")
     with writing(path):
         settle(older, real)
-        refuse_folder(path, source, force)
+        refuse_folder(path, source, force, flag)
     with parents(real):
         try:
             with writing(path):
@@ -106,7 +108,7 @@ def replacing_folder(path: Path, source: Path, force: bool) -> Iterator[Path]:
             shutil.rmtree(ready, ignore_errors=True)
 
 
-def refuse_folder(path: Path, source: Path, force: bool) -> None:
+def refuse_folder(path: Path, source: Path, force: bool, flag: str) -> None:
     """UserError, with the reason, unless a folder may be written: it is new, or, with `force`, it
     is empty or an earlier export, and neither the run in `source` nor the working folder."""
     if not os.path.exists(path):
@@ -120,7 +122,7 @@ def refuse_folder(path: Path, source: Path, force: bool) -> None:
     elif real.is_dir():
         reason = why_to_keep(real)
     if reason:
-        raise UserError(f"{path} {reason}; choose another --folder")
+        raise UserError(f"{path} {reason}; choose another {flag}")
     if not force:
         raise UserError(f"{path} exists; choose another name, or --force")
 

@@ -1,8 +1,17 @@
-"""The command `arcadia export` for a run of Go: the network alone, such as runs/zoo has."""
+"""The command `arcadia export` for a run of Go: the network alone, such as runs/zoo has.
+
+ONNX files take `planes`, uint8 [batch, F, M, M] (`rl/go/network/features.py`), and give `policy`
+[batch, M * M + 1], logits with the pass last, `value` and `score` [batch] and `ownership`
+[batch, M, M], all from the view of the player to move.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor, nn
+
+from backbones.onnx_graph import write_graph
 from backbones.training.config import RunName, require_positive
 from backbones.training.errors import UserError
 from backbones.training.find_job import require_kind
@@ -10,6 +19,8 @@ from backbones.training.published import publish, replacing_file, replacing_fold
 from backbones.training.run import find_run
 from backbones.training.session import newest_checkpoint
 from rl.go import evaluate
+from rl.go.network.features import PLANES
+from rl.go.network.go_network import GoNetwork
 from rl.go.trained import load_trained
 
 
@@ -24,6 +35,8 @@ class Config:
     """Write this folder."""
     file: Path | None = None
     """Write this .safetensors file, which `gtp`, `arena` and `play` take as a player."""
+    onnx: Path | None = None
+    """Write this .onnx file, for any ONNX runtime."""
     games: int = 20
     """Games against `playouts` that the folder's score is of."""
     force: bool = False
@@ -31,16 +44,46 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "games")
-        if (self.folder is None) == (self.file is None):
-            raise ValueError("a run of Go is exported with --folder DIR or --file F.safetensors")
-        if self.file is not None and self.file.suffix != ".safetensors":
-            raise ValueError(f"file = {self.file} must end in .safetensors")
+        if sum(path is not None for path in (self.folder, self.file, self.onnx)) != 1:
+            raise ValueError(
+                "a run of Go is exported with one of --folder DIR, --file F.safetensors, "
+                "--onnx F.onnx and --web DIR"
+            )
+        for path, ending in ((self.file, ".safetensors"), (self.onnx, ".onnx")):
+            if path is not None and path.suffix != ending:
+                raise ValueError(f"{path} must end in {ending}")
+
+
+class AsTuple(nn.Module):
+    """A Go network as a graph: its judgement as plain tensors."""
+
+    def __init__(self, network: GoNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, ...]:
+        judged = self.network(planes)
+        return judged.policy, judged.value, judged.score, judged.ownership
+
+
+def export_onnx(network: GoNetwork, path: Path) -> str:
+    """Write a network as an ONNX graph; return what it takes. UserError without `onnx`."""
+    side = network.spec.largest
+    planes = torch.full((2, PLANES, side, side), 255, dtype=torch.uint8)
+    outputs = ("policy", "value", "score", "ownership")
+    write_graph(AsTuple(network), {"planes": planes}, outputs, path)
+    return f"planes uint8 [batch, {PLANES}, {side}, {side}]"
 
 
 def main(config: Config) -> int:
     """The command `arcadia export` of a run of Go."""
     run = find_run(config.run)
     require_kind(run, "go")
+    if config.onnx is not None:
+        with replacing_file(config.onnx, config.force) as ready:
+            purpose = export_onnx(load_trained(run)[0], ready)
+        print(f"{config.onnx}: {purpose}")
+        return 0
     if config.file is not None:
         network, found = load_trained(run)
         from rl.go.network.go_network import save_network

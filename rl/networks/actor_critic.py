@@ -1,7 +1,7 @@
 """The actor-critic network: a policy's logits and a value from what the body makes of pictures."""
 
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Shaped
 from torch import Tensor, nn
 
 from backbones.lstm import LSTM, State
@@ -26,7 +26,7 @@ class ActorCritic(Body):
 
     def judge(
         self,
-        prepared: UInt8[Tensor, "B KC H2 W2"],
+        prepared: Shaped[Tensor, "B KC H2 W2"],
         begins: Bool[Tensor, "T N"] | None = None,
         memory: State | None = None,
     ) -> Judgement:

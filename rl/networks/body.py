@@ -6,7 +6,7 @@ the LSTM and the heads are always fp32, since a ratio of two densities is what P
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Shaped, UInt8
 from torch import Tensor, nn
 
 from backbones.cnn import build_trunk
@@ -57,11 +57,11 @@ class Body(nn.Module):
 
     def judge(
         self,
-        prepared: UInt8[Tensor, "B KC H2 W2"],
+        prepared: Shaped[Tensor, "B KC H2 W2"],
         begins: Bool[Tensor, "T N"] | None = None,
         memory: State | None = None,
     ) -> Judgement:
-        """Judge observations that `cnn.prepare` gave.
+        """Judge observations that `cnn.prepare` gave, uint8 or floating point in the same units.
 
         A network with a memory takes them as T steps of N games, step by step. `begins` says where
         a game begins, which empties its memory; `memory` is that before the first step.
@@ -87,7 +87,7 @@ class Body(nn.Module):
 
     def features(
         self,
-        prepared: UInt8[Tensor, "B KC H2 W2"],
+        prepared: Shaped[Tensor, "B KC H2 W2"],
         begins: Bool[Tensor, "T N"] | None,
         memory: State | None,
     ) -> tuple[Float32[Tensor, "B D"], State | None]:

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Shaped
 from torch import Tensor, nn
 
 from backbones.lstm import LSTM, State
@@ -38,7 +38,7 @@ class QNetwork(Body):
 
     def judge(
         self,
-        prepared: UInt8[Tensor, "B KC H2 W2"],
+        prepared: Shaped[Tensor, "B KC H2 W2"],
         begins: Bool[Tensor, "T N"] | None = None,
         memory: State | None = None,
     ) -> Judgement:

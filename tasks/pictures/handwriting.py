@@ -233,6 +233,9 @@ class Write(Task[Costs | Written]):
                 )
         return Rows.of(rows).batch("text", torch.arange(len(rows)))
 
+    def to_try(self, count: int) -> list[Any]:
+        return [line.text for line in self.source.lines("test")[:count]]
+
     def known(self) -> str:
         """Return the letters that can be written."""
         return "".join(self.source.letters)

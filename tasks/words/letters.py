@@ -150,6 +150,12 @@ class LetterText(Source):
         place = np.searchsorted(points, text).clip(max=max(0, len(points) - 1))
         return torch.from_numpy(np.where(points[place] == text, number[place], OTHER))
 
+    def text(self, split: Split) -> str:
+        """Return a split's text; UserError if it is not there."""
+        if self.in_bytes:
+            return self.texts[split].tobytes().decode(errors="replace")
+        return self.texts[split].tobytes().decode("utf-32-le")
+
     def letter(self, number: int) -> bytes:
         """Return a letter in UTF-8; where bytes are the letters, that byte."""
         if self.in_bytes:

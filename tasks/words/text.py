@@ -52,6 +52,7 @@ MOST_UNITS, MOST_LAYERS, MOST_WINDOW, MOST_LENGTH = 2**14, 64, 2**16, 10_000_000
 ALONE = 64  # letters of a window that is read alone, as nanoGPT's blocks on a CPU
 BEGINNINGS = ("The ", "\n")  # of samples in TensorBoard
 SHOWN = 400  # letters of each
+BEGINNING_OF, LONGEST_BEGUN = 10_000, 20  # letters: where lines to try are, and of one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +219,14 @@ class Text(Task[Nats | list[str]]):
         """Return the numbers of a line's letters, without those that training never had."""
         numbers = self.source.encode(self.source.numbers(line)).tolist()
         return [n for n in numbers if n != OTHER or self.source.in_bytes]
+
+    def to_try(self, count: int) -> list[Any]:
+        # The first one may be the rest of a line of the training text.
+        lines = self.source.text("test")[:BEGINNING_OF].splitlines()[1:]
+        begun = [
+            line[:LONGEST_BEGUN].rsplit(" ", 1)[0] for line in lines if len(line) > LONGEST_BEGUN
+        ]
+        return list(dict.fromkeys(begun))[:count]
 
     def doubts(self, given: Any) -> str:
         """Return which letters of a prompt are left out, "" for none."""

@@ -200,6 +200,10 @@ class Translate(Task[list[str]]):
                 )
         return Rows.of(pieces).batch("source", torch.arange(len(pieces)))
 
+    def to_try(self, count: int) -> list[Any]:
+        lines = self.source.pairs("test").source
+        return lines[:: max(len(lines) // count, 1)][:count]
+
     def doubts(self, given: Any) -> str:
         """Return what a translation of a line leaves out, "" for nothing."""
         unknown = self.vocabulary.unknown(self.source.as_trained(given))

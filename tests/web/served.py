@@ -12,9 +12,9 @@ from web.server import build_app
 
 
 @contextmanager
-def serving() -> Iterator[int]:
-    """Serve the page; give its port."""
-    with bind("127.0.0.1", 0) as place:
+def serving(port: int = 0) -> Iterator[int]:
+    """Serve the page, on any free port unless one is given; give it."""
+    with bind("127.0.0.1", port) as place:
         place.listen()
         running = uvicorn.Server(uvicorn.Config(build_app(Access()), log_level="critical"))
         thread = threading.Thread(target=running.run, args=([place],), daemon=True)

@@ -1,26 +1,19 @@
 """The page in a real browser, driven as a person drives it: Debian's chromium, without a window."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.web.served import serving
 
-selenium = pytest.importorskip("selenium", reason="pip install selenium")
-from selenium import webdriver  # noqa: E402
-from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+pytest.importorskip("selenium", reason="pip install selenium")
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.web.chromium import driven, found, until
 
 ROOT = Path(__file__).parents[2]
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="apt-get install chromium chromium-driver"),
-]
-PATIENCE_S = 90
+pytestmark = driven
 
 
 @pytest.fixture(scope="module")
@@ -30,38 +23,6 @@ def address(smoke_runs):
         patch.setenv("ARCADIA_RUNS", str(smoke_runs))
         with serving() as port:
             yield f"http://127.0.0.1:{port}/"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield opened
-    opened.quit()
-
-
-def found(browser, selector, text=""):
-    """Return the first element of a selector that has a text, once it is there."""
-
-    def look(browser):
-        each = browser.find_elements(By.CSS_SELECTOR, selector)
-        return next((element for element in each if text in element.text), None)
-
-    return waiting(browser).until(look, f"{selector} with {text!r}")
-
-
-def until(browser, holds):
-    waiting(browser).until(lambda _: holds())
-
-
-def waiting(browser):
-    """Return what waits for something; the page may draw anew what is looked at."""
-    gone = [StaleElementReferenceException]
-    return WebDriverWait(browser, PATIENCE_S, ignored_exceptions=gone)
 
 
 def test_runs_are_listed_and_one_shows_its_curves_and_log(browser, address):
@@ -87,6 +48,16 @@ def test_an_agent_is_watched_paused_and_stepped(browser, address):
     for _ in range(4):
         found(browser, "button", "step").click()
     until(browser, lambda: numbers.text != before)
+    red = (
+        "const c = document.querySelector('.screen canvas'), pen = c.getContext('2d');"
+        "const all = pen.getImageData(0, 0, c.width, c.height).data; let n = 0;"
+        "for (let i = 0; i < all.length; i += 4) n += all[i] > all[i + 1] + 90 ? 1 : 0;"
+        "return n"
+    )
+    plain = browser.execute_script(red)
+    found(browser, "button", "what it looks at").click()
+    found(browser, "button", "step").click()
+    until(browser, lambda: browser.execute_script(red) > plain + 20)
 
 
 def test_a_person_plays_with_the_keys(browser, address):
@@ -110,6 +81,59 @@ def test_a_game_of_go_is_begun_played_and_hinted(browser, address):
     found(browser, "text.hint")
 
 
+def test_a_file_of_a_game_is_reviewed_and_stepped_through(browser, address, tmp_path):
+    path = tmp_path / "game.sgf"
+    path.write_text("(;GM[1]SZ[5]KM[0]PB[Ann]PW[Bob];B[cc];W[aa];B[bb];W[ab])")
+    browser.get("about:blank")  # A page that is at #go already would stay as it is.
+    browser.get(f"{address}#go")
+    found(browser, ".go-form input[type=file]").send_keys(str(path))
+    found(browser, "h2", "Ann (black), Bob (white)")
+    found(browser, "[role=status]", "move 4 of 4")
+    found(browser, "body").send_keys(Keys.HOME, Keys.ARROW_RIGHT)
+    found(browser, "[role=status]", "move 1 of 4: black C3")
+    stones = "circle.black, circle.white"
+    assert len(browser.find_elements(By.CSS_SELECTOR, stones)) == 1
+    found(browser, "rect.owned-black")
+    found(browser, "button", "back to the board").click()
+    found(browser, ".go-form input[type=file]").send_keys(str(ROOT / "LICENSE"))
+    found(browser, "[role=status].error", "no game in it")
+
+
+def test_a_game_of_go_goes_on_when_the_connection_comes_back(browser, smoke_runs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCADIA_RUNS", str(smoke_runs))
+        with serving() as port:
+            browser.get(f"http://127.0.0.1:{port}/#go")
+            found(browser, ".go-form select[name=size]").send_keys("5 by 5")
+            found(browser, ".go-form button", "begin").click()
+            found(browser, "[data-point=C3]").click()
+            until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "circle.white")) == 1)
+        found(browser, "[role=status].error", "the connection is lost")
+        with serving(port):
+            until(browser, lambda: not found(browser, "[role=status].error").text)
+            found(browser, "[role=status]", "your turn")
+            assert len(browser.find_elements(By.CSS_SELECTOR, "circle.white")) == 1
+            until(browser, lambda: found(browser, ".place").click() is None)
+            until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "circle.white")) == 2)
+            browser.get("about:blank")
+    browser.get_log("browser")  # It says that the page was not there for a while.
+
+
+def test_an_agent_is_watched_again_when_the_connection_comes_back(browser, smoke_runs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCADIA_RUNS", str(smoke_runs))
+        with serving() as port:
+            browser.get(f"http://127.0.0.1:{port}/#watch=zoo%2Fpong")
+            found(browser, ".bars b", "NOOP")
+        found(browser, "[role=status].error", "the connection is lost")
+        with serving(port):
+            until(browser, lambda: not found(browser, "[role=status].error").text)
+            numbers = found(browser, "aside").text
+            until(browser, lambda: found(browser, "aside").text != numbers)
+            browser.get("about:blank")
+    browser.get_log("browser")
+
+
 def test_models_answer_pictures_and_lines(browser, address):
     browser.get(f"{address}#try")
     found(browser, "a.card", "zoo/caption-scenes").click()
@@ -121,6 +145,12 @@ def test_models_answer_pictures_and_lines(browser, address):
     browser.get(f"{address}#try=zoo%2Ftranslate-en-de")
     found(browser, "textarea").send_keys("Two dogs play in the snow.", Keys.ENTER)
     found(browser, ".answer", "hunde")
+
+
+def test_an_example_is_clicked_on_and_answered(browser, address, small_worlds):
+    browser.get(f"{address}#try=zoo%2Fcaption-scenes")
+    found(browser, "button.example").click()
+    assert found(browser, ".answer", ".").text
 
 
 def test_nothing_is_asked_of_another_host_and_nothing_failed(browser, address):

@@ -1,12 +1,13 @@
 """Rows and curves of runs: from the ends of files, kept until those change, thinned."""
 
 import json
+import os
 
 import pytest
 
 from backbones.training.errors import UserError
 from backbones.training.log import read_metrics
-from web import listing
+from web import bench, listing
 from web.listing import MOST_POINTS, Listing, importance, tail, thinned
 
 
@@ -49,6 +50,18 @@ def test_a_row_is_read_again_only_where_something_was_written(smoke_runs, monkey
         metrics.write_text(kept)
 
 
+def test_a_row_has_the_newest_of_each_figure_whichever_line_it_stands_in():
+    lines = [
+        '{"step": 1, "rollout/score": 5}',
+        '{"step": 2, "time/minutes": 3, "rollout/score": 7}',
+        '{"step": 3, "train/loss": 1}',
+        '{"step": 4, "rollout/sc',
+    ]
+    last = listing.newest(lines)
+    assert [last[name] for name in listing.FIGURES] == [3, 3, 7]
+    assert listing.newest([]) == {}
+
+
 def test_curves_leave_out_what_is_no_number(smoke_runs, monkeypatch):
     monkeypatch.setenv("ARCADIA_RUNS", str(smoke_runs))
     folder = smoke_runs / "ppo" / "pong-1"
@@ -58,3 +71,15 @@ def test_curves_leave_out_what_is_no_number(smoke_runs, monkeypatch):
     assert "x/y" not in curves and "train/loss" not in curves
     with pytest.raises(UserError, match="no run 'ppo/other'"):
         Listing().curves("ppo/other")
+
+
+def test_the_benchmark_lists_runs_of_its_own_and_leaves_the_runs_folder_as_it_was(
+    runs, monkeypatch
+):
+    monkeypatch.setattr(bench, "RUNS", 3)
+    before = os.environ["ARCADIA_RUNS"]
+    assert [row["name"] for row in bench.list_s()] == [
+        "page s to list 3 runs first",
+        "page s to list 3 runs again",
+    ]
+    assert os.environ["ARCADIA_RUNS"] == before

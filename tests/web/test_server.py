@@ -92,6 +92,12 @@ def test_runs_of_the_folder_and_of_the_zoo_are_listed(trained):
     assert next(iter(rows)) == "ppo/pong-1"
 
 
+def test_who_has_the_list_already_is_not_sent_it_again(trained):
+    first = trained.get("/api/runs")
+    again = trained.get("/api/runs", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304 and not again.content and first.json()
+
+
 def test_a_run_has_its_curves_log_settings_and_film(trained):
     curves = trained.get("/api/runs/ppo/pong-1/curves").json()
     assert curves["train/policy_loss"][-1][0] == 256
@@ -162,6 +168,21 @@ def test_a_game_of_go_is_played_over_a_socket(client):
         assert [socket.receive_json()["moves"] for _ in range(2)] == [1, 2]
 
 
+def test_two_browsers_play_on_boards_of_their_own(client):
+    headers, settings = {"host": "127.0.0.1:8000"}, {"size": 5, "engine": "random", "level": 1}
+    with (
+        client.websocket_connect("/api/go", headers=headers) as one,
+        client.websocket_connect("/api/go", headers=headers) as two,
+    ):
+        for socket in (one, two):
+            socket.send_json({"new": settings})
+            assert socket.receive_json()["moves"] == 0
+        one.send_json({"play": "C3"})
+        assert [one.receive_json()["moves"] for _ in range(2)] == [1, 2]
+        two.send_json({"play": "A1"})
+        assert two.receive_json()["played"] == [20]
+
+
 def test_what_is_no_wish_ends_the_socket_and_a_run_that_is_gone_is_said(trained):
     with watching(trained, "ppo/nothing") as socket:
         assert "no run" in socket.receive_json()["error"]
@@ -186,6 +207,8 @@ def test_a_game_that_fails_after_the_server_ended_ends_quietly():
     [
         ({"speed": 4}, True),
         ({"choice": "greedy", "follow": True}, True),
+        ({"saliency": True}, True),
+        ({"saliency": 1}, False),
         ({"speed": "4"}, False),
         ({"choice": "best"}, False),
         ({"paused": 1}, False),
@@ -224,6 +247,22 @@ def test_a_line_is_translated_and_what_is_of_another_kind_is_refused(client):
     assert refused.status_code == 400 and "takes a line" in refused.json()["error"]
     assert "plays no games" not in refused.text
     assert client.post("/api/try/zoo/pong/answer", content=b"x").status_code == 400
+
+
+def test_examples_to_click_on_come_from_the_tasks_own_world_and_are_answered(client, small_worlds):
+    found = client.get("/api/try/zoo/caption-scenes/examples").json()
+    assert found["lines"] == [] and len(found["media"]) == 6
+    pictures = [client.get(f"/api/media/{each['number']}").content for each in found["media"]]
+    assert len(set(pictures)) == 6
+    answer = client.post("/api/try/zoo/caption-scenes/answer", content=pictures[0])
+    assert answer.json()["text"]
+
+
+def test_without_the_data_there_are_no_examples_and_the_reason_is_said(client, monkeypatch):
+    monkeypatch.delenv("ARCADIA_DATA", raising=False)
+    found = client.get("/api/try/zoo/mnist/examples").json()
+    assert found["media"] == [] and "mnist" in found["why"]
+    assert client.get("/api/try/zoo/pong/examples").status_code == 400
 
 
 def test_where_a_captioner_looked_is_shown_as_a_picture(client):

@@ -21,16 +21,20 @@ export class Chart {
   constructor(title) {
     this.series = [];
     this.pointer = null;
+    this.mark = null; // the place of a line from top to bottom
+    this.across = null; // from pixels to places
     this.canvas = make("canvas", { role: "img", ariaLabel: `curve of ${title}` });
     this.output = make("output");
     this.figure = make("figure", { className: "chart" },
       make("figcaption", {}, make("span", { textContent: title }), this.output), this.canvas);
     this.canvas.addEventListener("pointermove", (event) => { this.pointer = event.offsetX; this.draw(); });
+    this.canvas.addEventListener("click", (event) => { if (this.across) this.picked?.(this.across(event.offsetX)); });
     this.canvas.addEventListener("pointerleave", () => { this.pointer = null; this.draw(); });
     new ResizeObserver(() => this.draw()).observe(this.canvas);
   }
 
-  show(series) {
+  show(series, mark = null) {
+    this.mark = mark;
     this.series = series.filter((each) => each.points.length);
     this.draw();
   }
@@ -68,7 +72,12 @@ export class Chart {
       if (points.length > 1) line(pen, points.map(([a, b]) => [x(a), y(b)]));
       else pen.strokeRect(x(points[0][0]) - 2, y(points[0][1]) - 2, 4, 4);
     }
-    this.tell(pen, x, height, style, first + ((this.pointer - LEFT) / (width - LEFT - RIGHT)) * (last - first));
+    this.across = (pixel) => first + ((pixel - LEFT) / (width - LEFT - RIGHT)) * (last - first);
+    if (this.mark !== null) {
+      pen.strokeStyle = style.getPropertyValue("--chosen");
+      line(pen, [[x(this.mark), TOP], [x(this.mark), height - BOTTOM]]);
+    }
+    this.tell(pen, x, height, style, this.across(this.pointer));
   }
 
   tell(pen, x, height, style, at) {

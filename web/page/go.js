@@ -1,52 +1,85 @@
 // A game of Go: a board of SVG, an engine of a chosen strength, hints, and the game as a file.
+import { Chart, COLOURS } from "./chart.js";
 import { ask, make } from "./dom.js";
+import { BLACK, boardOf, nameOf } from "./goban.js";
 import { Line } from "./line.js";
+import { showReview } from "./review.js";
 
-const SVG = "http://www.w3.org/2000/svg";
-const LETTERS = "ABCDEFGHJKLMNOPQRST";
-const BLACK = 1;
-
-function draw(tag, properties, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
+const MOST_BYTES = 700_000; // of a game that is reviewed
+const OWNED = 10; // what a point counts that is surely somebody's
 
 export function showGo(main) {
   const board = make("div", { className: "board" });
   const note = make("p", { role: "status" }), error = make("p", { className: "error", role: "status" });
   const chance = make("div", { className: "chance" }), info = make("p", { className: "dim" });
-  const buttons = make("p", { className: "row" });
+  const buttons = make("p", { className: "row" }), curves = make("div");
   const form = make("form", { className: "card go-form" });
-  main.append(make("h1", { textContent: "Go" }), make("div", { className: "split" },
-    make("div", {}, board, error), make("div", {}, make("aside", { className: "card" }, note, chance, info, buttons), form)));
+  const charts = [new Chart("black's chance to win, percent"), new Chart("black's lead, points")];
+  const game = make("div", { className: "split" }, make("div", {}, board, error),
+    make("div", {}, make("aside", { className: "card" }, note, chance, info, buttons, curves), form));
+  const review = make("div", { className: "split", hidden: true });
+  main.append(make("h1", { textContent: "Go" }), game, review);
 
-  let state, chosen = null;
+  let state = null, chosen = null, leave = () => {};
   const line = new Line("/api/go", {
-    opened: () => { if (chosen) line.send({ new: chosen }); },
+    opened: () => {
+      error.textContent = "";
+      if (!chosen || (state && state.result)) return;
+      note.textContent = "preparing the engine ...";
+      line.send({ new: { ...chosen, played: state ? state.played : [] } });
+    },
     heard: (data) => {
       const answer = JSON.parse(data);
-      if (answer.error) error.textContent = answer.error;
-      else { state = answer; show(); }
+      if (answer.error) {
+        error.textContent = answer.error;
+        if (state) show();
+      } else if (answer.reviewing) {
+        note.textContent = `reviewing: ${answer.reviewing[0]} of ${answer.reviewing[1]} positions`;
+      } else if (answer.review) {
+        game.hidden = true;
+        review.hidden = false;
+        leave = showReview(review, answer.review, back);
+        if (state) show();
+      } else {
+        state = answer;
+        show();
+      }
     },
-    lost: () => { error.textContent = "the connection is lost, and the game with it; a new one begins"; },
+    lost: () => { error.textContent = "the connection is lost; trying again, the game goes on"; },
   });
+  const back = () => {
+    leave();
+    review.replaceChildren();
+    review.hidden = true;
+    game.hidden = false;
+  };
   const send = (wish) => { error.textContent = ""; line.send(wish); };
-  const play = (word) => { note.textContent = word === "hint" ? "thinking ..." : note.textContent; send({ play: word }); };
+  const play = (word) => {
+    if (word === "hint" || word === "areas") note.textContent = "thinking ...";
+    send({ play: word });
+  };
   const button = (word, label) => {
     const made = make("button", { textContent: label });
     made.addEventListener("click", () => play(word));
     return made;
   };
   const save = make("a", { className: "button", textContent: "save as SGF", download: "game.sgf" });
-  const own = [button("pass", "pass"), button("undo", "undo"), button("hint", "hint"), button("resign", "resign")];
-  buttons.append(...own, save);
+  const own = [button("pass", "pass"), button("undo", "undo"), button("hint", "hint"), button("areas", "who owns what"), button("resign", "resign")];
+  const judge = (more) => {
+    note.textContent = "preparing the review ...";
+    for (const each of own) each.disabled = true;
+    const engine = form.elements.engine.value;
+    send({ review: { engine: engine === "random" ? "playouts" : engine, ...more } });
+  };
+  const again = make("button", { textContent: "review this game" });
+  again.addEventListener("click", () => judge({}));
+  buttons.append(...own, save, again);
   buttons.hidden = true;
 
   const show = () => {
     const yours = state.turn === state.mine;
-    board.replaceChildren(boardOf(state, yours ? (move) => play(nameOf(move, state.size)) : null));
+    const ownership = state.areas && state.areas.map((each) => each / OWNED);
+    board.replaceChildren(boardOf({ ...state, ownership }, yours ? (move) => play(nameOf(move, state.size)) : null));
     note.textContent = state.result ? words(state) : yours ? "your turn" : "the engine thinks ...";
     info.textContent = `move ${state.moves}; captured: ${state.captured.black} black, ${state.captured.white} white`;
     chance.replaceChildren();
@@ -55,19 +88,31 @@ export function showGo(main) {
       chance.append(make("i", { style: `width:${percent}%` }), make("span", { textContent: `black wins ${percent} %` }));
     }
     for (const each of own) each.disabled = !yours;
+    again.disabled = !state.moves;
     buttons.hidden = false;
+    if (state.curve.length > 1) curves.replaceChildren(...charts.map((chart) => chart.figure));
+    else curves.replaceChildren();
+    charts.forEach((chart, n) => chart.show([{ name: "", colour: COLOURS[0],
+      points: state.curve.map((row) => [row[0], n ? row[2] : 100 * row[1]]) }]));
     URL.revokeObjectURL(save.href);
     save.href = URL.createObjectURL(new Blob([state.sgf], { type: "application/x-go-sgf" }));
   };
+  const upload = make("input", { type: "file", accept: ".sgf", ariaLabel: "a game of Go, as SGF" });
+  upload.addEventListener("change", async () => {
+    const [file] = upload.files;
+    upload.value = "";
+    if (!file) return;
+    if (file.size > MOST_BYTES) error.textContent = `${file.name} is larger than ${MOST_BYTES / 1000} kB; cut it into single games`;
+    else judge({ sgf: Array.from(new Uint8Array(await file.arrayBuffer()), (byte) => String.fromCharCode(byte)).join("") });
+  });
   ask("/api/go").then((offered) => {
-    fillForm(form, offered, (settings) => { chosen = settings; note.textContent = "preparing the engine ..."; send({ new: settings }); });
+    fillForm(form, offered, (settings) => { chosen = settings; state = null; note.textContent = "preparing the engine ..."; send({ new: settings }); });
+    form.append(make("h2", { textContent: "Review a game" }), make("p", { className: "dim", textContent: "an SGF file, by the engine chosen above" }), upload);
     board.replaceChildren(boardOf({ size: offered.first.size, stones: [], stars: [], hints: [], last: -1 }, null));
     note.textContent = "choose a game, and begin";
   }, (failed) => { error.textContent = failed.message; });
-  return () => line.close();
+  return () => { leave(); line.close(); };
 }
-
-const nameOf = (move, size) => `${LETTERS[move % size]}${size - Math.floor(move / size)}`;
 
 function words(state) {
   if (state.result === "0") return "a draw";
@@ -75,44 +120,6 @@ function words(state) {
   const won = (winner === "black") === (state.mine === BLACK) ? "you win" : "the engine wins";
   const how = state.result.endsWith("R") ? "by resignation" : `by ${state.result.slice(2)} points`;
   return `${won} with ${winner} ${how}`;
-}
-
-// Returns the board as SVG; `play`, if any, is called with the point that is chosen.
-function boardOf(state, play) {
-  const { size } = state, side = size + 1.6;
-  const x = (move) => (move % size) + 1.3, y = (move) => Math.floor(move / size) + 1.3;
-  const svg = draw("svg", { viewBox: `0 0 ${side} ${side}`, role: "grid", "aria-label": `board of ${size} by ${size}` });
-  svg.append(draw("rect", { class: "wood", width: side, height: side, rx: 0.3 }));
-  for (let n = 0; n < size; n += 1) {
-    svg.append(draw("path", { class: "grid", d: `M${n + 1.3} 1.3V${size + 0.3}M1.3 ${n + 1.3}H${size + 0.3}` }),
-      label(n + 1.3, 0.5, LETTERS[n]), label(0.5, n + 1.3, size - n));
-  }
-  for (const move of state.stars) svg.append(draw("circle", { class: "star", cx: x(move), cy: y(move), r: 0.11 }));
-  state.stones.forEach((colour, move) => {
-    if (colour) svg.append(draw("circle", { class: colour === BLACK ? "black" : "white", cx: x(move), cy: y(move), r: 0.47 }));
-  });
-  if (state.last >= 0 && state.last < size * size) {
-    svg.append(draw("circle", { class: "last", cx: x(state.last), cy: y(state.last), r: 0.2 }));
-  }
-  for (const hint of state.hints.filter((each) => each.move < size * size)) {
-    const text = draw("text", { x: x(hint.move), y: y(hint.move), class: "hint" });
-    text.textContent = Math.round(100 * hint.chance);
-    svg.append(draw("circle", { class: "hinted", cx: x(hint.move), cy: y(hint.move), r: 0.45 }), text);
-  }
-  if (!play) return svg;
-  for (let move = 0; move < size * size; move += 1) {
-    if (state.stones[move]) continue;
-    const place = draw("rect", { class: "place", x: x(move) - 0.5, y: y(move) - 0.5, width: 1, height: 1, "data-point": nameOf(move, size) });
-    place.addEventListener("click", () => play(move));
-    svg.append(place);
-  }
-  return svg;
-}
-
-function label(x, y, text) {
-  const node = draw("text", { x, y, class: "label" });
-  node.textContent = text;
-  return node;
 }
 
 function fillForm(form, offered, begin) {

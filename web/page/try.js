@@ -56,6 +56,29 @@ function showCard(form, answers, card) {
   } else {
     form.replaceChildren(about, dropPlace(card.takes[0], asked), make("p", {}, where));
   }
+  if (card.takes.length) showExamples(form, card, asked);
+}
+
+// Shows inputs of the test split, or of the task's own world, to click on.
+async function showExamples(form, card, asked) {
+  const found = await ask(`/api/try/${path(card.name)}/examples`).catch(() => null);
+  if (!found || !form.isConnected || !(found.lines.length + found.media.length)) return;
+  const lines = found.lines.map((line) => {
+    const button = make("button", { className: "example", textContent: line });
+    button.addEventListener("click", () => asked(line, "text/plain", make("p", { className: "dim", textContent: line })));
+    return button;
+  });
+  const pictures = found.media.map((medium, n) => {
+    const src = `/api/media/${medium.number}`;
+    const button = make("button", { className: "example" }, make("img", { src, alt: `example ${n + 1}` }));
+    button.addEventListener("click", async () => {
+      const answer = await fetch(src);
+      if (!answer.ok) button.disabled = true;
+      else asked(await answer.blob(), "application/octet-stream", make("img", { className: "given", src, alt: `example ${n + 1}` }));
+    });
+    return button;
+  });
+  form.append(make("p", { className: "dim", textContent: "or an example:" }), make("div", { className: "row" }, ...lines, ...pictures));
 }
 
 function dropPlace(kind, asked) {

@@ -1,5 +1,6 @@
 // A game over a socket: an agent at play with its score, value and the chance of each action, or the
 // same game for the person, by keys or by touch.
+import { barOf } from "./bars.js";
 import { ask, brief, make, path } from "./dom.js";
 import { Line } from "./line.js";
 import { link } from "./runs.js";
@@ -46,9 +47,11 @@ export function showWatch(main, name) {
   const choice = make("select", { ariaLabel: "how actions are chosen" },
     ...["sampled", "greedy"].map((each) => make("option", { value: each, textContent: each })));
   const follow = make("button", { textContent: "follow training", ariaPressed: "false" });
-  parts.controls.append(choice, follow, make("a", { className: "button", href: link("play", name), textContent: "play yourself" }));
+  const glow = make("button", { textContent: "what it looks at", ariaPressed: "false",
+    title: "glows where the likeliest action hangs on the picture" });
+  parts.controls.append(choice, follow, glow, make("a", { className: "button", href: link("play", name), textContent: "play yourself" }));
   let rows = [];
-  const line = new GameLine(`/api/watch/${path(name)}`, { speed: 1, paused: false, choice: "sampled", follow: false },
+  const line = new GameLine(`/api/watch/${path(name)}`, { speed: 1, paused: false, choice: "sampled", follow: false, saliency: false },
     parts.canvas, (shown) => {
       parts.tell(shown);
       if (!shown.actions) return;
@@ -60,10 +63,12 @@ export function showWatch(main, name) {
       rows.forEach((row, n) => row.show(shown.chances[n], n === shown.action));
     });
   choice.addEventListener("change", () => line.wish({ choice: choice.value }));
-  follow.addEventListener("click", () => {
-    line.wish({ follow: !line.wishes.follow });
-    follow.ariaPressed = String(line.wishes.follow);
-  });
+  for (const [button, name] of [[follow, "follow"], [glow, "saliency"]]) {
+    button.addEventListener("click", () => {
+      line.wish({ [name]: !line.wishes[name] });
+      button.ariaPressed = String(line.wishes[name]);
+    });
+  }
   const keys = parts.control(line, true);
   return () => { document.removeEventListener("keydown", keys); line.close(); };
 }
@@ -146,18 +151,6 @@ function gameParts(main, name) {
     return keys;
   };
   return { canvas, figures, side, scores, controls, tell, control };
-}
-
-// Returns the parts of an action's row, and what shows its chance.
-function barOf(action) {
-  const label = make("b", { textContent: action }), bar = make("i");
-  const percent = make("span", { className: "dim" });
-  const show = (chance, chosen) => {
-    label.className = bar.className = chosen ? "chosen" : "";
-    bar.style.width = `${100 * chance}%`;
-    percent.textContent = `${Math.round(100 * chance)} %`;
-  };
-  return { parts: [label, make("span", {}, bar), percent], show };
 }
 
 function draw(canvas, bitmap, shown) {

@@ -6,12 +6,16 @@ that the engine would play too has lost nothing.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
 
 from rl.go.engine import Engine
 from rl.go.games import sgf
 from rl.go.player import Candidate
 from rl.go.rules.board import BLACK
+from rl.go.rules.position import Position
 
 WORTH_TELLING = 0.5  # points: below that a search may be wrong about which move is better
 
@@ -26,6 +30,8 @@ class Judged:
     """Points that Black leads by."""
     best: Candidate | None
     """What the engine would play, from its mover's view; None where the game is over."""
+    ownership: Float[np.ndarray, "points"] | None = field(default=None, repr=False, compare=False)
+    """1 where Black will own a point, -1 where White will; None where the game is over."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,19 @@ def review_game(
     many positions are done. BadFile as in `sgf.replay`; UserError for a board that the player does
     not know."""
     positions = list[Judged]()
+    for _, judged in judge_game(root, engine, visits):
+        positions.append(judged)
+        heard(len(positions))
+    end = engine.position
+    return Review(end.size, positions, list(reviewed(end.moves, positions)))
+
+
+def judge_game(root: sgf.Node, engine: Engine, visits: int) -> Iterator[tuple[Position, Judged]]:
+    """Give each position of a game's main line, changed in place, and what an engine thinks of it;
+    errors as in `review_game`."""
     for position in sgf.replay(root):
         engine.position = position
-        positions.append(judge(engine, visits))
-        heard(len(positions))
-    return Review(position.size, positions, list(reviewed(position.moves, positions)))
+        yield position, judge(engine, visits)
 
 
 def judge(engine: Engine, visits: int) -> Judged:
@@ -85,6 +99,7 @@ def judge(engine: Engine, visits: int) -> Judged:
         thoughts.winrate if is_black else 1 - thoughts.winrate,
         thoughts.score if is_black else -thoughts.score,
         thoughts.best,
+        thoughts.ownership,
     )
 
 

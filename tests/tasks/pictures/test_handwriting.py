@@ -161,6 +161,7 @@ def test_a_text_longer_than_any_that_was_learnt_is_said(trained):
     predictor = arcadia.load("pen")
     assert "longer than any line that was learnt" in predictor.task.doubts("ab " * 20)
     assert predictor.predict("ab")[0]["points"] > 1
+    assert predictor.task.to_try(2) == [pens.line(3, n).text for n in range(2)]
 
 
 def test_a_reader_says_how_legible_it_is(trained, capsys, monkeypatch):

@@ -156,6 +156,12 @@ def test_letters_that_training_never_had_are_left_out_and_named(trained, capsys)
         arcadia.load("toy").predict([3])
 
 
+def test_beginnings_of_the_test_text_are_there_to_try(tmp_path):
+    lines = "".join(f"line {n} is here to be begun, and ends\n" for n in range(300))
+    task, _ = made(tmp_path, lines)
+    assert task.to_try(2) == ["line 271 is here to", "line 272 is here to"]
+
+
 def test_bytes_take_any_file_and_write_whole_letters(tmp_path, runs):
     content = "é漢".encode() * 400 + bytes(range(256))
     (tmp_path / "any").write_bytes(content)
