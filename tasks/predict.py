@@ -217,13 +217,14 @@ def written(medium: Medium, output: str, stem: str) -> Path:
     UserError if it cannot be there, OSError if the disk is full: then nothing of it is left.
     """
     path = Path(output)
-    if not is_folder(output) and path.suffix != medium.suffix:
-        raise UserError(f"the answer is written as {medium.suffix}; {path} ends otherwise")
+    if not is_folder(output):
+        medium = medium.fitted(path.suffix)
+        if path.suffix != medium.suffix:
+            raise UserError(f"the answer is written as {medium.suffix}; {path} ends otherwise")
     try:
         if is_folder(output):
             path.mkdir(parents=True, exist_ok=True)
             path /= f"{stem}{medium.suffix}"
-        medium = medium.fitted(path.suffix)
         with new_file(path) as file, LongAnswer() as long:
             medium.write(file, long.tell)
     except FileExistsError:

@@ -13,6 +13,7 @@ looks ahead, and dots come last. One that never ends is stopped after so many po
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -35,6 +36,7 @@ from backbones.training.log import Board
 from backbones.training.run import find_run
 from tasks.answers import Answer, Kind, Strokes
 from tasks.data.columns import Rows
+from tasks.data.formats.handwriting import read_line
 from tasks.data.handwritten import WORLD, Handwriting
 from tasks.data.samples import Batch, moved
 from tasks.data.strokes import Stroke, strokes_of
@@ -72,6 +74,8 @@ class PenConfig:
     """From 0, as varied as the writer, up: neater."""
     write_seed: int = 1
     """Which of the possible lines; the same again with the same number."""
+    prime: str = ""
+    """A file of one line with its text and points, in JSON: the pen goes on in that hand."""
     reader: StartName = ""
     """A run of read-handwriting, which an evaluation gives the first test lines as somebody wrote
     them, and as this pen writes them."""
@@ -261,11 +265,22 @@ class Write(Task[Costs | Written]):
     def written(
         self, model: PenModel, text: Int64[Tensor, "U"], seed: int
     ) -> tuple[str, list[Stroke]]:
-        """Return a text of known letters, and how it is written, in the unit of the moves."""
+        """Return a text of known letters, and how it is written, in the unit of the moves.
+
+        UserError if there is no line to begin with where `prime` says.
+        """
         how, device = self.config.answer, text.device
         generator = torch.Generator().manual_seed(seed)
-        letters = one_hot(torch.nn.functional.pad(text[None], (0, 1)), self.source.size)
         pen, move = model.begin(1), torch.tensor([[[0.0, 0.0, 1.0]]], device=device)
+        prime = read_line(Path(how.prime)) if how.prime else None
+        before = self.source.encode(prime.text) if prime else []
+        whole = torch.cat([torch.tensor(before, dtype=torch.long, device=device), text])
+        letters = one_hot(torch.nn.functional.pad(whole[None], (0, 1)), self.source.size)
+        if prime:
+            # What somebody wrote is read, and not part of what is written.
+            given = torch.from_numpy(self.source.moves(prime)).to(device)[None]
+            _, _, pen = model(torch.cat([move, given[:, :-1]], 1), letters, pen)
+            move = given[:, -1:]
         moves = list[Tensor]()
         for _ in range(len(text) * self.config.points * LONGEST_LETTER):
             outputs, _, pen = model(move, letters, pen)

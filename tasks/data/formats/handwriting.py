@@ -80,14 +80,32 @@ def read_points(path: Path) -> list[Line]:
         name, data = only_member(path, ".json")
         name = f"{path.name}, {name}"
     else:
-        name, data = str(path), read_bounded(path, LARGEST_BYTES)
-    try:
-        rows = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{name} is no JSON ({error})") from None
+        name, data = str(path), read_file(path)
+    rows = parsed(data, name)
     if not isinstance(rows, list) or not rows:
         raise UserError(f"{name} holds no list of lines")
     return [line_of(row, f"{name}, line {number}") for number, row in enumerate(rows, 1)]
+
+
+def read_line(path: Path) -> Line:
+    """Return the line of a JSON of one; UserError if it is none, or has no text."""
+    return line_of(parsed(read_file(path), str(path)), str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """Return what a file holds; UserError if it cannot be read."""
+    try:
+        return read_bounded(path, LARGEST_BYTES)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def parsed(data: bytes, name: str) -> Any:
+    """Return what JSON holds; UserError if it is none."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{name} is no JSON ({error})") from None
 
 
 def line_of(row: Any, where: str) -> Line:
@@ -103,7 +121,7 @@ def strokes_of_file(given: str | Path | bytes) -> list[Stroke]:
     """Return the strokes of one line, whose text is not known: IAM-OnDB's XML, or a line of the
     JSON; UserError for anything else."""
     name = "the input" if isinstance(given, bytes) else str(given)
-    data = given if isinstance(given, bytes) else read_bounded(Path(given), LARGEST_BYTES)
+    data = given if isinstance(given, bytes) else read_file(Path(given))
     if strokes := strokes_in(data, name):
         return strokes
     try:
@@ -154,7 +172,7 @@ def read_iam(folder: Path, split: Split) -> list[Line]:
     lines, missing = list[Line](), list[str]()
     for path in files:
         form, _, number = path.stem.rpartition("-")
-        strokes = strokes_in(read_bounded(path, LARGEST_BYTES), path)
+        strokes = strokes_in(read_file(path), path)
         text = line_in(texts[form], int(number)) if form in texts and number.isdigit() else ""
         if strokes and text:
             lines.append(Line(text, strokes))

@@ -130,6 +130,20 @@ def test_a_seed_repeats_a_line_and_another_varies_it(trained, tmp_path):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_a_line_goes_on_in_the_hand_it_is_given(trained, tmp_path, capsys):
+    row = {"metadata": {"asciiSequence": "ab"}, "points": [[0, 0, 1], [1, 2, 0], [2, 0, 0]]}
+    (tmp_path / "own.json").write_text(json.dumps(row))
+    words = ["predict", "pen", "hello", "--bias", "0"]
+    for name, more in (("plain", []), ("primed", ["--prime", str(tmp_path / "own.json")])):
+        assert arcadia.main([*words, *more, "-o", str(tmp_path / f"{name}.svg")]) == 0
+    assert (tmp_path / "plain.svg").read_bytes() != (tmp_path / "primed.svg").read_bytes()
+    capsys.readouterr()
+    place = str(tmp_path / "more.svg")
+    for wrong in ("missing.json", "plain.svg"):
+        assert arcadia.main([*words, "--prime", str(tmp_path / wrong), "-o", place]) == 2
+        assert wrong in capsys.readouterr().err
+
+
 def test_lines_become_files_named_after_them(trained, tmp_path, capsys):
     words = ["predict", "pen", "ab", "c d!", "漢", "-o", f"{tmp_path}/", "--json"]
     assert arcadia.main(words) == 2
