@@ -33,7 +33,7 @@ class Config:
     """A run: its name, a path, zoo/NAME or last."""
     inputs: tyro.conf.Positional[tuple[str, ...]] = ()
     """Files, or folders with all in them; - is standard input. Of texts: files of lines, none for
-    standard input; of a model that writes on also a line itself."""
+    standard input; of a model that writes also a line itself."""
     json: bool = False
     """Print one JSON object an answer instead of a line."""
     output: Annotated[str, tyro.conf.arg(aliases=("-o",))] = ""

@@ -132,13 +132,15 @@ def require_kind(run: Run, kind: Kind) -> None:
 
 def print_jobs() -> None:
     """Print every job of the table with its presets."""
+    wide = 2 + max(map(len, JOBS))
+    wide_preset = 2 + max(len(preset) for entry in JOBS.values() for preset in entry.presets)
     for name, entry in JOBS.items():
-        print(f"{name:12}{entry.about}")
+        print(f"{name:{wide}}{entry.about}")
         try:
             load_job(name)
         except UserError as error:
-            print(f"{'':12}{error}")
+            print(f"{'':{wide}}{error}")
         for preset, about in entry.presets.items():
-            print(f"{'':12}{preset:11}{about}")
-    print(f"{'module:JOB':12}a job of your own: see CONTRIBUTING.md")
+            print(f"{'':{wide}}{preset:{wide_preset}}{about}")
+    print(f"{'module:JOB':{wide}}a job of your own: see CONTRIBUTING.md")
     print("below each job are its presets: `arcadia train JOB --preset NAME`")
