@@ -161,9 +161,9 @@ def test_runs_and_jobs_list_what_is_there(smoke, capsys):
     assert row.split()[:2] == ["ppo/pong-1", "ALE/Pong-v5"]
     assert row.split()[-1] == "finished"
     assert arcadia.main(["jobs"]) == 0
-    out = capsys.readouterr().out
-    assert "default    the same as fast" in out
-    assert "reference  Schulman et al. 2017" in out
+    words = " ".join(capsys.readouterr().out.split())
+    assert "default the same as fast" in words
+    assert "reference Schulman et al. 2017" in words
 
 
 def test_resume_of_a_finished_run_has_nothing_to_train(smoke_runs, tmp_path, monkeypatch, capsys):
