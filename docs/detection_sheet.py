@@ -49,7 +49,7 @@ def main(config: Config) -> None:
     titles = [f"{missed} missed, {wrong} wrong" for missed, wrong in counted]
     pixels = list(batch["picture"].permute(0, 2, 3, 1).contiguous().numpy())
     sheet = Image.fromarray(beside(pixels, truth, found, task.classes, titles, columns=3))
-    sheet.convert("P", palette=Image.Palette.ADAPTIVE).save(config.png, optimize=True)
+    sheet.save(config.png, optimize=True)
 
 
 if __name__ == "__main__":
