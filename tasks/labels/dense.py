@@ -24,6 +24,7 @@ REACH = 8  # strides from a place to the farthest side, on all levels but the la
 RARE = 0.01  # share of places that are worth something, to begin with
 LONGEST = 6.0  # logarithm of a side's distance in strides
 PROPOSAL_IOU = 0.7
+MOST_PAIRS = 2**21  # of places and objects
 RANKED = 4  # times as many as are kept are ranked
 
 
@@ -68,7 +69,10 @@ class DenseProposals(nn.Module):
             objects = objects.new_zeros(len(objects), 1, 4)
             there = there.new_zeros(len(there), 1)
         place, stride, last = self.all_places(levels)
-        which = assigned(place, stride, last, objects, there)
+        # All at once, unless that would take more than some 100 megabytes.
+        step = max(1, MOST_PAIRS // (len(place) * objects.shape[1]))
+        pieces = zip(objects.split(step), there.split(step), strict=True)
+        which = torch.cat([assigned(place, stride, last, *piece) for piece in pieces])
         positive = which >= 0
         target = objects.gather(1, which.clamp(min=0)[..., None].expand(-1, -1, 4))
         overlap = generalised_iou(boxes, target)

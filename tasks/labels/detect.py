@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from PIL import Image
 from torch import Tensor
 
@@ -174,11 +174,17 @@ class Detect(Task[list[Seen]]):
         there = torch.cat([there, objects.there], 1)
         loss = loss + head_loss(*model.judge(levels, boxes), boxes, there, objects)
         if model.mask is not None:
-            masks = unpacked(batch["mask"], self.side_px)
-            if "mirrored" in batch:
-                masks = flip(masks, batch["mirrored"])
-            loss = loss + mask_loss(model, levels, boxes, there, objects, masks)
+            loss = loss + mask_loss(
+                model, levels, boxes, there, objects, lambda n: self.drawn(batch, n)
+            )
         return loss
+
+    def drawn(self, batch: Batch, which: Int64[Tensor, "B R"]) -> Float[Tensor, "B R H W"]:
+        """Return the masks of some objects of every picture, by number."""
+        bits = batch["mask"]
+        picked = bits.gather(1, which[..., None].expand(-1, -1, bits.shape[-1]))
+        masks = unpacked(picked, self.side_px)
+        return flip(masks, batch["mirrored"]) if "mirrored" in batch else masks
 
     def predict(self, model: Detector, batch: Batch) -> list[Seen]:
         return find(model, batch, self.config.num_proposals, self.config.answer)

@@ -10,6 +10,7 @@ What surprises: class 0 is the background, so the objects' classes are 1 to A. N
 at random to learn from: non-maximum suppression leaves so few that all of them count.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -205,9 +206,10 @@ def mask_loss(
     boxes: Float[Tensor, "B N 4"],
     there: Bool[Tensor, "B N"],
     objects: Objects,
-    masks: Float[Tensor, "B L H W"],
+    drawn: Callable[[Int64[Tensor, "B R"]], Float[Tensor, "B R H W"]],
 ) -> Float[Tensor, "B"]:
-    """Return the loss of the masks of the regions that fit an object best."""
+    """Return the loss of the masks of the regions that fit an object best; `drawn` gives the masks
+    of objects by number, since all of a crowded photo's would take gigabytes."""
     if not objects.boxes.shape[1]:
         return levels[0].sum((1, 2, 3)) * 0
     label, which, counts, overlap = matched(boxes, there, objects)
@@ -216,7 +218,7 @@ def mask_loss(
     of_best = [each.gather(1, best) for each in (label, which)]
     region = boxes.gather(1, best[..., None].expand(-1, -1, 4))
     said = model.masks(levels, region, of_best[0])
-    target = cut_out(masks, of_best[1], region)
+    target = cut_out(drawn(of_best[1]), region)
     cost = F.binary_cross_entropy_with_logits(said, target, reduction="none").mean((2, 3))
     positive = kept >= 0
     return (cost * positive).sum(1) / positive.sum(1).clamp(min=1)
@@ -224,13 +226,11 @@ def mask_loss(
 
 @torch.no_grad()
 def cut_out(
-    masks: Float[Tensor, "B L H W"], which: Int64[Tensor, "B R"], boxes: Float[Tensor, "B R 4"]
+    masks: Float[Tensor, "B R H W"], boxes: Float[Tensor, "B R 4"]
 ) -> Float[Tensor, "B R S S"]:
-    """Return what lies of an object's mask in the cells of a region: 0 or 1."""
-    count, regions = which.shape
-    picked = masks[torch.arange(count, device=which.device)[:, None], which].flatten(0, 1)
-    cells = roi_align([picked[:, None]], [1], boxes.reshape(-1, 1, 4), MASK_PX)
-    return (cells.view(count, regions, MASK_PX, MASK_PX) > 0.5).float()
+    """Return what lies of each region's mask in its cells: 0 or 1."""
+    cells = roi_align([masks.flatten(0, 1)[:, None]], [1], boxes.reshape(-1, 1, 4), MASK_PX)
+    return (cells.view(*boxes.shape[:2], MASK_PX, MASK_PX) > 0.5).float()
 
 
 @torch.no_grad()

@@ -65,7 +65,9 @@ def find(model: Detector, batch: Batch, count: int, how: FindConfig) -> list[See
     boxes, worth, there, _ = regions(model, levels, batch, count)
     logits, offset = model.judge(levels, boxes)
     chance, moved = refined(logits, offset, boxes, model.side_px)
-    boxes, label, score, stays = chosen(chance, moved, worth, there, how)
+    # What is only shown needs no masks of what nobody will see.
+    least = max(LEAST_SCORE, how.threshold if "shown" in batch else 0.0)
+    boxes, label, score, stays = chosen(chance, moved, worth, there, how, least)
     masks = None
     if model.mask is not None:
         # A few pictures at a time: the maps of a region take a quarter of a megabyte.
@@ -96,16 +98,17 @@ def chosen(
     worth: Float[Tensor, "B N"],
     there: Bool[Tensor, "B N"],
     how: FindConfig,
+    least: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return boxes, classes, chances of the likeliest objects of every picture, and which of them
-    are any."""
+    """Return boxes, classes and scores, `least` or above, of the likeliest objects of every
+    picture, and which of them are any."""
     number, classes = chance.shape[1:]
     score = (chance * worth[..., None]).sqrt() * there[..., None]
     ranked, order = score.flatten(1).topk(min(4 * how.most, number * classes), dim=1)
     label = order % classes + 1
     found = boxes.gather(1, (order // classes)[..., None].expand(-1, -1, 4))
     any_area = (found[..., 2:] - found[..., :2] > 0).all(-1)
-    stays = nms(apart_by_class(found, label), (ranked > LEAST_SCORE) & any_area, how.nms_iou)
+    stays = nms(apart_by_class(found, label), (ranked >= least) & any_area, how.nms_iou)
     kept, best = torch.where(stays, ranked, -1.0).topk(min(how.most, ranked.shape[1]), dim=1)
     most = max(1, int((kept > 0).sum(1).max()))
     kept, best = kept[:, :most], best[:, :most]

@@ -65,6 +65,7 @@ def beside(
     answers: Sequence[Seen],
     classes: Sequence[str],
     titles: Sequence[str],
+    columns: int = COLUMNS,
 ) -> Pixels:
     """Return every picture with what is there on the left, and what was found on the right."""
     pairs = []
@@ -73,7 +74,7 @@ def beside(
         gap = np.full((len(left), GAP_PX, 3), 255, np.uint8)
         right = with_objects(pixels, found, classes, sure=True)
         pairs.append(np.concatenate([left, gap, right], 1))
-    columns = min(COLUMNS, len(pairs))
+    columns = min(columns, len(pairs))
     tall, wide = (max(pair.shape[n] for pair in pairs) for n in (0, 1))
     rows, font = -(-len(pairs) // columns), font_of(12)
     step_x, step_y = wide + 2 * GAP_PX, tall + TITLE_PX + GAP_PX

@@ -7,7 +7,7 @@ from backbones.training.streams import plain
 from tasks.data.formats.boxed_photos import BoxedSet
 from tasks.data.formats.coco import coco_files, read_coco
 from tasks.data.formats.voc import read_penn_fudan, read_voc
-from tasks.data.formats.yolo import label_folder, read_yolo
+from tasks.data.formats.yolo import read_yolo
 
 KNOWN = (
     "instances_train.json (COCO), Annotations/NAME.xml and JPEGImages (VOC), PNGImages and "
@@ -26,7 +26,7 @@ def read_boxed(folder: Path, *, masks: bool) -> BoxedSet:
         return read_voc(folder, masks=masks)
     if (folder / "PNGImages").is_dir() and (folder / "PedMasks").is_dir():
         return read_penn_fudan(folder)
-    if label_folder(folder, masks):
+    if any(path.is_dir() for path in [*folder.glob("labels"), *folder.glob("*/labels")]):
         return read_yolo(folder, masks=masks)
     inside = ", ".join(sorted(plain(path.name) for path in folder.iterdir())[:5]) or "nothing"
     raise UserError(f"{folder} holds {inside}; expected {KNOWN}")

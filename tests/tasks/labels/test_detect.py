@@ -18,7 +18,7 @@ from backbones.training.errors import UserError
 from backbones.training.run import find_run
 from backbones.transfer import TrunkConfig
 from tasks.data.formats.rle import mask_of, runs_in
-from tasks.labels import boxed, detect
+from tasks.labels import boxed, dense, detect
 from tasks.labels.bits import packed, unpacked
 from tasks.labels.detector import Objects, cut_out, matched
 from tasks.labels.finding import truth_of
@@ -131,6 +131,14 @@ def test_a_picture_alone_costs_and_gets_what_it_does_in_a_batch():
         assert np.allclose(mine.score, found.score, atol=1e-5)
 
 
+def test_many_objects_are_assigned_in_pieces_to_the_same_places(monkeypatch):
+    task, model = made()
+    batch = task.data("train").batch(torch.arange(5))
+    whole = task.loss(model, batch)
+    monkeypatch.setattr(dense, "MOST_PAIRS", 1)
+    assert torch.equal(task.loss(model, batch), whole)
+
+
 def test_a_picture_without_objects_is_learnt_from():
     task, model = made()
     batch = task.data("train").batch(torch.arange(4))
@@ -154,10 +162,9 @@ def test_what_lies_in_a_crowd_is_no_mistake_and_no_object():
 
 
 def test_a_mask_s_target_is_its_part_in_the_region():
-    masks = torch.zeros(1, 2, 32, 32)
-    masks[0, 1, 4:18, 2:16] = 1
-    region = torch.tensor([[[2.0, 4, 30, 32]]])
-    target = cut_out(masks, torch.tensor([[1]]), region)
+    masks = torch.zeros(1, 1, 32, 32)
+    masks[0, 0, 4:18, 2:16] = 1
+    target = cut_out(masks, torch.tensor([[[2.0, 4, 30, 32]]]))
     expected = torch.zeros(28, 28)
     expected[:14, :14] = 1
     assert_close(target[0, 0], expected)
@@ -170,7 +177,7 @@ def test_boxes_and_masks_are_mirrored_with_their_picture():
     turned = torch.stack([each["mirrored"] for each in epochs])
     assert (turned[0] ^ turned[1]).all()
     for each in epochs:
-        masks = detect.flip(unpacked(each["mask"], task.side_px), each["mirrored"])
+        masks = task.drawn(each, torch.arange(each["label"].shape[1]).expand(6, -1))
         for n in range(6):
             for box, label, mask in zip(each["box"][n], each["label"][n], masks[n], strict=True):
                 if label:

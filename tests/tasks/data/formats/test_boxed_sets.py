@@ -253,13 +253,30 @@ def test_yolo_s_lengths_are_shares_and_its_polygons_masks(tmp_path):
     assert mask_of(runs_in(drawn.masks[0]), 30, 40)[15:30, 10:20].all()
 
 
+def test_yolo_s_folders_by_split_numbers_with_gaps_and_photos_without_a_file(tmp_path):
+    for split in ("train", "valid"):
+        for n in range(3):
+            photo(tmp_path / split / "images" / f"{n}.jpg")
+        labels = tmp_path / split / "labels"
+        labels.mkdir()
+        for n in (0, 1, 9):  # the third photo has none, one file has no photo
+            (labels / f"{n}.txt").write_text("7 0.5 0.5 0.25 0.2\n" if n else "")
+    (tmp_path / "data.yaml").write_text("names:\n  3: cat\n  7: dog\nother: x\n")
+    found = read_boxed(tmp_path, masks=False)
+    assert found.classes == ("cat", "dog") and found.numbers == (3, 7)
+    assert [len(p.label) for p in found.splits["train"]] == [0, 1, 0]
+    assert found.splits["train"][1].label.tolist() == [2]
+    assert len(found.splits["test"]) == 3
+    assert sum("1 of its files belong to no photo, passed over (9)" in n for n in found.notes) == 2
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
         ("cat 0.5 0.5 0.1 0.1", "is no class with a middle and a size"),
         ("0 0.5 0.5 0.1", "is no class with a middle and a size"),
         ("0 0.5 nan 0.1 0.1", "is no class with a middle and a size"),
-        ("5 0.5 0.5 0.1 0.1", "has the class 5; the names"),
+        ("5 0.5 0.5 0.1 0.1", "line 2 has the class 5; the .yaml file names 0, 1, ..."),
     ],
 )
 def test_a_wrong_line_of_yolo_s_is_named(tmp_path, line, words):
