@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 import arcadia
 from backbones import soundtrack
+from backbones.decoders import enlarged
 from backbones.media import Frame, film_bytes, read_frames
 from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
@@ -22,7 +23,7 @@ from tasks.evaluate import evaluate, load_model
 from tasks.labels import masked, segment
 from tasks.labels.mask_augment import MaskAugmentConfig, augment_masks
 from tasks.labels.masked import Masked, squeezed_labels
-from tasks.labels.segment import Config, DrawnConfig, Segment
+from tasks.labels.segment import Config, DrawnConfig, Segment, labels_of
 from tasks.looks.masks import laid_over, legend, shares_of
 from tasks.predictor import load_predictor
 from tasks.worlds.roads import road
@@ -292,6 +293,13 @@ def test_pictures_of_several_sizes_are_scored_each_at_its_own(camvid):
     labels = [np.asarray(Image.open(path)) for path in (camvid / "testannot").iterdir()]
     true = sum(np.bincount(each.reshape(-1), minlength=12)[:11] for each in labels)
     assert confusion.sum(1).tolist() == true.tolist()
+
+
+def test_labels_of_a_larger_picture_are_those_of_all_scores_enlarged():
+    answers = torch.randn(2, 5, 7, 9, generator=torch.Generator().manual_seed(1))
+    expected = enlarged(answers, (31, 40)).argmax(1)
+    assert (labels_of(answers, (31, 40)) == expected).float().mean() > 0.999
+    assert torch.equal(labels_of(answers, (7, 9)).long(), answers.argmax(1))
 
 
 def test_what_validates_is_held_out_where_there_is_no_split_for_it(camvid):
