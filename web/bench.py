@@ -156,7 +156,9 @@ async def watch(place: str, seconds: float) -> float:
     """Watch a game for some seconds from its first picture on; return pictures a second."""
     from websockets.asyncio.client import connect
 
-    async with connect(f"ws://{place}/api/watch/{GAME}", max_size=2**24) as socket:
+    async with connect(
+        f"ws://{place}/api/watch/{GAME}", max_size=2**24, ping_interval=None
+    ) as socket:
         while not isinstance(await socket.recv(), bytes):
             pass
         count, begin = 0, time.perf_counter()
@@ -170,7 +172,9 @@ async def delays(place: str) -> list[float]:
     from websockets.asyncio.client import connect
 
     found = list[float]()
-    async with connect(f"ws://{place}/api/play/{GAME}", max_size=2**24) as socket:
+    async with connect(
+        f"ws://{place}/api/play/{GAME}", max_size=2**24, ping_interval=None
+    ) as socket:
         await socket.send(json.dumps({"paused": True}))
         await asyncio.sleep(1.0)
         for _ in range(STEPS):
@@ -230,7 +234,7 @@ def main(config: Config) -> int:
         )
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_S)
     rows = [figure("ready_s", ready_s, "s"), *rows, *list_s()]
     if config.json:
         say(json.dumps(rows))

@@ -51,7 +51,12 @@ def main(config: Config) -> int:
         shown = f"[{config.host}]" if ":" in config.host else config.host
         address = f"http://{shown}:{port}/" + (f"?token={access.token}" if access.token else "")
         settings = uvicorn.Config(
-            build_app(access), log_level="warning", ws_max_size=2**21, timeout_graceful_shutdown=1
+            build_app(access),
+            log_level="warning",
+            ws_max_size=2**21,
+            # On a busy machine it is this process that is late with its pings, not the browser.
+            ws_ping_timeout=60,
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(settings)
         # Threads that play hold Python's lock for 5 ms at a time otherwise, and the loop waits.

@@ -44,8 +44,9 @@ class Trying:
         pictures that are kept; none, with the reason, where there are no such data here."""
         with self.lock:
             torch.set_num_threads(1)
+            task = self.model(run).task
             try:
-                found = self.model(run).task.to_try(EXAMPLES)
+                found = task.to_try(EXAMPLES)
             except UserError as error:
                 return {"lines": [], "media": [], "why": str(error)}
         lines = [each for each in found if isinstance(each, str)]
