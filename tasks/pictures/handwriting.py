@@ -43,7 +43,7 @@ from tasks.data.strokes import Stroke, strokes_of
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
 from tasks.looks.strokes import drawn
-from tasks.pictures.pen import BITS, PenModel, one_hot
+from tasks.pictures.pen import BITS, PenModel, given_letters
 from tasks.predictor import load_predictor
 from tasks.scores.edits import edit_scores, edit_sums
 from tasks.scores.sums import Counts, Sums, add
@@ -156,8 +156,7 @@ class Write(Task[Costs | Written]):
         place = torch.arange(moves.shape[1])
         inside, last = place < length[:, None], place == length[:, None] - 1
         bits = torch.stack([moves[..., 2], last.to(moves)], -1)
-        # Behind the last letter is a place for the window to go to.
-        letters = one_hot(torch.nn.functional.pad(text, (0, 1)), self.source.size)
+        letters = given_letters(text, batch["text_length"], self.source.size)
         outputs, _, _ = model(given, letters, model.begin(len(moves)))
         with torch.autocast(moves.device.type, enabled=False):
             each = nats(mixture_of(outputs, BITS), moves[..., :2], bits)
@@ -275,7 +274,7 @@ class Write(Task[Costs | Written]):
         prime = read_line(Path(how.prime)) if how.prime else None
         before = self.source.encode(prime.text) if prime else []
         whole = torch.cat([torch.tensor(before, dtype=torch.long, device=device), text])
-        letters = one_hot(torch.nn.functional.pad(whole[None], (0, 1)), self.source.size)
+        letters = given_letters(whole[None], torch.tensor([len(whole)]), self.source.size)
         if prime:
             # What somebody wrote is read, and not part of what is written.
             given = torch.from_numpy(self.source.moves(prime)).to(device)[None]
@@ -283,11 +282,12 @@ class Write(Task[Costs | Written]):
             move = given[:, -1:]
         moves = list[Tensor]()
         for _ in range(len(text) * self.config.points * LONGEST_LETTER):
-            outputs, _, pen = model(move, letters, pen)
+            outputs, weight, pen = model(move, letters, pen)
             point, bits = draw(mixture_of(outputs[:, 0], BITS, how.bias), generator)
             move = torch.cat([point, bits[:, :1]], -1)[:, None]
             moves.append(move[0, 0])
-            if bits[0, 1]:
+            # No line ends before its last letter is looked at.
+            if bits[0, 1] and int(weight[0, 0].argmax()) >= len(whole) - 1:
                 break
         said = "".join(self.source.letters[number - 1] for number in text.tolist())
         return said, strokes_of(torch.stack(moves).cpu().numpy())

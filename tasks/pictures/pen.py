@@ -97,6 +97,11 @@ class PenModel(nn.Module):
         return outputs, torch.stack(weights, 1), replace(pen, second=second)
 
 
-def one_hot(text: Int64[Tensor, "B U"], size: int) -> Float[Tensor, "B U V"]:
-    """Return letters as the network is given them: none of 0, which stands behind an end."""
-    return F.one_hot(text, size).float() * (text > 0)[:, :, None]
+def given_letters(
+    text: Int64[Tensor, "B U"], length: Int64[Tensor, "B"], size: int
+) -> Float[Tensor, "B U2 V"]:
+    """Return texts as the network is given them: U2 = U + 1 places, with letter 0 behind the last
+    one of each, and nothing from there on."""
+    longer = F.pad(text, (0, 1))
+    inside = torch.arange(longer.shape[1]) <= length.cpu()[:, None]
+    return F.one_hot(longer, size).float() * inside.to(text.device)[:, :, None]

@@ -15,7 +15,7 @@ from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
 from tasks.pictures import handwriting
-from tasks.pictures.pen import one_hot
+from tasks.pictures.pen import given_letters
 from tasks.words import read_handwriting
 from tasks.worlds import pens
 from tests.tasks.killed import assert_same, whole_and_killed
@@ -62,7 +62,10 @@ def made(**changes):
 def test_stepped_writing_equals_fused():
     task, model = made()
     batch = task.data("train").batch(torch.arange(3))
-    moves, letters = batch["moves"], one_hot(batch["text"], task.source.size)
+    moves, letters = (
+        batch["moves"],
+        given_letters(batch["text"], batch["text_length"], task.source.size),
+    )
     fused, weights, after = model(moves, letters, model.begin(3))
     pen = model.begin(3)
     for t in range(moves.shape[1]):
@@ -75,7 +78,7 @@ def test_stepped_writing_equals_fused():
 def test_the_window_moves_forward_only_and_sees_what_it_lies_on():
     task, model = made()
     batch = task.data("train").batch(torch.arange(2))
-    letters = one_hot(torch.nn.functional.pad(batch["text"], (0, 1)), task.source.size)
+    letters = given_letters(batch["text"], batch["text_length"], task.source.size)
     pen, before = model.begin(2), torch.zeros(2, 3)
     for move in batch["moves"].unbind(1):
         _, weight, pen = model.step_window(move, letters, pen)
