@@ -1,6 +1,6 @@
 """Handwriting as pictures: SVG, pixels, and an animation that draws it.
 
-Letters: n points of a stroke.
+Letters: n points of a stroke, T of a line, U letters of its text.
 
 Strokes are joined by quadratic curves through the middles between points, so that points that lie
 apart do not show as corners.
@@ -10,7 +10,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from tasks.data.strokes import Stroke
@@ -20,6 +20,7 @@ FRAMES_PER_S, POINTS_A_FRAME = 20, 3
 OVERSAMPLED = 3
 BETWEEN = 6  # places of a curve between two points
 MOST_WIDTH_PX = 8_000
+LETTER_PX, POINT_PX = 16, 4  # of a picture of where a window lay
 LAST_S = 2  # how long an animation shows the whole line
 
 
@@ -100,6 +101,13 @@ def animation(strokes: Sequence[Stroke]) -> bytes:
     durations = [pause] * (len(frames) - 1) + [LAST_S * 1000]
     frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     return out.getvalue()
+
+
+def looked(weights: Float[np.ndarray, "T U"]) -> UInt8[np.ndarray, "H W"]:
+    """Return where a window on a text lay while it was written: a row a letter, a column a point,
+    black where it lay most."""
+    shades = 255 * (1 - weights / np.maximum(weights.max(), 1e-9))
+    return shades.T.round().astype(np.uint8).repeat(LETTER_PX, 0).repeat(POINT_PX, 1)
 
 
 def drawn(lines: Sequence[Sequence[Stroke]]) -> UInt8[np.ndarray, "H W"]:

@@ -42,7 +42,7 @@ from tasks.data.samples import Batch, moved
 from tasks.data.strokes import Stroke, strokes_of
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
-from tasks.looks.strokes import drawn
+from tasks.looks.strokes import drawn, looked
 from tasks.pictures.pen import BITS, PenModel, given_letters
 from tasks.predictor import load_predictor
 from tasks.scores.edits import edit_scores, edit_sums
@@ -306,6 +306,11 @@ class Write(Task[Costs | Written]):
         theirs = [[stroke / unit for stroke in line.strokes] for line in lines]
         board.picture(progress, "val/written", drawn([strokes for _, strokes in found]))
         board.picture(progress, "val/by_the_writer", drawn(theirs))
+        first = moved(self.data("val").batch(torch.tensor([0])), device)
+        letters = given_letters(first["text"], first["text_length"], self.source.size)
+        with torch.no_grad():
+            _, weights, _ = model(first["moves"], letters, model.begin(1))
+        board.picture(progress, "val/window", looked(weights[0].cpu().numpy()))
 
 
 CURSIVE = changed(Config(set="cursive_handwriting"), fit=changed(FIT, num_epochs=25))

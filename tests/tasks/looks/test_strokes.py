@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.looks.strokes import MOST_WIDTH_PX, animation, drawn, pixels, smooth, svg
+from tasks.looks.strokes import MOST_WIDTH_PX, animation, drawn, looked, pixels, smooth, svg
 
 LINE = [np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 0.0], [3.0, 2.0]]), np.array([[1.5, -1.0]])]
 
@@ -50,6 +50,13 @@ def test_dots_and_endless_lines_make_pictures_of_bounded_size(strokes):
     picture = pixels(strokes)
     assert picture.shape[0] <= 96 + 1 and picture.shape[1] <= MOST_WIDTH_PX + 1
     ElementTree.fromstring(svg(strokes))
+
+
+def test_a_window_is_black_where_it_lay_most():
+    picture = looked(np.array([[1.0, 0.0], [0.25, 0.5], [0.0, 1.0]]))
+    assert picture.shape == (2 * 16, 3 * 4)
+    assert picture[0, 0] == picture[-1, -1] == 0 and picture[0, -1] == 255
+    assert picture[0, 4] == 191 and looked(np.zeros((2, 2))).min() == 255
 
 
 def test_lines_stand_below_each_other():

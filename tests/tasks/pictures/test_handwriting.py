@@ -195,7 +195,7 @@ def test_a_reader_says_how_legible_it_is(trained, capsys, monkeypatch):
 
 def test_people_see_lines_beside_the_writer_s(trained):
     tags = EventAccumulator(str(trained.folder)).Reload().Tags()
-    assert {"val/written", "val/by_the_writer"} <= set(tags["images"])
+    assert {"val/written", "val/by_the_writer", "val/window"} <= set(tags["images"])
 
 
 def test_lines_too_long_or_wrong_configs_are_refused(runs):
