@@ -16,6 +16,7 @@ from rl.agent import load_agent
 from rl.evaluate import evaluate
 from tasks.data.formats.rle import mask_of, runs_in
 from tasks.evaluate import load_model
+from tasks.scores.edits import edits
 from tasks.scores.sums import add
 from tasks.worlds.chance import SEEDS
 from tasks.worlds.digits import digits
@@ -41,7 +42,8 @@ def kind(folder: Path) -> str:
 
 def test_there_is_something_for_a_start():
     wanted = {"pong", "breakout", "mnist", "translate-en-de", "sound", "caption-scenes"}
-    assert wanted | {"detect-scenes", "segment-roads"} <= {folder.name for folder in ZOO}
+    wanted |= {"detect-scenes", "segment-roads", "text", "handwriting", "read-handwriting"}
+    assert wanted <= {folder.name for folder in ZOO}
 
 
 @pytest.mark.parametrize("folder", ZOO, ids=lambda p: p.name)
@@ -103,6 +105,23 @@ def test_the_captioner_says_what_is_so():
     answers = arcadia.load("zoo/caption-scenes").predict([each.picture for each in shown])
     right = [is_right(each, said["text"]) for each, said in zip(shown, answers, strict=True)]
     assert sum(right) >= 32  # the nearest training scene's captions would be right of about ten
+
+
+def test_the_reader_reads_what_the_pen_writes_of_words_nobody_wrote():
+    pen, reader = arcadia.load("zoo/handwriting"), arcadia.load("zoo/read-handwriting")
+    texts = ["hello", "Breakout", "quick", "zebra", "wind", "Paper", "table", "42", "north", "dust"]
+    unit = pen.task.source.about["spacing"]
+    written = [[stroke * unit for stroke in each.medium.strokes] for each in pen.answer(texts)]
+    said = [answer["text"] for answer in reader.predict(written)]
+    wrong = sum(edits(*pair) for pair in zip(said, texts, strict=True))
+    assert wrong <= 0.25 * sum(map(len, texts))
+
+
+def test_the_writer_of_text_writes_plays():
+    (answer,) = arcadia.load("zoo/text").predict("ROMEO:")
+    assert answer["text"].startswith("ROMEO:") and len(answer["text"]) == 506
+    words = answer["text"].lower().split()
+    assert len({"the", "and", "to", "i", "you", "my"} & set(words)) >= 3
 
 
 def test_the_segmenter_knows_the_pixels_of_roads_it_never_saw():

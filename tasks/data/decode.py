@@ -104,9 +104,8 @@ def centre_square(image: Image.Image, size_px: int) -> Image.Image:
 
 
 def planes(image: Image.Image, size_px: int, channels: int) -> UInt8[np.ndarray, "C H W"]:
-    """Return a picture in memory as planes of `size_px` squared; 0: all of it, in its own size."""
-    image = eight_bits(image, channels)
-    pixels = np.asarray(centre_square(image, size_px) if size_px else image)
+    """Return a picture in memory as planes of `size_px` squared."""
+    pixels = np.asarray(centre_square(eight_bits(image, channels), size_px))
     pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
     return np.array(pixels, order="C")  # a copy: what Pillow lends cannot be written to
 
@@ -168,8 +167,7 @@ def decoded(data: bytes, size_px: int, channels: int, fit: Fit) -> UInt8[np.ndar
             with ONE_AT_A_TIME if width * height > LARGE_PX else nullcontext():
                 # A large JPEG decodes several times faster at 1/2, 1/4 or 1/8 of its size. Twice
                 # the size that is wanted leaves the antialiasing something to do.
-                if size_px:
-                    image.draft(None, (2 * size_px, 2 * size_px))
+                image.draft(None, (2 * size_px, 2 * size_px))
                 image.load()
                 return fit(upright(image), size_px, channels)
     except Unreadable:
@@ -197,9 +195,8 @@ def contents(path: Path) -> bytes:
 def read_picture(
     source: Path | str | bytes, *, size_px: int, channels: int, fit: Fit = planes
 ) -> UInt8[Tensor, "C H W"]:
-    """Return one picture, prepared as the pictures of a set are, or whole with a `size_px` of 0;
-    UserError if it is none."""
-    check_shape(size_px or 1, channels)
+    """Return one picture, prepared as the pictures of a set are; UserError if it is none."""
+    check_shape(size_px, channels)
     name = "the picture" if isinstance(source, bytes) else str(source)
     try:
         data = source if isinstance(source, bytes) else contents(Path(source))

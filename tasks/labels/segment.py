@@ -28,7 +28,7 @@ from backbones.training.errors import UserError
 from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
 from tasks.answers import Answer, Kind, Picture
-from tasks.data.decode import read_picture
+from tasks.data.decode import read_all
 from tasks.data.formats.class_maps import VOID
 from tasks.data.samples import Batch, Samples, moved
 from tasks.data.split_names import Split
@@ -295,7 +295,7 @@ def labels_of(answers: Float[Tensor, "B A H W"], size: tuple[int, int]) -> UInt8
 def whole_picture(given: Any) -> UInt8[np.ndarray, "H W 3"]:
     """Return the picture in a file, in bytes or in an array; UserError if it is none."""
     if not isinstance(given, np.ndarray | Tensor):
-        read = read_picture(given, size_px=0, channels=3)
+        read = read_all(given, channels=3)
         return np.ascontiguousarray(read.permute(1, 2, 0).numpy())
     picture = torch.as_tensor(given)
     if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] != 3:

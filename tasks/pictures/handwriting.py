@@ -286,8 +286,8 @@ class Write(Task[Costs | Written]):
             point, bits = draw(mixture_of(outputs[:, 0], BITS, how.bias), generator)
             move = torch.cat([point, bits[:, :1]], -1)[:, None]
             moves.append(move[0, 0])
-            # No line ends before its last letter is looked at.
-            if bits[0, 1] and int(weight[0, 0].argmax()) >= len(whole) - 1:
+            # No line ends before the window has left its last letter.
+            if bits[0, 1] and int(weight[0, 0].argmax()) == len(whole):
                 break
         said = "".join(self.source.letters[number - 1] for number in text.tolist())
         return said, strokes_of(torch.stack(moves).cpu().numpy())

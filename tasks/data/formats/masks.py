@@ -32,8 +32,10 @@ from backbones.training.streams import plain
 from tasks.data.decode import (
     LARGEST_BYTES,
     LARGEST_PX,
+    LARGEST_SIDE_PX,
     SUFFIXES,
     Unreadable,
+    all_planes,
     contents,
     decode,
     quiet_pillow,
@@ -193,7 +195,8 @@ def read_whole(path: Path) -> UInt8[np.ndarray, "H W 3"]:
     """Return a picture in its own size; UserError if it cannot be read."""
     try:
         with quiet_pillow():
-            return decode(contents(path), size_px=0, channels=3).transpose(1, 2, 0)
+            found = decode(contents(path), size_px=LARGEST_SIDE_PX, channels=3, fit=all_planes)
+            return found.transpose(1, 2, 0)
     except Unreadable as error:
         raise UserError(f"{path} {error}") from None
 

@@ -171,7 +171,7 @@ def test_a_run_is_exported_alone_and_plays_as_before(tmp_path, capsys):
         thoughts.append([(c.move, c.visits) for c in player.thoughts(position).candidates])
     assert thoughts[0] == thoughts[1] == thoughts[2]
     capsys.readouterr()
-    for more, words in ((["--folder", str(folder)], "--force"), ([], "--folder DIR or --file")):
+    for more, words in ((["--folder", str(folder)], "--force"), ([], "--folder DIR, --file")):
         assert arcadia.main(["export", "sent", *more]) == 2
         assert words in capsys.readouterr().err
 
