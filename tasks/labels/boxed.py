@@ -29,6 +29,7 @@ from tasks.data.find import found_folder
 from tasks.data.formats.boxed_photos import ONE_IN_VAL, BoxedPhoto, BoxedSet
 from tasks.data.formats.boxed_sets import read_boxed
 from tasks.data.formats.folders import read_files
+from tasks.data.formats.rle import boxes_of
 from tasks.data.pictures import mean_and_std
 from tasks.data.samples import Generated, InMemory, Samples
 from tasks.data.source import Source
@@ -37,7 +38,6 @@ from tasks.labels.bits import MaskBits, packed, packed_bytes
 from tasks.labels.proposals import read_proposals
 from tasks.worlds import scenes
 from tasks.worlds.chance import SEEDS
-from tasks.worlds.scene_language import boxes_of
 
 WORLD = "scenes"
 WORLD_SIZES = {"train": 24_000, "val": 500, "test": 2_000}

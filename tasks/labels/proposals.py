@@ -16,13 +16,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backbones.training.errors import UserError
-from tasks.data.formats.boxed_photos import BoxedPhoto, some
+from tasks.data.formats.boxed_photos import BoxedPhoto
 from tasks.data.formats.caption_files import parsed_json
 from tasks.data.formats.coco import box_of
+from tasks.data.missing import MOST_MISSING, some
 from tasks.data.split_names import Split
 
 WINDOWS = (0.2, 0.35, 0.55)  # sides, as shares of the square's
-MOST_MISSING = 0.01
 
 
 def windows(side_px: int) -> Float[Tensor, "N 4"]:

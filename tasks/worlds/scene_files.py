@@ -25,10 +25,10 @@ from PIL import Image
 from backbones.training.errors import UserError
 from backbones.training.files import make_folder, write_atomically
 from backbones.training.progress import say
+from tasks.data.formats.rle import boxes_of
 from tasks.data.split_names import SPLITS, Split
 from tasks.worlds import scenes
 from tasks.worlds.chance import SEEDS
-from tasks.worlds.scene_language import boxes_of
 
 DELTAS = (6, 12)  # of brightness, over which a region is to stay as it is
 MOST_VARIATION = 0.5  # of its area meanwhile

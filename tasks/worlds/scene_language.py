@@ -38,6 +38,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from tasks.data.formats.rle import boxes_of
 from tasks.worlds.things import COLOURS, SHAPES, SIZES, TEXTURES, Thing
 
 NUMBERS = ("no", "one", "two", "three", "four", "five")
@@ -191,15 +192,6 @@ def related(first: str, relation: str, second: str) -> Statement | None:
     elif theirs[0] not in ("a", "an"):
         return None
     return Statement(((1, ours[1]), (1, theirs[1])), relation)
-
-
-def boxes_of(masks: Bool[np.ndarray, "K H W"]) -> Float32[np.ndarray, "K 4"]:
-    """Return x0, y0, x1, y1 around what is true of each mask, the end not included."""
-    ends: list[np.ndarray] = []
-    for axis in (1, 2):
-        along = np.asarray(masks.any(axis))
-        ends += [along.argmax(1), along.shape[1] - along[:, ::-1].argmax(1)]
-    return np.stack([ends[0], ends[2], ends[1], ends[3]], 1).astype(np.float32)
 
 
 def side(first: Sequence[float], second: Sequence[float], gap_px: float, ratio: float) -> str:

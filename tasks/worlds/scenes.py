@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from backbones.training.errors import UserError
+from tasks.data.formats.rle import boxes_of
 from tasks.worlds.chance import SCENE_QUESTIONS, SCENE_WORDS, SCENES, between, sample_rng
-from tasks.worlds.scene_language import boxes_of
 from tasks.worlds.scene_words import Question, captions, questions
 from tasks.worlds.things import SHAPES, Place, Thing, paint, random_place, random_thing, silhouette
 

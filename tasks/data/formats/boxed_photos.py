@@ -20,10 +20,10 @@ from jaxtyping import Bool, Float64, Int64
 from backbones.training.errors import UserError
 from backbones.training.streams import plain
 from tasks.data.formats.entries import is_hidden, is_picture
+from tasks.data.missing import some
 from tasks.data.split_names import NAMES, SPLITS, Split
 
 MOST_OBJECTS = 1_000
-MOST_MISSING = 0.01
 ONE_IN_TEST, ONE_IN_VAL = 9, 16
 
 
@@ -149,26 +149,6 @@ class PhotosBelow:
                 f"({some(str(p.relative_to(self.folder)) for p in found)}); leave one of them"
             )
         return found[0] if found else None
-
-
-def check_missing(missing: Sequence[str], total: int, folder: Path) -> list[str]:
-    """Return what is to be said of photos that have boxes and are not there; UserError if they are
-    too many."""
-    if not missing:
-        return []
-    said = f"{len(missing):,} of {total:,} photos with boxes are missing"
-    if len(missing) > max(1, MOST_MISSING * total) or len(missing) == total:
-        raise UserError(
-            f"{folder}: {said} ({some(missing)}), more than {MOST_MISSING:.0%}; put them below the "
-            "folder, or take their boxes out"
-        )
-    return [f"{said}; their boxes are left out ({some(missing)})"]
-
-
-def some(names: Iterable[str]) -> str:
-    """Return the first few of some names."""
-    names = sorted(names)
-    return ", ".join(map(plain, names[:3])) + (", ..." if len(names) > 3 else "")
 
 
 def split_called(name: str) -> Split | None:

@@ -26,10 +26,10 @@ from backbones.training.streams import plain
 from tasks.data.formats.caption_files import READERS, Caption, Reader, read_coco, split_named
 from tasks.data.formats.tars import is_hidden, is_picture
 from tasks.data.formats.text import read_lines
+from tasks.data.missing import check_missing, some
 from tasks.data.split_names import SPLITS, Split
 
 ONE_IN_TEST, ONE_IN_VAL, MOST_VAL = 9, 16, 1_000
-MOST_MISSING = 0.01  # of the photos that have captions
 LIST = re.compile(
     r"(?:.*[._])?(train|training|dev|val|valid|validation|test)(?:_?images)?\.txt", re.I
 )
@@ -153,15 +153,8 @@ def notes_on(
 ) -> list[str]:
     """Return what is to be said of captions and photos that do not belong together; UserError if
     too many photos are missing."""
-    missing, notes = sorted(texts.keys() - places.keys()), []
-    if missing:
-        said = f"{len(missing):,} of {len(texts):,} photos with captions are missing"
-        if len(missing) > max(1, MOST_MISSING * len(texts)):
-            raise UserError(
-                f"{folder}: {said} ({some(missing)}), more than {MOST_MISSING:.0%}; put them below "
-                "the folder, or take their captions out"
-            )
-        notes.append(f"{said}; their captions are left out ({some(missing)})")
+    missing = sorted(texts.keys() - places.keys())
+    notes = check_missing(missing, len(texts), folder, "captions")
     if without := sorted(name for name in places if not texts.get(name)):
         notes.append(f"photos without captions, left out: {len(without):,} ({some(without)})")
     if empty:
@@ -170,12 +163,6 @@ def notes_on(
     if len(counts) > 1:
         notes.append(f"photos have {min(counts)} to {max(counts)} captions, and all are used")
     return notes
-
-
-def some(names: Iterable[str]) -> str:
-    """Return the first few of some names."""
-    names = sorted(names)
-    return ", ".join(map(plain, names[:3])) + (", ..." if len(names) > 3 else "")
 
 
 def listed_splits(folder: Path, photos: Mapping[str, Photo]) -> dict[str, Split]:

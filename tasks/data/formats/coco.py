@@ -24,12 +24,12 @@ from tasks.data.formats.boxed_photos import (
     BoxedPhoto,
     BoxedSet,
     PhotosBelow,
-    check_missing,
     split_called,
     whole_set,
 )
 from tasks.data.formats.caption_files import parsed_json, text_in
 from tasks.data.formats.rle import given_runs, mask_of, runs_of, string_of
+from tasks.data.missing import check_missing
 from tasks.data.split_names import Split
 
 NAME = re.compile(r"(?:instances|boxes|annotations?)_(\w+)\.json", re.IGNORECASE)
@@ -82,7 +82,7 @@ def read_coco(folder: Path, *, masks: bool) -> BoxedSet:
             ) from None
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
-        notes += check_missing(missing, len(images), folder)
+        notes += check_missing(missing, len(images), folder, "boxes")
         if named is not None and named != names:
             raise UserError(f"{path} has other categories than {next(iter(files.values()))}")
         named = names

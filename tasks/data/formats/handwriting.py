@@ -21,12 +21,12 @@ import numpy as np
 from backbones.training.errors import UserError
 from backbones.training.files import read_bounded
 from tasks.data.formats.text import only_member, read_lines
+from tasks.data.missing import MOST_MISSING, some
 from tasks.data.split_names import Split
 from tasks.data.strokes import Line, Stroke
 
 LARGEST_BYTES = 2**29
 MOST_POINTS = 20_000  # of a line
-MOST_MISSING = 0.01  # of the lines
 STROKE = re.compile(rb"<Stroke\b[^>]*>(.*?)</Stroke>", re.DOTALL)
 POINT = re.compile(rb"<Point\b([^>]*)/?>")
 PLACE = {name: re.compile(rb"\b" + name + rb"=\"(-?\d+(?:\.\d+)?)\"") for name in (b"x", b"y")}
@@ -181,7 +181,7 @@ def read_iam(folder: Path, split: Split) -> list[Line]:
     if len(missing) > MOST_MISSING * len(files):
         raise UserError(
             f"{folder}: {len(missing):,} of {len(files):,} lines have no text in ascii/, or no "
-            f"points ({', '.join(missing[:3])})"
+            f"points ({some(missing)})"
         )
     return lines if listed else parted(lines, split)
 

@@ -48,9 +48,9 @@ from tasks.data.formats.class_maps import (
     VOC,
     ClassMap,
 )
+from tasks.data.missing import MOST_MISSING
 from tasks.data.split_names import SPLITS, Split
 
-MOST_MISSING = 0.01  # of the pictures that a list names
 LONGEST_LIST = 2**26
 KNOWN = (
     "train/ and trainannot/ (CamVid as packed for SegNet), leftImg8bit/ and gtFine/ (Cityscapes), "

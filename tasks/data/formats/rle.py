@@ -1,11 +1,11 @@
-"""COCO's run lengths of masks: as numbers, as its short strings, as pictures of 0 and 1.
+"""Masks: COCO's run lengths of them, as numbers, as its short strings, as pictures of 0 and 1; the
+boxes round them.
 
-Letters: H rows, W columns, R runs.
+Letters: K masks, H rows, W columns, R runs.
 
 Runs go down the columns, left to right, and alternate, beginning with those that are 0 (which may
 be 0 long). The string of a mask has a number in groups of five bits, the lowest first, each as a
-character from "0" on, and from the fourth run on the difference to the run
-before the last
+character from "0" on, and from the fourth run on the difference to the run before the last
 (https://github.com/cocodataset/cocoapi/blob/master/common/maskApi.c). Both are checked here, so
 that a file from anywhere decodes to the size that it says.
 """
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from backbones.training.errors import UserError
 
@@ -83,3 +83,12 @@ def given_runs(counts: Any) -> Int64[np.ndarray, "R"]:
     if any(not 0 <= n < 2**31 for n in counts):
         raise UserError("its counts are below 0 or too large")
     return np.array(counts, np.int64)
+
+
+def boxes_of(masks: Bool[np.ndarray, "K H W"]) -> Float32[np.ndarray, "K 4"]:
+    """Return x0, y0, x1, y1 around what is true of each mask, the end not included."""
+    ends: list[np.ndarray] = []
+    for axis in (1, 2):
+        along = np.asarray(masks.any(axis))
+        ends += [along.argmax(1), along.shape[1] - along[:, ::-1].argmax(1)]
+    return np.stack([ends[0], ends[2], ends[1], ends[3]], 1).astype(np.float32)

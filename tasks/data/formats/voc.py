@@ -15,21 +15,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
 from backbones.training.errors import UserError
 from backbones.training.files import check_plain, read_bounded
 from tasks.data.decode import LARGEST_PX, picture_size, quiet_pillow
-from tasks.data.formats.boxed_photos import (
-    BoxedPhoto,
-    BoxedSet,
-    PhotosBelow,
-    check_missing,
-    whole_set,
-)
-from tasks.data.formats.rle import runs_of, string_of
+from tasks.data.formats.boxed_photos import BoxedPhoto, BoxedSet, PhotosBelow, whole_set
+from tasks.data.formats.rle import boxes_of, runs_of, string_of
 from tasks.data.formats.text import read_lines
+from tasks.data.missing import check_missing
 from tasks.data.split_names import SPLITS, Split
 
 LARGEST_XML = 2**22
@@ -54,7 +49,7 @@ def read_voc(folder: Path, *, masks: bool) -> BoxedSet:
             missing.append(told.filename)
         elif not masks or (folder / "SegmentationObject" / f"{name}.png").exists():
             found[name] = told.photo(place, masks)
-    notes = check_missing(missing, len(named), folder)
+    notes = check_missing(missing, len(named), folder, "boxes")
     classes = sorted({label for _, labels in found.values() for label in labels})
     numbers = {label: n for n, label in enumerate(classes, 1)}
     photos: dict[Split, list[BoxedPhoto]] = {split: [] for split in SPLITS}
@@ -183,17 +178,10 @@ def read_penn_fudan(folder: Path) -> BoxedSet:
         mask = folder / "PedMasks" / f"{path.stem}_mask.png"
         size = picture_size(path)
         numbers = read_numbers(mask, size)
-        each = [numbers == n for n in range(1, int(numbers.max(initial=0)) + 1)]
-        each = [found for found in each if found.any()]
-        boxes = np.array([box_round(found) for found in each], np.float64).reshape(-1, 4)
-        count = len(each)
+        each = numbers == np.arange(1, int(numbers.max(initial=0)) + 1)[:, None, None]
+        each = each[each.any((1, 2))]
+        boxes, count = boxes_of(each).astype(np.float64), len(each)
         texts = tuple(string_of(runs_of(found)) for found in each)
         label, crowd = np.ones(count, np.int64), np.zeros(count, bool)
         photos.append(BoxedPhoto(path, size, boxes, label, crowd, texts))
     return whole_set(["person"], {"train": photos}, [])
-
-
-def box_round(mask: Bool[np.ndarray, "H W"]) -> Float64[np.ndarray, "4"]:
-    """Return the box round all pixels of a mask that has some."""
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)

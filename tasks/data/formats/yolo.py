@@ -24,12 +24,12 @@ from tasks.data.formats.boxed_photos import (
     BoxedPhoto,
     BoxedSet,
     PhotosBelow,
-    some,
     split_called,
     whole_set,
 )
 from tasks.data.formats.coco import polygons_text
 from tasks.data.formats.text import read_lines
+from tasks.data.missing import some
 from tasks.data.split_names import SPLITS, Split
 
 NUMBERED = re.compile(r"\s+(\d+)\s*:\s*(.+)")
