@@ -70,8 +70,20 @@ class Sound(Medium):
         return wav_bytes(self.amplitude, self.rate_hz)
 
 
+class Streamed(Medium):
+    """What is written piece by piece; a subclass says how."""
+
+    def encoded(self) -> bytes:
+        out = io.BytesIO()
+        self.write(SteadyFile(out))
+        return out.getvalue()
+
+    @abstractmethod
+    def write(self, file: SteadyFile, told: Told = untold) -> None: ...
+
+
 @dataclass(frozen=True)
-class Film(Medium):
+class Film(Streamed):
     """A film with a sound of one channel in place of its own, written as mp4."""
 
     film: Path | bytes
@@ -79,28 +91,18 @@ class Film(Medium):
     rate_hz: int
     suffix: str = ".mp4"
 
-    def encoded(self) -> bytes:
-        out = io.BytesIO()
-        self.write(SteadyFile(out))
-        return out.getvalue()
-
     def write(self, file: SteadyFile, told: Told = untold) -> None:
         write_with_sound(file, self.film, self.amplitude, self.rate_hz, told)
 
 
 @dataclass(frozen=True)
-class Redrawn(Medium):
+class Redrawn(Streamed):
     """A film with its pictures drawn anew and its own sound, written as mp4: what a task that draws
     on pictures makes of a film."""
 
     film: Path | bytes
     redraw: Redraw
     suffix: str = Film.suffix
-
-    def encoded(self) -> bytes:
-        out = io.BytesIO()
-        self.write(SteadyFile(out))
-        return out.getvalue()
 
     def write(self, file: SteadyFile, told: Told = untold) -> None:
         write_redrawn(file, self.film, self.redraw, told)

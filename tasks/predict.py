@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,7 +12,7 @@ from backbones.training.checks.limits import shortened
 from backbones.training.errors import UserError
 from backbones.training.files import read_at_most, standard_input
 from backbones.training.progress import LongAnswer, say
-from backbones.training.run import Run, find_run
+from backbones.training.run import Run, find_run, slug
 from backbones.training.streams import printable
 from tasks import lines
 from tasks.answering import with_answer_flags
@@ -54,11 +53,6 @@ def sources(inputs: Sequence[str]) -> Iterator[Input]:
         else:
             missing = UserError("does not exist; give files, folders or - for standard input")
             yield Input(shortened(given, 200), missing, "")
-
-
-def slug(line: str) -> str:
-    """Return the name of a file for the answer to a line."""
-    return re.sub(r"[^a-z0-9]+", "-", line.lower()).strip("-")[:40] or "answer"
 
 
 def inside(folder: Path) -> Iterator[Input]:
@@ -153,7 +147,7 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
     task, failed = predictor.task, False
     asked: Iterator[Input] = iter([Input("answer", (), "answer")])
     if task.takes == ("line",):
-        asked = (Input(line, line, slug(line)) for line in config.inputs)
+        asked = (Input(line, line, slug(line)[:40] or "answer") for line in config.inputs)
     elif task.takes:
         asked = sources(config.inputs)
     for name, given, given_stem in asked:

@@ -93,7 +93,7 @@ class Predictor:
     def answer_one(self, given: Any) -> list[Answer]:
         """Return the answers to one input; a film for a task that draws on pictures is drawn while
         it is written."""
-        if is_film(given) and self.task.redraws:
+        if self.task.redraws and is_film(given):
             return [Answer(f"{length_s(given):.1f} s", {}, Redrawn(given, self.redrawn))]
         return self.say(self.task.ask([given]))
 

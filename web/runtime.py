@@ -6,13 +6,12 @@ the package comes without one. Its .wasm is 14 MB. It lies beside public sets, i
 """
 
 import hashlib
-import os
 import tarfile
 from pathlib import Path, PurePosixPath
 
 from backbones.training.errors import UserError
 from backbones.training.files import make_folder, read_bounded, write_atomically
-from tasks.data.download import fetch
+from tasks.data.download import data_home, fetch
 
 VERSION = "1.30.0"
 BASE = "https://registry.npmjs.org/onnxruntime-web/-/"
@@ -30,7 +29,7 @@ FILES = {
 
 def data_folder() -> Path:
     """Return where the package lies, or will."""
-    return Path(os.environ.get("ARCADIA_DATA") or "data").expanduser() / "onnxruntime-web"
+    return data_home() / "onnxruntime-web"
 
 
 def runtime_files(given: Path | None) -> dict[str, bytes]:

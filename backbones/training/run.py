@@ -248,9 +248,14 @@ def new_folder(parent: Path, name: str, base: str, about: dict[str, Any]) -> Pat
         shutil.rmtree(ready, ignore_errors=True)
 
 
+def slug(text: str) -> str:
+    """Return the letters and digits of a text as part of a file's name, "" if it has none."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def renamed(ready: Path, parent: Path, name: str, base: str) -> Path:
     """Give a folder that is ready its name; return its path."""
-    base = re.sub(r"[^a-z0-9]+", "-", base.lower()).strip("-")
+    base = slug(base)
     number = 1
     while True:
         folder = parent / (name or f"{base}-{number}")

@@ -87,10 +87,7 @@ def augment(
     count = NUMBERS + 2 * KNOTS * KNOTS * (config.elastic_px > 0)
     noise = upload(uniforms(seed, epoch, index, count), picture.device)
     if config.flip:
-        # Alternating (Keller Jordan 2024, https://arxiv.org/abs/2404.00498): no picture is seen
-        # the same way in two epochs on end.
-        first = upload(uniforms(seed, 0, index, 1), picture.device)[:, 0] < 0.5
-        picture = flip(picture, first if epoch % 2 == 0 else ~first)
+        picture = flip(picture, alternating(seed, epoch, index, picture.device))
     if config.crop_px:
         picture = crop(picture, config.crop_px, noise[:, 0:2])
     if config.resamples:
@@ -98,6 +95,18 @@ def augment(
     if config.cutout_px:
         picture = cutout(picture, config.cutout_px, noise[:, 8:10])
     return picture
+
+
+def alternating(
+    seed: int, epoch: int, index: Int64[Tensor, "B"], device: torch.device
+) -> Bool[Tensor, "B"]:
+    """Return which samples are mirrored in an epoch: half of them, in the next the other half.
+
+    So no picture is seen the same way in two epochs on end (Keller Jordan 2024,
+    https://arxiv.org/abs/2404.00498). `index` lies on the CPU, where numbers are made.
+    """
+    first = upload(uniforms(seed, 0, index, 1), device)[:, 0] < 0.5
+    return first if epoch % 2 == 0 else ~first
 
 
 def flip(picture: Shaped[Tensor, "B C H W"], which: Bool[Tensor, "B"]) -> Shaped[Tensor, "B C H W"]:

@@ -207,12 +207,16 @@ def read_picture(
 
 
 def given_picture(
-    given: Path | str | bytes | np.ndarray | Tensor, *, size_px: int, channels: int
+    given: Path | str | bytes | np.ndarray | Tensor,
+    *,
+    size_px: int,
+    channels: int,
+    fit: Fit = planes,
 ) -> Shaped[Tensor, "C H W"]:
     """Return the picture in a file or in bytes, prepared as those of a set are, or in an array,
     which stays as it is; UserError if it does not fit."""
     if not isinstance(given, np.ndarray | Tensor):
-        return read_picture(given, size_px=size_px, channels=channels)
+        return read_picture(given, size_px=size_px, channels=channels, fit=fit)
     picture = torch.as_tensor(given)
     picture = picture if picture.ndim == 3 else picture[None]
     if picture.dtype != torch.uint8 or picture.shape[0] != channels:
@@ -239,6 +243,9 @@ def picture_size(path: Path) -> tuple[int, int]:
         raise UserError(f"{path} is damaged ({reason})") from None
 
 
-def read_all(source: Path | str | bytes, *, channels: int) -> UInt8[Tensor, "C H W"]:
-    """Return one picture in its own size, upright; UserError if it is none."""
-    return read_picture(source, size_px=LARGEST_SIDE_PX, channels=channels, fit=all_planes)
+def whole_picture(
+    given: Path | str | bytes | np.ndarray | Tensor, *, channels: int
+) -> Shaped[Tensor, "C H W"]:
+    """Return the picture in a file, in bytes or in an array in its own size, upright; UserError if
+    it is none."""
+    return given_picture(given, size_px=LARGEST_SIDE_PX, channels=channels, fit=all_planes)

@@ -253,14 +253,18 @@ def fetch_set(source: PublicSet, folder: Path) -> None:
             raise UserError(f"{folder / name} could not be unpacked ({error})") from None
 
 
+def data_home() -> Path:
+    """Return the folder of all sets: $ARCADIA_DATA, or `data` in the working folder."""
+    return Path(os.environ.get("ARCADIA_DATA") or "data").expanduser()
+
+
 def main(config: Config) -> int:
     """The command `arcadia data`."""
     if not config.name:
         for name, source in SETS.items():
             say(f"{name:16}{source.about}")
         return 0
-    home = Path(os.environ.get("ARCADIA_DATA") or "data")
-    folder = (config.to or home).expanduser() / config.name
+    folder = (config.to.expanduser() if config.to else data_home()) / config.name
     fetch_set(SETS[config.name], folder)
     say(f"{config.name} is in {folder}; train with --data {folder}")
     return 0

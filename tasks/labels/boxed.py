@@ -28,7 +28,7 @@ from tasks.data.decode import picture_size, whole_planes
 from tasks.data.find import found_folder
 from tasks.data.formats.boxed_photos import ONE_IN_VAL, BoxedPhoto, BoxedSet
 from tasks.data.formats.boxed_sets import read_boxed
-from tasks.data.formats.folders import read_files
+from tasks.data.formats.folders import read_files, said_of
 from tasks.data.formats.rle import boxes_of
 from tasks.data.pictures import mean_and_std
 from tasks.data.samples import Generated, InMemory, Samples
@@ -166,11 +166,7 @@ class Boxed(Source):
             most_bytes=room_bytes(self.config.memory_gb),
             fit=whole_planes,
         )
-        if note:
-            self.log_lines[f"{split}: {note}"] = None
-        if skipped:
-            said = "; ".join(list(skipped.values())[:10])
-            self.log_lines[f"{split}: {len(skipped)} photos left out ({said})"] = None
+        self.log_lines |= dict.fromkeys(said_of(split, skipped, note))
         kept = [photo for n, photo in enumerate(photos) if n not in skipped]
         side = self.about["side_px"]
         columns = {"picture": column, **photo_columns(kept, side, scored=scored)}

@@ -13,24 +13,23 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64
 from PIL import Image
 from torch import Tensor
 
 from backbones.cnn import build_trunk
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_not_negative, require_positive
-from backbones.training.device.graphs import upload
 from backbones.training.distributed import ALONE
 from backbones.training.errors import UserError
 from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
 from tasks.answers import Answer, Picture
-from tasks.data.augment import flip
-from tasks.data.decode import given_picture, read_all, whole_planes
+from tasks.data.augment import alternating, flip
+from tasks.data.decode import whole_picture, whole_planes
 from tasks.data.formats.rle import runs_of, string_of
 from tasks.data.pictures import shown_names
-from tasks.data.samples import Batch, Samples, moved, uniforms
+from tasks.data.samples import Batch, Samples, moved
 from tasks.data.split_names import Split
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
@@ -156,8 +155,8 @@ class Detect(Task[list[Seen]]):
     def prepare(self, batch: Batch, epoch: int) -> Batch:
         if not self.config.flip:
             return batch
-        first = uniforms(self.config.run.seed, 0, batch["index"], 1)[:, 0] < 0.5
-        which = upload(first if epoch % 2 == 0 else ~first, batch["picture"].device)
+        seed, device = self.config.run.seed, batch["picture"].device
+        which = alternating(seed, epoch, batch["index"], device)
         return mirrored(batch, which, self.side_px)
 
     def loss(self, model: Detector, batch: Batch) -> Float[Tensor, "B"]:
@@ -216,7 +215,8 @@ class Detect(Task[list[Seen]]):
                 "this detector looks where a file says, and that knows no other photos; train one "
                 "with --proposals dense or grid"
             )
-        asked = [self.read(one) for one in inputs]
+        channels = self.source.about["channels"]
+        asked = [whole_picture(one, channels=channels) for one in inputs]
         tall, wide = (max(picture.shape[n] for picture in asked) for n in (1, 2))
         shown = torch.zeros(len(asked), asked[0].shape[0], tall, wide, dtype=torch.uint8)
         squares = []
@@ -228,13 +228,6 @@ class Detect(Task[list[Seen]]):
         size = torch.tensor([picture.shape[1:] for picture in asked])
         scale = self.side_px / size.amax(1)
         return {"picture": torch.stack(squares), "scale": scale, "size": size, "shown": shown}
-
-    def read(self, given: Any) -> Shaped[Tensor, "C H W"]:
-        """Return the picture in a file, in bytes or in an array, in its own size."""
-        channels = self.source.about["channels"]
-        if isinstance(given, np.ndarray | Tensor):
-            return given_picture(given, size_px=self.side_px, channels=channels)
-        return read_all(given, channels=channels)
 
     def say(self, answers: list[Seen]) -> list[Answer]:
         return [self.said_of(shown_part(seen, self.config.answer.threshold)) for seen in answers]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backbones.training.checks.limits import require_at_most
 from backbones.training.device.graphs import upload
-from tasks.data.augment import flip
+from tasks.data.augment import alternating, flip
 from tasks.data.samples import uniforms
 
 NUMBERS = 8  # random numbers a picture
@@ -49,8 +49,7 @@ def augment_masks(
     noise = upload(uniforms(seed, epoch, index, NUMBERS), picture.device)
     labels = label[:, None]
     if config.flip:
-        first = upload(uniforms(seed, 0, index, 1), picture.device)[:, 0] < 0.5
-        which = first if epoch % 2 == 0 else ~first
+        which = alternating(seed, epoch, index, picture.device)
         picture, labels = flip(picture, which), flip(labels, which)
     if not config.zoom and not config.light:
         return picture, labels[:, 0]

@@ -20,7 +20,7 @@ from backbones.training.device.memory import room_bytes
 from backbones.training.errors import UserError
 from backbones.training.streams import plain
 from tasks.data.columns import Batch, Rows
-from tasks.data.find import folder_of, found_folder
+from tasks.data.find import found_folder
 from tasks.data.formats.class_maps import CAMVID, VOID
 from tasks.data.formats.masks import MaskFiles, read_masks, read_pair, splits_of_masks
 from tasks.data.samples import Generated, InMemory, OnDisk, Samples
@@ -100,8 +100,7 @@ class Masked(Source):
     @property
     def folder(self) -> Path:
         """Where the set lies; UserError if it is nowhere."""
-        name, given = self.config.set, self.config.data
-        return folder_of(name, given) or found_folder(name, given, f"use {WORLDS[0]}")
+        return found_folder(self.config.set, self.config.data, f"use {WORLDS[0]}")
 
     def file_of(self, split: Split) -> Split:
         """Return the split of the files that a split is taken from."""
@@ -124,9 +123,8 @@ class Masked(Source):
                     f"trained on {len(known)} others; give it a set with the same"
                 )
             if self.file_of("val") == "train" and taken == "train":
-                held = found.pairs[::ONE_IN] if len(found) >= ONE_IN else ()
-                kept = tuple(pair for pair in found.pairs if pair not in held)
-                pairs = held if split == "val" else kept
+                held = set(found.pairs[::ONE_IN] if len(found) >= ONE_IN else ())
+                pairs = tuple(p for p in found.pairs if (p in held) == (split == "val"))
                 if not pairs:
                     raise UserError(
                         f"{self.folder} has {len(found)} training pictures, too few to hold some "

@@ -24,11 +24,10 @@ from backbones.decoders import enlarged
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_fraction, require_not_negative
 from backbones.training.distributed import ALONE
-from backbones.training.errors import UserError
 from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
 from tasks.answers import Answer, Kind, Picture
-from tasks.data.decode import read_all
+from tasks.data.decode import whole_picture
 from tasks.data.formats.class_maps import VOID
 from tasks.data.samples import Batch, Samples, moved
 from tasks.data.split_names import Split
@@ -220,7 +219,8 @@ class Segment(Task[Tensor]):
 
     def ask(self, inputs: list[Any]) -> Batch:
         """Return pictures in the size that the network sees; an array is [3, H, W]."""
-        self.asked = [whole_picture(given) for given in inputs]
+        whole = [whole_picture(given, channels=3) for given in inputs]
+        self.asked = [each.permute(1, 2, 0).contiguous().numpy() for each in whole]
         pictures = [squeezed(each, self.source.size) for each in self.asked]
         return {"picture": torch.from_numpy(np.stack(pictures))}
 
@@ -290,20 +290,6 @@ def labels_of(answers: Float[Tensor, "B A H W"], size: tuple[int, int]) -> UInt8
         label.masked_fill_(score > best, number)
         best = torch.maximum(best, score)
     return label
-
-
-def whole_picture(given: Any) -> UInt8[np.ndarray, "H W 3"]:
-    """Return the picture in a file, in bytes or in an array; UserError if it is none."""
-    if not isinstance(given, np.ndarray | Tensor):
-        read = read_all(given, channels=3)
-        return np.ascontiguousarray(read.permute(1, 2, 0).numpy())
-    picture = torch.as_tensor(given)
-    if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] != 3:
-        raise UserError(
-            f"the picture is {picture.dtype} of shape {tuple(picture.shape)}; expected uint8 "
-            "[3, H, W]"
-        )
-    return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
 
 
 ROADS = Config(

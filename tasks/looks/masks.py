@@ -48,8 +48,7 @@ def masks_sheet(
     scale = max(1, -(-LEAST_PX // pictures.shape[-1]))
     font = font_of(12)
     for n, (picture, truth, answer) in enumerate(zip(pictures, truths, answers, strict=True)):
-        shown = answer.copy()
-        parts = [picture.transpose(1, 2, 0), table[truth], table[shown]]
+        parts = [picture.transpose(1, 2, 0), table[truth], table[answer]]
         gap = np.full((picture.shape[1], GAP_PX, 3), 255, np.uint8)
         row = np.concatenate([parts[0], gap, parts[1], gap, parts[2]], 1)
         row = row.repeat(scale, 0).repeat(scale, 1)

@@ -26,7 +26,7 @@ from backbones.training.session import newest_checkpoint
 from tasks.data.columns import Column, Rows
 from tasks.data.find import found_folder
 from tasks.data.formats.captions import PhotoSet, hold_out, read_photos
-from tasks.data.formats.folders import read_files
+from tasks.data.formats.folders import read_files, said_of
 from tasks.data.pictures import mean_and_std
 from tasks.data.samples import Batch, ColumnOf, Generated, InMemory
 from tasks.data.source import Source
@@ -182,11 +182,7 @@ class CaptionedPictures(Source):
             channels=CHANNELS,
             most_bytes=room_bytes(self.config.memory_gb),
         )
-        if note:
-            self.log_lines[f"{split}: {note}"] = None
-        if skipped:
-            said = "; ".join(list(skipped.values())[:10])
-            self.log_lines[f"{split}: {len(skipped)} photos left out ({said})"] = None
+        self.log_lines |= dict.fromkeys(said_of(split, skipped, note))
         kept = [photo for n, photo in enumerate(photos) if n not in skipped]
         captions, names = (tuple(p.captions for p in kept), tuple(p.name for p in kept))
         return Captioned(column, captions, names)

@@ -272,6 +272,15 @@ def read_files(
     return ColumnOf(PictureReader(files, size_px, channels, fit), "picture"), skipped, note
 
 
+def said_of(split: Split, skipped: Mapping[int, str], note: str) -> list[str]:
+    """Return what is to be said of a split's photos that `read_files` has read."""
+    lines = [f"{split}: {note}"] if note else []
+    if skipped:
+        reasons = "; ".join(list(skipped.values())[:10])
+        lines.append(f"{split}: {len(skipped)} photos left out ({reasons})")
+    return lines
+
+
 def order(entry: Entry) -> tuple[str, str, str]:
     """Return by what pictures are sorted."""
     return entry.kind, entry.name, entry.tar

@@ -29,17 +29,7 @@ from PIL import Image, UnidentifiedImageError
 from backbones.training.errors import UserError
 from backbones.training.files import read_bounded
 from backbones.training.streams import plain
-from tasks.data.decode import (
-    LARGEST_BYTES,
-    LARGEST_PX,
-    LARGEST_SIDE_PX,
-    SUFFIXES,
-    Unreadable,
-    all_planes,
-    contents,
-    decode,
-    quiet_pillow,
-)
+from tasks.data.decode import LARGEST_BYTES, LARGEST_PX, SUFFIXES, quiet_pillow, whole_picture
 from tasks.data.formats.class_maps import (
     CAMVID,
     CITYSCAPES,
@@ -191,16 +181,6 @@ def cityscapes_pairs(root: Path, split: str) -> tuple[list[Pair], ClassMap]:
     return list(zip(pictures, labels("labelIds"), strict=True)), CITYSCAPES
 
 
-def read_whole(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """Return a picture in its own size; UserError if it cannot be read."""
-    try:
-        with quiet_pillow():
-            found = decode(contents(path), size_px=LARGEST_SIDE_PX, channels=3, fit=all_planes)
-            return found.transpose(1, 2, 0)
-    except Unreadable as error:
-        raise UserError(f"{path} {error}") from None
-
-
 def read_labels(path: Path, class_map: ClassMap) -> UInt8[np.ndarray, "H W"]:
     """Return the class of every pixel, VOID for none; UserError if it is no picture of labels."""
     numbers = indices(path)
@@ -252,7 +232,8 @@ def read_pair(
     pair: Pair, class_map: ClassMap
 ) -> tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]:
     """Return a picture and its labels; UserError if they are not of one size."""
-    picture, label = read_whole(pair[0]), read_labels(pair[1], class_map)
+    picture = whole_picture(pair[0], channels=3).numpy().transpose(1, 2, 0)
+    label = read_labels(pair[1], class_map)
     if picture.shape[:2] != label.shape:
         rows, columns = picture.shape[:2]
         raise UserError(
