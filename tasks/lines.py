@@ -79,7 +79,7 @@ def answer(config: Config, predictor: Predictor, out: Out) -> int:
         read = [understood(predictor.task, where, line) for where, line in chunk]
         failed |= not all(good for _, good in read)
         good = [text for text, good in read if good and text.strip()]
-        if predictor.task.goes_on and not config.json:
+        if predictor.task.goes_on and not (config.json or config.explain):
             for text in good:
                 write_on(predictor, text, out)
             continue

@@ -5,6 +5,8 @@ from the same. Letters and the unit of length are those of the training lines, a
 """
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from backbones.training.checks.limits import require_at_most
+from backbones.training.config import require_not_negative, require_positive
 from backbones.training.errors import UserError
-from tasks.data.columns import Rows
+from tasks.data.columns import Batch, Rows
 from tasks.data.find import found_folder
 from tasks.data.formats.handwriting import read_handwriting
 from tasks.data.samples import InMemory
@@ -23,6 +27,28 @@ from tasks.data.strokes import Line, letter_spacing, offsets
 from tasks.worlds import pens
 
 WORLD = "pens"
+MOST_POINTS = 2**16
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinesConfig:
+    """Which lines of handwriting are learnt from: what configs of a writer and a reader share."""
+
+    set: str = WORLD
+    """A folder of $ARCADIA_DATA, such as cursive_handwriting, or the offline world pens."""
+    data: str = ""
+    """IAM-OnDB's folder, or JSON (or a zip of it) of lines with their points."""
+    samples: int = 0
+    """Learn from so many lines only; 0: all. Of the world: how many there are."""
+    points: int = 14
+    """Points of a letter, on average: the unit of length follows from it."""
+    longest: int = 1_000
+    """Points of a line; longer ones are not learnt from."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "points", "longest")
+        require_not_negative(self, "samples")
+        require_at_most(self, points=MOST_POINTS, longest=MOST_POINTS, samples=2**31 - 1)
 
 
 class Handwriting(Source):
@@ -31,6 +57,7 @@ class Handwriting(Source):
     def __init__(self, config: Any, about: dict[str, Any] | None = None) -> None:
         super().__init__(config, about)
         self.read: dict[Split, list[Line]] = {}
+        self.made: dict[Split, InMemory] = {}
         self.left_out: dict[Split, int] = {}
         self.about = self.about or self.describe_data()
 
@@ -80,6 +107,15 @@ class Handwriting(Source):
         """Return the numbers of a text's letters, without those that training never had."""
         return [self.numbers[letter] for letter in text if letter in self.numbers]
 
+    def texts(self, batch: Batch) -> list[str]:
+        """Return the texts of a batch's lines."""
+        rows = zip(batch["text"].tolist(), batch["text_length"].tolist(), strict=True)
+        return [self.decode(row[:length]) for row, length in rows]
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """Return the text of some letters' numbers."""
+        return "".join(self.letters[number - 1] for number in numbers)
+
     def moves(self, line: Line) -> Float32[np.ndarray, "T 3"]:
         """Return a line as offsets in the run's unit."""
         return offsets(line.strokes, self.about["spacing"])
@@ -89,8 +125,14 @@ class Handwriting(Source):
         return np.concatenate([self.moves(line) for line in self.lines(split)])
 
     def samples(self, split: Split) -> InMemory:
-        """Return a split; lines of more than `longest` points are not learnt from, and lines with
-        letters that training never had not scored."""
+        """Return a split, made once; lines of more than `longest` points are not learnt from, and
+        lines with letters that training never had not scored."""
+        if split not in self.made:
+            self.made[split] = self.in_moves(split)
+        return self.made[split]
+
+    def in_moves(self, split: Split) -> InMemory:
+        """Return a split as moves and letters; UserError if nothing of it can be taken."""
         lines = self.lines(split)
         kept = [line for line in lines if set(line.text) <= set(self.letters)]
         rows = [(self.moves(line), self.encode(line.text)) for line in kept]

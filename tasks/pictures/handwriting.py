@@ -37,7 +37,7 @@ from backbones.training.run import find_run
 from tasks.answers import Answer, Kind, Strokes
 from tasks.data.columns import Rows
 from tasks.data.formats.handwriting import read_line
-from tasks.data.handwritten import WORLD, Handwriting
+from tasks.data.handwritten import Handwriting, LinesConfig
 from tasks.data.samples import Batch, moved
 from tasks.data.strokes import Stroke, strokes_of
 from tasks.fit_config import FitConfig
@@ -49,7 +49,7 @@ from tasks.scores.edits import edit_scores, edit_sums
 from tasks.scores.sums import Counts, Sums, add
 from tasks.task import Task
 
-MOST_UNITS, MOST_POINTS, MOST_LETTERS = 2**14, 2**16, 200
+MOST_UNITS, MOST_LETTERS = 2**14, 200
 LONGEST_LETTER = 4  # times the points of an average one, after which a letter is over
 SHOWN, READ = 4, 100  # lines in TensorBoard, and those that a reader is given
 
@@ -86,19 +86,9 @@ class PenConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(LinesConfig):
     """Handwriting of any line of text."""
 
-    set: str = WORLD
-    """A folder of $ARCADIA_DATA, such as cursive_handwriting, or the offline world pens."""
-    data: str = ""
-    """IAM-OnDB's folder, or JSON (or a zip of it) of lines with their points."""
-    samples: int = 0
-    """Learn from so many lines only; 0: all. Of the world: how many there are."""
-    points: int = 14
-    """Points of a letter, on average: the unit of length follows from it."""
-    longest: int = 1_000
-    """Points of a line; longer ones are not learnt from."""
     units: int = 200
     """Numbers of an LSTM's state."""
     window: int = 5
@@ -110,17 +100,9 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        require_positive(self, "points", "longest", "units", "window", "mixtures")
-        require_not_negative(self, "samples")
-        require_at_most(
-            self,
-            units=MOST_UNITS,
-            points=MOST_POINTS,
-            longest=MOST_POINTS,
-            window=1_000,
-            mixtures=1_000,
-            samples=2**31 - 1,
-        )
+        super().__post_init__()
+        require_positive(self, "units", "window", "mixtures")
+        require_at_most(self, units=MOST_UNITS, window=1_000, mixtures=1_000)
 
 
 class Costs(NamedTuple):
@@ -228,7 +210,9 @@ class Write(Task[Costs | Written]):
         rows = [self.source.encode(line.strip()) for line in inputs]
         for line, row in zip(inputs, rows, strict=True):
             if not row:
-                raise UserError("none of its letters was learnt; this pen knows " + self.known())
+                raise UserError(
+                    "none of its letters was learnt; this pen knows " + self.source.letters
+                )
             if len(row) > MOST_LETTERS:
                 raise UserError(
                     f"a line of {len(line):,} letters is too long; at most {MOST_LETTERS} are "
@@ -238,10 +222,6 @@ class Write(Task[Costs | Written]):
 
     def to_try(self, count: int) -> list[Any]:
         return [line.text for line in self.source.lines("test")[:count]]
-
-    def known(self) -> str:
-        """Return the letters that can be written."""
-        return "".join(self.source.letters)
 
     def doubts(self, given: Any) -> str:
         """Return which letters are not written, or that a line is longer than any learnt; "" for
@@ -289,8 +269,7 @@ class Write(Task[Costs | Written]):
             # No line ends before the window has left its last letter.
             if bits[0, 1] and int(weight[0, 0].argmax()) == len(whole):
                 break
-        said = "".join(self.source.letters[number - 1] for number in text.tolist())
-        return said, strokes_of(torch.stack(moves).cpu().numpy())
+        return self.source.decode(text.tolist()), strokes_of(torch.stack(moves).cpu().numpy())
 
     def show(
         self, board: Board, progress: int, model: PenModel, sums: Mapping[str, Tensor]

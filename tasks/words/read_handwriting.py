@@ -24,18 +24,12 @@ from torch import Tensor, nn
 from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
 from backbones.sequences.ctc import best_path, ctc_loss, needed, prefix_beam
 from backbones.training.checks.limits import require_at_most
-from backbones.training.config import (
-    RunConfig,
-    changed,
-    require_fraction,
-    require_not_negative,
-    require_positive,
-)
+from backbones.training.config import RunConfig, changed, require_fraction, require_positive
 from backbones.training.log import Board
 from tasks.answers import Answer, Kind
 from tasks.data.columns import Rows
 from tasks.data.formats.handwriting import strokes_of_file
-from tasks.data.handwritten import WORLD, Handwriting
+from tasks.data.handwritten import Handwriting, LinesConfig
 from tasks.data.samples import Batch, Samples, moved, uniforms
 from tasks.data.strokes import Line
 from tasks.fit_config import FitConfig
@@ -44,7 +38,7 @@ from tasks.scores.edits import edit_scores, edit_sums
 from tasks.scores.sums import Counts, Sums
 from tasks.task import Task
 
-MOST_UNITS, MOST_LAYERS, MOST_POINTS, MOST_BEAM = 2**14, 64, 2**16, 1_000
+MOST_UNITS, MOST_LAYERS, MOST_BEAM = 2**14, 64, 1_000
 AT_A_STEP = 2  # points that are read at once: a letter has some 14
 SHOWN = 8  # lines in TensorBoard
 
@@ -74,19 +68,9 @@ class ReadConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(LinesConfig):
     """A reader of handwriting."""
 
-    set: str = WORLD
-    """A folder of $ARCADIA_DATA, such as cursive_handwriting, or the offline world pens."""
-    data: str = ""
-    """IAM-OnDB's folder, or JSON (or a zip of it) of lines with their points."""
-    samples: int = 0
-    """Learn from so many lines only; 0: all. Of the world: how many there are."""
-    points: int = 14
-    """Points of a letter, on average: the unit of length follows from it."""
-    longest: int = 1_000
-    """Points of a line; longer ones are not learnt from."""
     units: int = 128
     """Numbers of an LSTM's state, each way."""
     layers: int = 1
@@ -100,17 +84,10 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        require_positive(self, "points", "longest", "units", "layers")
+        super().__post_init__()
+        require_positive(self, "units", "layers")
         require_fraction(self, "dropout", "bend")
-        require_not_negative(self, "samples")
-        require_at_most(
-            self,
-            units=MOST_UNITS,
-            layers=MOST_LAYERS,
-            points=MOST_POINTS,
-            longest=MOST_POINTS,
-            samples=2**31 - 1,
-        )
+        require_at_most(self, units=MOST_UNITS, layers=MOST_LAYERS)
 
 
 class Reader(nn.Module):
@@ -162,14 +139,14 @@ class Read(Task[list[str]]):
         )
 
     def start(self, model: Reader) -> list[str]:
-        lines = self.source.lines("train")
-        short = sum(
-            needed(self.source.encode(line.text)) * AT_A_STEP > len(self.source.moves(line))
-            for line in lines
-        )
-        return [f"{short:,} lines have too few points for their text, and teach nothing"] * (
-            short > 0
-        )
+        samples = self.source.samples("train")
+        text, steps = samples.columns["text"], steps_of(samples.lengths("moves")).tolist()
+        assert isinstance(text, Rows)
+        rows = zip(text.flat.split(text.lengths.tolist()), steps, strict=True)
+        short = sum(needed(row.tolist()) > count for row, count in rows)
+        if not short:
+            return []
+        return [f"{short:,} lines have too few points for their text, and teach nothing"]
 
     def prepare(self, batch: Batch, epoch: int) -> Batch:
         # Turned, slanted and stretched: any 2 x 2 matrix near the one that changes nothing.
@@ -191,14 +168,11 @@ class Read(Task[list[str]]):
         lengths = steps_of(batch["moves_length"]).tolist()
         for row, length in zip(log_prob.unbind(1), lengths, strict=True):
             found = best_path(row[:length]) if beam == 1 else prefix_beam(row[:length], beam)
-            texts.append("".join(self.source.letters[symbol - 1] for symbol in found))
+            texts.append(self.source.decode(found))
         return texts
 
     def score(self, answers: list[str], batch: Batch) -> Counts:
-        rows = zip(batch["text"].tolist(), batch["text_length"].tolist(), strict=True)
-        letters = self.source.letters
-        meant = ["".join(letters[number - 1] for number in row[:length]) for row, length in rows]
-        return edit_sums(answers, meant)
+        return edit_sums(answers, self.source.texts(batch))
 
     def scores(self, sums: Sums) -> dict[str, float]:
         return edit_scores(sums)
@@ -225,8 +199,8 @@ class Read(Task[list[str]]):
         batch = moved(samples.batch(index), next(model.parameters()).device)
         with torch.no_grad():
             answers = self.predict(model, batch)
-        lines = [line.text for line in self.source.lines("val")[: len(index)]]
-        rows = [f"| `{meant}` | `{said}` |" for meant, said in zip(lines, answers, strict=True)]
+        meant = self.source.texts(batch)
+        rows = [f"| `{text}` | `{said}` |" for text, said in zip(meant, answers, strict=True)]
         board.text(progress, "val/read", "\n".join(["| written | read |", "|---|---|", *rows]))
 
 

@@ -20,6 +20,7 @@ from tasks.words import read_handwriting
 from tasks.worlds import pens
 from tests.tasks.killed import assert_same, whole_and_killed
 
+pytestmark = pytest.mark.usefixtures("few_pens")
 SMOKE = changed(
     handwriting.SMOKE,
     samples=20,
@@ -29,16 +30,8 @@ SMOKE = changed(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_lines():
-    with pytest.MonkeyPatch.context() as patch:
-        for split, count in {"val": 4, "test": 8}.items():
-            patch.setitem(pens.SIZES, split, count)
-        yield
-
-
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
+def smoke(tmp_path_factory, few_pens):
     """A run that has learnt little, and its runs folder."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:

@@ -12,9 +12,9 @@ import arcadia
 from backbones.training.config import RunConfig, changed
 from backbones.training.run import find_run
 from tasks.words import read_handwriting
-from tasks.worlds import pens
 from tests.tasks.killed import assert_same, whole_and_killed
 
+pytestmark = pytest.mark.usefixtures("few_pens")
 SMOKE = changed(
     read_handwriting.SMOKE,
     samples=20,
@@ -38,16 +38,8 @@ def written(text, rng):
     return {"metadata": {"asciiSequence": text}, "points": points}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_lines():
-    with pytest.MonkeyPatch.context() as patch:
-        for split, count in {"val": 4, "test": 8}.items():
-            patch.setitem(pens.SIZES, split, count)
-        yield
-
-
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory, learning):
+def toy(tmp_path_factory, learning, few_pens):
     """A run that has learnt to read three shapes, and its runs folder."""
     folder, rng = tmp_path_factory.mktemp("toy"), np.random.default_rng(1)
     texts = ["".join(rng.choice(list(SHAPES), rng.integers(1, 5))) for _ in range(500)]
@@ -117,7 +109,19 @@ def test_predict_reads_files_of_one_line(trained, tmp_path, capsys):
         assert capsys.readouterr().out.endswith(": vlz\n")
 
 
+def test_lines_of_too_few_points_are_counted(runs, tmp_path):
+    rng = np.random.default_rng(1)
+    rows = [written("vlz", rng) for _ in range(40)]
+    rows[0]["metadata"]["asciiSequence"] = "vlzvlzvlzvlzvlzvlzvlz"
+    (tmp_path / "lines.json").write_text(json.dumps(rows))
+    task = read_handwriting.Read.of(changed(SMOKE, data=str(tmp_path / "lines.json"), points=4))
+    said = "1 lines have too few points for their text, and teach nothing"
+    assert task.start(task.model()) == [said]
+
+
 def test_people_see_what_was_written_and_read(trained):
     events = EventAccumulator(str(trained.folder)).Reload()
     shown = events.Tensors("val/read/text_summary")[0].tensor_proto.string_val[0].decode()
-    assert shown.startswith("| written | read |") and shown.count("\n") > 5
+    rows = [line.split("`") for line in shown.split("\n")[2:]]
+    assert shown.startswith("| written | read |") and len(rows) > 4
+    assert sum(row[1] == row[3] for row in rows) >= len(rows) - 1  # each beside its own

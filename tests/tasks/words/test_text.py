@@ -156,6 +156,11 @@ def test_letters_that_training_never_had_are_left_out_and_named(trained, capsys)
         arcadia.load("toy").predict([3])
 
 
+def test_what_cannot_be_explained_is_said_rather_than_left_away(trained, capsys):
+    assert arcadia.main(["predict", "toy", "ab", "--explain"]) == 2
+    assert "this model explains nothing" in capsys.readouterr().err
+
+
 def test_beginnings_of_the_test_text_are_there_to_try(tmp_path):
     lines = "".join(f"line {n} is here to be begun, and ends\n" for n in range(300))
     task, _ = made(tmp_path, lines)
