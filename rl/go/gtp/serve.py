@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -170,9 +171,7 @@ def main(config: Config) -> int:
     standard_input()  # UserError for a device that never ends
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
-    if config.quiet_stderr:
-        sys.stderr = open(os.devnull, "w")
-    with Interrupt() as interrupt:
+    with quiet_if(config.quiet_stderr), Interrupt() as interrupt:
         session = Session(
             build_engine(config),
             sys.stdout,
@@ -183,6 +182,16 @@ def main(config: Config) -> int:
         interrupt.when_asked(session.stop)
         session.serve(commands())
     return 0
+
+
+@contextmanager
+def quiet_if(asked: bool) -> Iterator[None]:
+    """Drop what is said on standard error, if that is asked for, until the session ends."""
+    if not asked:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        yield
 
 
 def commands() -> Iterator[str]:

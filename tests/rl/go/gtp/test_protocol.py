@@ -388,6 +388,13 @@ def test_the_command_answers_on_pipes_and_leaves():
     assert engine.process.returncode == 0
 
 
+def test_a_quiet_session_leaves_standard_error_as_it_was(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"quit\n")))
+    before = sys.stderr
+    assert serve.main(serve.Config(run="random", quiet_stderr=True)) == 0
+    assert sys.stderr is before and capsys.readouterr().out == "=\n\n"
+
+
 def test_a_program_that_is_none_or_says_nothing_is_told_so():
     with pytest.raises(EngineFailed, match="cannot be started"):
         GtpEngine("no-such-program --mode gtp")
