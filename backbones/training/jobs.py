@@ -148,6 +148,16 @@ JOBS = {
             "flickr8k": "photos of Flickr8k with five captions each (--data DIR)",
         },
     ),
+    "vqa": Entry(
+        "tasks.words.answer",
+        "task",
+        "answers to questions about pictures (VQA)",
+        {
+            "default": "generated scenes; --data DIR for VQA or CLEVR",
+            "smoke": SMOKE,
+            "easy-vqa": "easy-VQA: shapes and colours (--data DIR)",
+        },
+    ),
     "translate": Entry(
         "tasks.words.translate",
         "task",

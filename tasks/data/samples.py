@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from backbones.training.device.graphs import upload
@@ -296,6 +296,19 @@ def uniforms(
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     state = state ^ (state >> np.uint64(31))
     return torch.from_numpy((state >> np.uint64(40)).astype(np.float32) / np.float32(2**24))
+
+
+def drawn(
+    there: Bool[Tensor, "B K"], wanted: int, seed: int, epoch: int, index: Int64[Tensor, "B"]
+) -> Int64[Tensor, "B _"]:
+    """Return the places of `wanted` of what every sample has K of, drawn anew in every epoch; those
+    that are not `there` come last.
+
+    Each place has a seed of its own, so that it does not matter how many others in the batch have.
+    """
+    seeds = range(seed + 1, seed + 1 + there.shape[1])
+    place = torch.cat([uniforms(each, epoch, index, 1) for each in seeds], 1).to(there.device)
+    return (place + ~there).argsort(1)[:, :wanted]
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:

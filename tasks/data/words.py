@@ -38,14 +38,14 @@ def written(words: Sequence[str]) -> str:
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def learn_words(captions: Iterable[str], least: int) -> list[str]:
-    """Return the words that captions have `least` times or more, the most frequent first; UserError
-    if there are none."""
-    counts = Counter(word for caption in captions for word in words_of(caption))
+def learn_words(texts: Iterable[str], least: int, told: str = "captions") -> list[str]:
+    """Return the words that texts have `least` times or more, the most frequent first; UserError,
+    which calls the texts what `told` says, if there are none."""
+    counts = Counter(word for text in texts for word in words_of(text))
     kept = [word for word, count in counts.items() if count >= least]
     if not kept:
         raise UserError(
-            f"no word of the captions occurs {least} times; give more captions, or a lower --least"
+            f"no word of the {told} occurs {least} times; give more {told}, or a lower --least"
         )
     return sorted(kept, key=lambda word: (-counts[word], word))
 

@@ -37,7 +37,7 @@ from backbones.transfer import TrunkConfig
 from tasks.answers import Answer, Picture
 from tasks.data.augment import AugmentConfig, augment
 from tasks.data.decode import given_picture
-from tasks.data.samples import Batch, InMemory, moved, uniforms
+from tasks.data.samples import Batch, InMemory, drawn, moved
 from tasks.data.split_names import Split
 from tasks.data.vocabulary import BEGIN, PAD
 from tasks.fit_config import FitConfig
@@ -181,13 +181,8 @@ class Captioning(Task[list[str]]):
         target, wanted = one_by_one(rows), self.config.captions
         if not 0 < wanted < target.shape[1]:
             return rows
-        # Seeds of their own, so that it does not matter how many captions others in the batch have,
-        # nor how pictures are augmented. Rows of padding come last.
-        seeds = range(self.config.run.seed + 1, self.config.run.seed + 1 + target.shape[1])
-        place = torch.cat([uniforms(seed, epoch, index, 1) for seed in seeds], 1).to(rows.device)
-        place = place + (target[:, :, 0] == PAD)
-        chosen = place.argsort(1)[:, :wanted, None].expand(-1, -1, target.shape[2])
-        return target.gather(1, chosen).flatten(1)
+        chosen = drawn(target[:, :, 0] != PAD, wanted, self.config.run.seed, epoch, index)
+        return target.gather(1, chosen[..., None].expand(-1, -1, target.shape[2])).flatten(1)
 
     def loss(self, model: Captioner, batch: Batch) -> Float[Tensor, "B"]:
         target = one_by_one(batch["caption"])

@@ -1,32 +1,18 @@
-"""What can be said and asked of a scene: captions that are true, questions with one answer.
+"""What can be said of a scene: captions that are true.
 
 The captions are sentences of `tasks/worlds/scene_language.py`, which says what makes them true. A
 relation is only written where it holds with some distance from what would be in doubt: a hidden
 part twice as large as need be, a gap between two boxes, a direction nearer to the axis. A caption
-says "a red circle", which is true of any red circle; a question says "the red circle" only where
-there is one.
-
-Half the answers to yes-or-no questions are yes, whatever the question: a coin is thrown first, and
-the question is made to fit. Those with the answer no name a colour and a shape that both occur in
-the scene, where the scene allows it, so that seeing one of the two is not enough.
+says "a red circle", which is true of any red circle. Questions: `tasks/worlds/scene_questions.py`.
 """
 
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.worlds.scene_language import (
-    LEAST_HIDDEN,
-    NUMBERS,
-    OPPOSITE,
-    SIDES,
-    Facts,
-    plural,
-    relations,
-)
-from tasks.worlds.things import COLOURS, SHAPES, Thing
+from tasks.worlds.scene_language import LEAST_HIDDEN, NUMBERS, SIDES, Facts, plural, relations
+from tasks.worlds.things import Thing
 
 NUM_CAPTIONS = 5
 Relation = tuple[int, str, int]
@@ -43,14 +29,6 @@ DETAILS = (
 UP_TO = (0.5, 0.7, 0.82, 0.88, 0.94, 1.0)  # the shares of these, added up
 # A list of LONG things or more says one thing of each.
 LONG, BRIEF = 3, (("colour",), ("colour",), ("size",), ("texture",), ())
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question about a scene and its only answer: a number in digits, yes, no, or a word."""
-
-    question: str
-    answer: str
 
 
 def plain_relations(facts: Facts) -> list[Relation]:
@@ -150,77 +128,3 @@ def captions(rng: np.random.Generator, facts: Facts) -> tuple[str, ...]:
     while len(lines) < NUM_CAPTIONS:
         lines[pair(rng, things)] = None
     return tuple(sentence(words) for words in lines)
-
-
-def counting(rng: np.random.Generator, objects: tuple[Thing, ...]) -> list[Question]:
-    """Ask for the number of all things, of one shape and of one colour.
-
-    Half the shapes and colours asked for occur in the scene for certain, so that not most of the
-    answers are 0.
-    """
-    asked = [Question("How many objects are there?", str(len(objects)))]
-    shape, colour = objects[rng.integers(len(objects))].shape, str(rng.choice(list(COLOURS)))
-    if rng.random() < 0.5:
-        shape, colour = str(rng.choice(SHAPES)), objects[rng.integers(len(objects))].colour
-    number = sum(thing.shape == shape for thing in objects)
-    asked.append(Question(f"How many {plural(shape)} are there?", str(number)))
-    number = sum(thing.colour == colour for thing in objects)
-    asked.append(Question(f"How many {colour} objects are there?", str(number)))
-    return asked
-
-
-def presence(rng: np.random.Generator, objects: tuple[Thing, ...]) -> Question:
-    """Ask whether something of one colour and shape is there."""
-    names = sorted({plain_name(thing) for thing in objects})
-    answer = "yes" if rng.random() < 0.5 else "no"
-    if answer == "no":
-        colours, shapes = ({t.colour for t in objects}, {t.shape for t in objects})
-        mixed = {f"{colour} {shape}" for colour in colours for shape in shapes} - set(names)
-        near = {f"{colour} {shape}" for colour in colours for shape in SHAPES}
-        near |= {f"{colour} {shape}" for colour in COLOURS for shape in shapes}
-        names = sorted(mixed or near - set(names))
-    return Question(f"Is there {with_article(names[rng.integers(len(names))])}?", answer)
-
-
-def looks(rng: np.random.Generator, objects: tuple[Thing, ...]) -> list[Question]:
-    """Ask for the colour of a shape and for the shape of a colour that occur once."""
-    shapes, colours = Counter(t.shape for t in objects), Counter(t.colour for t in objects)
-    asked = []
-    single = [thing for thing in objects if shapes[thing.shape] == 1]
-    if single:
-        thing = single[rng.integers(len(single))]
-        asked.append(Question(f"What colour is the {thing.shape}?", thing.colour))
-    single = [thing for thing in objects if colours[thing.colour] == 1]
-    if single:
-        thing = single[rng.integers(len(single))]
-        asked.append(Question(f"What shape is the {thing.colour} object?", thing.shape))
-    return asked
-
-
-def standing(rng: np.random.Generator, facts: Facts) -> list[Question]:
-    """Ask whether one thing stands on one side of another, where both names belong to one thing."""
-    objects = facts.objects
-    names = [plain_name(thing) for thing in objects]
-    number = Counter(names)
-    found = [
-        (i, word, j)
-        for i, word, j in plain_relations(facts)
-        if word in SIDES and number[names[i]] == number[names[j]] == 1
-    ]
-    if not found:
-        return []
-    i, word, j = found[rng.integers(len(found))]
-    answer = "yes" if rng.random() < 0.5 else "no"
-    asked = word if answer == "yes" else OPPOSITE[word]
-    return [Question(f"Is the {names[i]} {asked} the {names[j]}?", answer)]
-
-
-def questions(rng: np.random.Generator, facts: Facts) -> tuple[Question, ...]:
-    """Return four to seven questions about one scene."""
-    objects = facts.objects
-    return (
-        *counting(rng, objects),
-        presence(rng, objects),
-        *looks(rng, objects),
-        *standing(rng, facts),
-    )

@@ -20,7 +20,8 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from backbones.training.errors import UserError
 from tasks.data.formats.rle import boxes_of
 from tasks.worlds.chance import SCENE_QUESTIONS, SCENE_WORDS, SCENES, between, sample_rng
-from tasks.worlds.scene_words import Question, captions, questions
+from tasks.worlds.scene_questions import Question, questions
+from tasks.worlds.scene_words import captions
 from tasks.worlds.things import SHAPES, Place, Thing, paint, random_place, random_thing, silhouette
 
 MOST_THINGS = 5
@@ -157,9 +158,23 @@ def told(seed: int, index: int, size_px: int = DESIGN_PX) -> Told:
 
 def told_of(layout: Layout, seed: int, index: int) -> Told:
     """Return a scene's facts and captions."""
-    masks, whole = np.stack(layout.visible) > 0, np.stack(layout.whole) > 0
-    facts = Told(tuple(layout.things), boxes_of(masks), masks, whole, ())
+    facts = facts_of(layout)
     return replace(facts, captions=captions(sample_rng(seed, SCENE_WORDS, index), facts))
+
+
+def facts_of(layout: Layout) -> Told:
+    """Return a scene's facts, without a word."""
+    masks, whole = np.stack(layout.visible) > 0, np.stack(layout.whole) > 0
+    return Told(tuple(layout.things), boxes_of(masks), masks, whole, ())
+
+
+def asked(
+    seed: int, index: int, size_px: int = DESIGN_PX
+) -> tuple[tuple[Question, ...], Bool[np.ndarray, "K H W"]]:
+    """Return the questions about the scene of that number, and the visible part of every thing."""
+    check_size(size_px)
+    facts = facts_of(lay_out(sample_rng(seed, SCENES, index), size_px))
+    return questions(sample_rng(seed, SCENE_QUESTIONS, index), facts), facts.masks
 
 
 def pictures(

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from backbones.training.errors import UserError
 from backbones.training.streams import plain
@@ -37,6 +38,8 @@ KNOWN = (
     "captions.txt (image,caption), *.token.txt (Flickr8k), results.csv (Flickr30k), "
     "captions_*.json (COCO) or dataset_*.json (Karpathy's splits)"
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,7 @@ def in_splits(
     return PhotoSet(splits, notes)
 
 
-def hold_out(train: list[Photo]) -> tuple[list[Photo], list[Photo]]:
+def hold_out(train: list[T]) -> tuple[list[T], list[T]]:
     """Return the photos to learn from and those to validate on: the last sixteenth by name."""
     held = min(MOST_VAL, len(train) // ONE_IN_VAL)
     return train[: len(train) - held], train[len(train) - held :]

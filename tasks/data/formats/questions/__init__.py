@@ -1,0 +1,1 @@
+"""Photos with questions and answers, in the field's own files."""

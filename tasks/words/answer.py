@@ -1,0 +1,385 @@
+"""Questions about pictures (VQA): a trunk that looks, an LSTM that reads the question.
+
+Letters: B pictures, K questions of each, C channels, H rows, W columns, S regions, T words, A known
+answers to a question, V known answers in all, G looks.
+
+Antol et al. 2015 (https://arxiv.org/abs/1505.00468) for the task, Yang et al. 2016
+(https://arxiv.org/abs/1511.02274) for stacked attention; see `tasks/words/answerer.py`. An answer
+is one of those that training had most often. Each has a sigmoid of its own, which learns how right
+it is by the official rule: people disagree, and several answers may be right (Teney et al. 2018,
+https://arxiv.org/abs/1708.02711).
+
+What surprises: beside every score stands what the same network gets from the question alone and
+from the picture alone, since questions often give their answers away (Goyal et al. 2017,
+https://arxiv.org/abs/1612.00837). A training sample is a picture with all its questions, of which
+an epoch draws some.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor
+
+from backbones.cnn import build_trunk
+from backbones.training.checks.limits import require_at_most
+from backbones.training.config import (
+    RunConfig,
+    changed,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
+from backbones.training.errors import UserError
+from backbones.training.log import Board
+from backbones.transfer import TrunkConfig
+from tasks.answers import Answer, Kind, Picture
+from tasks.data.augment import AugmentConfig, augment
+from tasks.data.decode import given_picture
+from tasks.data.formats.questions.files import Asked
+from tasks.data.samples import Batch, InMemory, drawn, moved
+from tasks.data.split_names import Split
+from tasks.data.vocabulary import PAD, UNKNOWN
+from tasks.fit_config import FitConfig
+from tasks.job import TaskJob
+from tasks.looks.captions import attention_picture, captions_picture
+from tasks.scores.sums import Counts, Sums
+from tasks.scores.vqa import accuracy
+from tasks.task import Task
+from tasks.words.answerer import Answered, Answerer
+from tasks.words.questions import WORLD, QuestionedPictures
+
+MOST_SIZE_PX, MOST_LONGEST, MOST_UNITS, MOST_LAYERS, MOST_LOOKS = 4_096, 2**12, 2**14, 64, 64
+MOST_ANSWERS = 2**20
+SPLITS: tuple[Split, ...] = get_args(Split)
+SHOWN = 8  # pictures in TensorBoard
+LIKELY = 5  # answers that programs are told
+
+TRUNK = TrunkConfig(trunk="plain", norm="batch", width=1.0)
+FIT = FitConfig(
+    num_epochs=8,
+    batch_size=64,
+    optimizer="adamw",
+    learning_rate=2e-3,
+    warm_up=0.05,
+    weight_decay=0.01,
+    max_grad_norm=5.0,
+    ema=0.998,
+    eval_every=2,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Answers to questions about pictures (VQA) on the shared trunks and the shared LSTM."""
+
+    set: str = WORLD
+    """A folder of $ARCADIA_DATA, such as easy_vqa, or the offline world scenes."""
+    data: str = ""
+    """Folder of the set: easy-VQA's, CLEVR's or VQA's files beside the pictures."""
+    size_px: int = 0
+    """Side of the pictures; 0: 64."""
+    memory_gb: float = 0.0
+    """Photos that would take more gigabytes than this stay on the disk and are decoded for every
+    batch; 0: half of the free memory."""
+    samples: int = 0
+    """Learn from so many training pictures only; 0: all, of the scenes 40,000."""
+    questions: int = 6
+    """Questions of each picture that an epoch learns from, drawn anew; 0: all."""
+    answers: int = 3_000
+    """Answers that are known: those that training questions have most often."""
+    least: int = 1
+    """Words that the training questions have less often are unknown."""
+    longest: int = 30
+    """Words of a question; longer ones are cut off."""
+    units: int = 128
+    """Numbers of the LSTM's state, of a word's embedding and of a region."""
+    layers: int = 1
+    """LSTMs on top of each other."""
+    looks: int = 2
+    """Looks at the picture, each knowing what those before it saw."""
+    dropout: float = 0.1
+    """Chance that a number before the answers is dropped."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    fit: FitConfig = FIT
+    trunk: TrunkConfig = TRUNK
+    run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
+
+    def __post_init__(self) -> None:
+        require_positive(self, "answers", "least", "longest", "units", "layers", "looks")
+        require_fraction(self, "dropout")
+        require_not_negative(self, "size_px", "memory_gb", "samples", "questions")
+        require_at_most(
+            self,
+            size_px=MOST_SIZE_PX,
+            samples=2**31 - 1,
+            questions=2**31 - 1,
+            answers=MOST_ANSWERS,
+            longest=MOST_LONGEST,
+            units=MOST_UNITS,
+            layers=MOST_LAYERS,
+            looks=MOST_LOOKS,
+        )
+
+
+class QuestionAnswering(Task[Answered]):
+    """The task; see `tasks/task.py` for what each method is for."""
+
+    metric = "accuracy"
+    source_type = QuestionedPictures
+    takes: tuple[Kind, ...] = ("picture", "line")
+    source: QuestionedPictures
+
+    def __init__(self, config: Config, source: QuestionedPictures) -> None:
+        super().__init__(config, source)
+        self.side_px = source.about["side_px"]
+
+    def to_score(self, split: Split) -> InMemory:
+        """Return pictures with all their questions, and which split they are of."""
+        samples = self.source.samples(split)
+        if "number" not in samples.columns:
+            samples = self.source.whole(split)
+        which = torch.full((len(samples),), SPLITS.index(split))
+        return InMemory({**samples.columns, "split": which})
+
+    def means_the_same(self, about: Mapping[str, Any]) -> bool:
+        return all(about.get(name) == self.source.about[name] for name in ("words", "answers"))
+
+    def model(self) -> Answerer:
+        config, about = self.config, self.source.about
+        mean, std = tuple(about["mean"]), tuple(about["std"])
+        spec = changed(config.trunk.spec(about["channels"]), mean=mean, std=std)
+        return Answerer(
+            build_trunk(spec),
+            len(self.source.vocabulary),
+            len(self.source.answers),
+            side_px=self.side_px,
+            units=config.units,
+            layers=config.layers,
+            looks=config.looks,
+            dropout=config.dropout,
+        )
+
+    def prepare(self, batch: Batch, epoch: int) -> Batch:
+        config, index = self.config, batch["index"]
+        picture = augment(batch["picture"], index, config.run.seed, epoch, config.augment)
+        batch, wanted = {**batch, "picture": picture}, config.questions
+        if not 0 < wanted < batch["question"].shape[1]:
+            return batch
+        there = batch["question"][:, :, 0] != PAD
+        chosen = drawn(there, wanted, config.run.seed, epoch, index)[..., None]
+        for name in ("question", "answer", "worth"):
+            values = batch[name]
+            batch[name] = values.gather(1, chosen.expand(-1, -1, values.shape[2]))
+        return batch
+
+    def loss(self, model: Answerer, batch: Batch) -> Float[Tensor, "B"]:
+        question = batch["question"]
+        found = model(batch["picture"], question)
+        target = torch.zeros_like(found.logits)
+        target.scatter_add_(2, batch["answer"], batch["worth"].to(target.dtype))
+        there = (question[:, :, 0] != PAD).to(target.dtype)
+        picture_only = found.picture_only[:, None].expand_as(target)
+        losses = torch.stack(
+            [
+                F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(2)
+                for logits in (found.logits, found.question_only, picture_only)
+            ]
+        )
+        return (losses.sum(0) * there).sum(1) / there.sum(1).clamp(min=1)
+
+    def predict(self, model: Answerer, batch: Batch) -> Answered:
+        return model(batch["picture"], batch["question"])  # type: ignore[no-any-return]
+
+    def score(self, answers: Answered, batch: Batch) -> Counts:
+        sums = torch.zeros(len(COUNTED), len(self.source.kinds), dtype=torch.float64)
+        looked = torch.zeros(3, dtype=torch.float64)
+        best = [each.argmax(-1).tolist() for each in (answers.logits, answers.question_only)]
+        picture_only = answers.picture_only.argmax(-1).tolist()
+        weights = answers.weights.cpu()
+        which = zip(batch["split"].tolist(), batch["number"].tolist(), strict=True)
+        for row, (split, number) in enumerate(which):
+            asked = self.source.questioned(SPLITS[split]).asked[number]
+            for place, one in enumerate(asked):
+                said = (best[0][row][place], best[1][row][place], picture_only[row])
+                right = [accuracy(self.source.answers[each], one.answers) for each in said]
+                values = torch.tensor([1.0, *right], dtype=torch.float64)
+                sums[:, self.source.kind_number(one.kind)] += values
+            if self.source.offline:
+                looked += self.looked_at(asked, SPLITS[split], number, weights[row])
+        return {"answers": sums, "looked": looked}
+
+    def usual(self, one: Asked) -> str:
+        """Return the most frequent answer to questions of a kind."""
+        usual = self.source.about["usual"]
+        return str(usual.get(one.kind, next(iter(usual.values()))))
+
+    def looked_at(
+        self, asked: tuple[Asked, ...], split: Split, number: int, weights: Float[Tensor, "K G S"]
+    ) -> Float[Tensor, "3"]:
+        """Return how many questions one thing alone decides, and for these the shares that lie on
+        it of the last look, and of the picture."""
+        masks = torch.from_numpy(self.source.masks(split, number)).float()
+        side = round(weights.shape[2] ** 0.5)
+        shares = F.adaptive_avg_pool2d(masks[None], side)[0].flatten(1)  # of every region
+        found = torch.zeros(3)
+        for place, one in enumerate(asked):
+            if one.thing >= 0:
+                on = shares[one.thing]
+                inside = float(weights[place, -1] @ on)
+                found += torch.tensor([1.0, inside, float(on.mean())])
+        return found
+
+    def scores(self, sums: Sums) -> dict[str, float]:
+        counts = dict(zip(COUNTED, sums["answers"], strict=True))
+        asked = counts["asked"]
+        found = {
+            name: 100 * float(counts[name].sum() / asked.sum())
+            for name in COUNTED
+            if name != "asked"
+        }
+        for number, kind in enumerate(self.source.kinds):
+            if asked[number]:
+                for name in ("accuracy", "question_only"):
+                    share = counts[name][number] / asked[number]
+                    found[f"{name}_{slug(kind)}"] = 100 * float(share)
+        questions, inside, uniform = sums["looked"].tolist()
+        if questions:
+            found["attention_on_it"] = 100 * inside / questions
+            found["picture_on_it"] = 100 * uniform / questions
+        return found
+
+    def baseline(self) -> tuple[float, str]:
+        asked = [one for each in self.source.questioned(self.scored).asked for one in each]
+        right = sum(accuracy(self.usual(one), one.answers) for one in asked)
+        return 100 * right / len(asked), "the usual answer to every kind of question"
+
+    def ask(self, inputs: list[Any]) -> Batch:
+        pairs = [as_pair(given) for given in inputs]
+        questions = [self.asked(question) for _, question in pairs]
+        return {
+            "picture": torch.stack([self.read(picture) for picture, _ in pairs]),
+            "question": self.rows(questions),
+        }
+
+    def rows(self, questions: list[list[int]]) -> Int64[Tensor, "B 1 T"]:
+        """Return one question of each picture."""
+        width = max(map(len, questions), default=1)
+        rows = [row + [PAD] * (width - len(row)) for row in questions]
+        return torch.tensor(rows, dtype=torch.int64).view(len(rows), 1, width)
+
+    def asked(self, question: str) -> list[int]:
+        """Return the words of a question; UserError if there is nothing in it to be understood."""
+        words = self.source.words(question)
+        if not words:
+            raise UserError("the question has no words")
+        if all(word == UNKNOWN for word in words):
+            some = ", ".join(self.source.vocabulary.words[UNKNOWN + 3 :][:8])
+            raise UserError(
+                f"training had no word of {question[:60]!r}; it knows such words as {some}"
+            )
+        return words[: self.config.longest]
+
+    def doubts(self, given: Any) -> str:
+        _, question = as_pair(given)
+        unknown = self.source.unknown(question)
+        return f"words that training never had: {', '.join(unknown)}" if unknown else ""
+
+    def read(self, given: Any) -> Shaped[Tensor, "C H W"]:
+        """Return the picture in a file, in bytes or in an array of the size that was trained on."""
+        side, channels = self.side_px, self.source.about["channels"]
+        picture = given_picture(given, size_px=side, channels=channels)
+        if picture.shape[1:] != (side, side):
+            raise UserError(
+                f"the picture has {picture.shape[1]} rows and {picture.shape[2]} columns; this "
+                f"model takes {side} by {side}, or a file, which is cut and scaled to that"
+            )
+        return picture
+
+    def say(self, answers: Answered) -> list[Answer]:
+        found = []
+        for logits in answers.logits[:, 0]:
+            sure, best = logits.sigmoid().topk(min(LIKELY, len(logits)))
+            pairs = zip(best.tolist(), sure.tolist(), strict=True)
+            likely = [[self.source.answers[place], round(share, 4)] for place, share in pairs]
+            found.append(Answer(likely[0][0], {"sure": likely[0][1], "answers": likely}))
+        return found
+
+    @torch.no_grad()
+    def explain(self, model: Answerer, batch: Batch) -> list[Answer]:
+        """Return where the model looked for its answer, look by look."""
+        found, explained = self.predict(model, batch), []
+        for picture, weights, said in zip(
+            batch["picture"], found.weights[:, 0], self.say(found), strict=True
+        ):
+            looks = weights.unflatten(1, model.grid).cpu()
+            names = [f"look {number + 1}" for number in range(len(looks))]
+            names[-1] += f": {said.text}"
+            shown = attention_picture(picture.cpu(), names, looks)
+            explained.append(Answer("", {"weights": looks.tolist()}, Picture(shown)))
+        return explained
+
+    def show(
+        self, board: Board, progress: int, model: Answerer, sums: Mapping[str, Tensor]
+    ) -> None:
+        samples = self.to_score("val")
+        batch = samples.batch(torch.arange(min(SHOWN, len(samples))))
+        batch = moved(batch, next(model.parameters()).device)
+        with torch.no_grad():
+            found = self.predict(model, batch)
+        lines, right, marks = [], [], []
+        for row, number in enumerate(batch["number"].tolist()):
+            asked = self.source.questioned("val").asked[number]
+            place = row % len(asked)
+            one = asked[place]
+            said = self.source.answers[int(found.logits[row, place].argmax())]
+            lines.append(f"{one.question} {said}")
+            right.append([f"people: {', '.join(dict.fromkeys(one.answers))}"])
+            marks.append("darkgreen" if accuracy(said, one.answers) > 0 else "firebrick")
+        pictures = batch["picture"].cpu()
+        board.picture(progress, "val/answers", captions_picture(pictures, lines, right, marks))
+        for row in range(min(2, len(pictures))):
+            looks = found.weights[row, row].unflatten(1, model.grid).cpu()
+            names = [f"look {number + 1}" for number in range(len(looks))]
+            shown = attention_picture(pictures[row], names, looks)
+            board.picture(progress, f"val/looks_{row}", shown)
+
+
+COUNTED = ("asked", "accuracy", "question_only", "picture_only")
+
+
+def slug(kind: str) -> str:
+    """Return a kind as part of a score's name."""
+    return "_".join("".join(c if c.isalnum() else " " for c in kind).split())
+
+
+def as_pair(given: Any) -> tuple[Any, str]:
+    """Return a picture and its question; UserError for anything else."""
+    if not (isinstance(given, tuple | list) and len(given) == 2 and isinstance(given[1], str)):
+        raise UserError("this model takes pairs of a picture and a question about it")
+    return given[0], given[1]
+
+
+SCENES = Config()
+SMOKE = changed(
+    SCENES,
+    samples=64,
+    units=32,
+    fit=changed(FIT, num_epochs=1, batch_size=32, eval_every=1),
+    trunk=changed(TRUNK, width=0.25),
+    run=RunConfig(threads=1),
+)
+EASY_VQA = changed(
+    SCENES,
+    set="easy_vqa",
+    questions=0,
+    augment=AugmentConfig(flip=True, crop_px=4),
+    fit=changed(FIT, num_epochs=10, batch_size=32, ema=0.99),
+)
+PRESETS = {"default": SCENES, "smoke": SMOKE, "easy-vqa": EASY_VQA}
+
+JOB = TaskJob("vqa", PRESETS, QuestionAnswering)
+train, resume = JOB.train, JOB.resume

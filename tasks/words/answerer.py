@@ -1,0 +1,138 @@
+"""The network that answers questions about pictures: a trunk, an LSTM, looks at regions.
+
+Letters: B pictures, K questions of each, C channels, H rows, W columns, S regions, T words,
+G looks, D units, V answers.
+
+The shared LSTM reads a question; its last state is what is asked. Every place of the trunk's last
+map is a region: what it shows, and where it lies, are projected to D numbers. A look is one layer
+of stacked attention (Yang et al. 2016, https://arxiv.org/abs/1511.02274, equations 15 to 21): the
+weighted mean of the regions is added to what is asked, and the next look asks with that.
+
+What is ours: a region is held against what is asked by scaling and shifting each of its numbers
+(FiLM: Perez et al. 2018, https://arxiv.org/abs/1709.07871), and the mean of that over all regions
+is added, too. Weights that sum to one cannot tell two red circles from three, a mean can (Zhang et
+al. 2018, https://arxiv.org/abs/1802.05766).
+
+Two more heads see the question alone and the picture alone. They learn from what they are given and
+change nothing of it: the baselines that stand beside every score.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor, nn
+
+from backbones.lstm import LSTM, LSTMSpec
+from backbones.trunk import Trunk
+from tasks.data.vocabulary import PAD
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the network makes of all questions; logits of answers, each by itself."""
+
+    logits: Float[Tensor, "B K V"]
+    question_only: Float[Tensor, "B K V"]
+    picture_only: Float[Tensor, "B V"]
+    weights: Float[Tensor, "B K G S"]
+    """Where each look was directed: 1 in all over the regions."""
+
+
+class Look(nn.Module):
+    """One look at the regions, and what is asked after it."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(units)
+        self.region = nn.Linear(units, units)
+        self.modulate = nn.Linear(units, 2 * units)
+        self.score = nn.Linear(units, 1)
+        self.join = nn.Linear(2 * units, units)
+
+    def forward(
+        self, asked: Float[Tensor, "B K D"], regions: Float[Tensor, "B S D"]
+    ) -> tuple[Float[Tensor, "B K D"], Float[Tensor, "B K S"]]:
+        """Return what is asked with what was seen, and the weights of the regions, in fp32."""
+        scale, shift = self.modulate(self.norm(asked))[:, :, None].chunk(2, -1)
+        held = F.relu(self.region(regions)[:, None] * (1 + scale) + shift)
+        weights = self.score(held)[..., 0].float().softmax(-1)
+        seen = weights.to(regions.dtype) @ regions
+        return asked + self.join(torch.cat([seen, held.mean(2)], -1)), weights
+
+
+class Answerer(nn.Module):
+    """The trunk, the LSTM that reads, the looks, the answers."""
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        words: int,
+        answers: int,
+        *,
+        side_px: int,
+        units: int,
+        layers: int,
+        looks: int,
+        dropout: float,
+    ) -> None:
+        """`trunk` is to see pictures of `side_px` by `side_px`; UserError if they are too small."""
+        super().__init__()
+        self.cnn = trunk
+        channels, rows, columns = trunk.conv_output(side_px, side_px)
+        self.embedding = nn.Embedding(words, units, padding_idx=PAD)
+        nn.init.normal_(self.embedding.weight, std=units**-0.5)
+        self.lstm = LSTM(LSTMSpec(inputs=units, units=units, layers=layers))
+        self.content = nn.Linear(channels, units)
+        self.row = nn.Parameter(torch.randn(rows, 1, units) * 0.1)
+        self.column = nn.Parameter(torch.randn(1, columns, units) * 0.1)
+        self.looks = nn.ModuleList(Look(units) for _ in range(looks))
+        self.head = head(units, answers, dropout)
+        self.question_head = head(units, answers, dropout)
+        self.picture_head = head(units, answers, dropout)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of regions."""
+        return self.row.shape[0], self.column.shape[1]
+
+    def regions(self, picture: Shaped[Tensor, "B C H W"]) -> Float[Tensor, "B S D"]:
+        """Return what every region shows, and where it lies."""
+        maps = self.cnn(picture)[self.cnn.stages[-1]].permute(0, 2, 3, 1)
+        return F.relu(self.content(maps) + self.row + self.column).flatten(1, 2)
+
+    def read(self, question: Int64[Tensor, "B K T"]) -> Float[Tensor, "B K D"]:
+        """Return what each question asks; of one without words something that means nothing."""
+        words = question.flatten(0, 1)
+        length = (words != PAD).sum(1).clamp(min=1)
+        out, _ = self.lstm.run(self.embedding(words.T))
+        last = out[length - 1, torch.arange(len(words), device=words.device)]
+        return last.unflatten(0, question.shape[:2])  # type: ignore[no-any-return]
+
+    def forward(
+        self, picture: Shaped[Tensor, "B C H W"], question: Int64[Tensor, "B K T"]
+    ) -> Answered:
+        """Return the answers to every question of every picture."""
+        regions, asked = self.regions(picture), self.read(question)
+        alone, seen, weights = asked.detach(), regions.detach().mean(1), []
+        for look in self.looks:
+            asked, found = look(asked, regions)
+            weights.append(found)
+        return Answered(
+            self.head(asked).float(),
+            self.question_head(alone).float(),
+            self.picture_head(seen).float(),
+            torch.stack(weights, 2),
+        )
+
+
+def head(units: int, answers: int, dropout: float) -> nn.Sequential:
+    """Return what turns D numbers into logits of answers."""
+    return nn.Sequential(
+        nn.LayerNorm(units),
+        nn.Linear(units, 2 * units),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(2 * units, answers),
+    )
