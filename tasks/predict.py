@@ -17,11 +17,12 @@ from backbones.training.streams import printable
 from tasks import lines
 from tasks.answering import with_answer_flags
 from tasks.answers import SUFFIXES, Answer, Medium, Redrawn, new_file
+from tasks.conversation import parted, piped
 from tasks.data.decode import LARGEST_BYTES
 from tasks.data.formats.tars import is_hidden
 from tasks.evaluate import device_of
 from tasks.predictor import Config, Predictor, load_predictor
-from tasks.task import Task
+from tasks.task import PAIR, Task
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # nobody's mistake
 
@@ -31,7 +32,7 @@ class Input(NamedTuple):
     cannot be asked."""
 
     name: str
-    given: Path | bytes | str | tuple[()] | UserError
+    given: Path | bytes | str | tuple[()] | tuple[Path | bytes, str] | UserError
     stem: str
 
 
@@ -53,6 +54,20 @@ def sources(inputs: Sequence[str]) -> Iterator[Input]:
         else:
             missing = UserError("does not exist; give files, folders or - for standard input")
             yield Input(shortened(given, 200), missing, "")
+
+
+def pairs(inputs: Sequence[str], task: Task[Any]) -> Iterator[Input]:
+    """Yield every question about every picture."""
+    files, questions = parted(inputs)
+    pictures = list(sources(files))
+    for question in questions or piped(task):
+        for name, picture, stem in pictures:
+            if isinstance(picture, UserError) or isinstance(question, UserError):
+                wrong = question if isinstance(question, UserError) else picture
+                yield Input(name, wrong, stem)
+                continue
+            assert isinstance(picture, Path | bytes)
+            yield Input(name, (picture, question), f"{stem}-{slug(question)[:40]}")
 
 
 def inside(folder: Path) -> Iterator[Input]:
@@ -118,8 +133,9 @@ def pictures_only(config: Config) -> bool:
 def check(config: Config, task: Task[Any]) -> None:
     """UserError unless a task can be asked so, and its answers have a place."""
     if task.takes and not config.inputs:
-        needs = "a line of text" if task.takes == ("line",) else "files, folders or -"
-        raise UserError(f"predict needs something to look at: {needs}")
+        needs = {("line",): "a line of text", PAIR: "a picture, and questions about it"}
+        found = needs.get(task.takes, "files, folders or -")
+        raise UserError(f"predict needs something to look at: {found}")
     if config.inputs and not task.takes:
         raise UserError("this model answers by itself; leave the files away")
     if task.gives == "line" or (task.speaks and not config.output):
@@ -142,15 +158,19 @@ def check(config: Config, task: Task[Any]) -> None:
         raise UserError(f"{config.output} exists; give another --output, or delete it")
 
 
+def everything(inputs: Sequence[str], task: Task[Any]) -> Iterator[Input]:
+    """Yield all that a task is asked."""
+    if not task.takes:
+        return iter([Input("answer", (), "answer")])
+    if task.takes == ("line",):
+        return (Input(line, line, slug(line)[:40] or "answer") for line in inputs)
+    return pairs(inputs, task) if task.takes == PAIR else sources(inputs)
+
+
 def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
     """Write the answers to all inputs in order."""
     task, failed = predictor.task, False
-    asked: Iterator[Input] = iter([Input("answer", (), "answer")])
-    if task.takes == ("line",):
-        asked = (Input(line, line, slug(line)[:40] or "answer") for line in config.inputs)
-    elif task.takes:
-        asked = sources(config.inputs)
-    for name, given, given_stem in asked:
+    for name, given, given_stem in everything(config.inputs, task):
         try:
             if isinstance(given, UserError):
                 raise given
@@ -170,6 +190,8 @@ def answer_all(config: Config, predictor: Predictor, out: lines.Out) -> int:
             say(f"arcadia: {name}: {doubts}", sys.stderr)
         for number, answer in enumerate(answers):
             row = answer.to_dict()
+            if isinstance(given, tuple) and given:
+                row = {"question": given[1], **row}
             if answer.medium is not None and config.output:
                 stem = given_stem + (f"-{number + 1}" if len(answers) > 1 else "")
                 row["output"] = str(written(answer.medium, config.output, stem))
@@ -195,7 +217,8 @@ def show(
         print(json.dumps({"input": name, **row}), file=out, flush=True)
         return
     place = f" ({row['output']})" if "output" in row else ""
-    print(printable(f"{name}: {row['text']}{place}"), file=out, flush=True)
+    question = f"{row['question']} " if "question" in row else ""
+    print(printable(f"{name}: {question}{row['text']}{place}"), file=out, flush=True)
     for each in seen:
         print(each.text, file=out, flush=True)
 

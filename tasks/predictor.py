@@ -21,7 +21,7 @@ from tasks.answers import Answer, Picture, Redrawn
 from tasks.data.decode import HEAD_BYTES, is_picture_data
 from tasks.data.samples import Batch, moved
 from tasks.evaluate import load_model
-from tasks.task import Task
+from tasks.task import PAIR, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class Config:
     """A run: its name, a path, zoo/NAME or last."""
     inputs: tyro.conf.Positional[tuple[str, ...]] = ()
     """Files, or folders with all in them; - is standard input. Of texts: files of lines, none for
-    standard input; of a model that writes also a line itself."""
+    standard input; of a model that writes also a line itself. Of a model that answers questions:
+    pictures, and questions about each of them; without questions these come from standard input."""
     json: bool = False
     """Print one JSON object an answer instead of a line."""
     output: Annotated[str, tyro.conf.arg(aliases=("-o",))] = ""
@@ -78,13 +79,16 @@ class Predictor:
     def answer(self, inputs: Any = ()) -> list[Answer]:
         """Return an answer for every input, pictures and sounds included.
 
-        Of a model of texts inputs are lines; an empty one stays empty. A model that takes nothing
-        answers nothing but what it draws. UserError for an input that cannot be answered, such as
-        a line that is too long.
+        Of a model of texts inputs are lines; an empty one stays empty. Of one that answers
+        questions about pictures they are pairs: a tuple of a picture and its question each. A model
+        that takes nothing answers nothing but what it draws. UserError for an input that cannot be
+        answered, such as a line that is too long.
         """
         if not self.task.takes:
             return self.say(self.task.ask([]))
         alone = isinstance(inputs, str | bytes | Path) or not isinstance(inputs, Sequence)
+        if self.task.takes == PAIR:
+            alone = alone or isinstance(inputs, tuple)
         given = [inputs] if alone else list(inputs)
         if self.task.takes == ("line",):
             return self.answer_lines(given)

@@ -26,6 +26,8 @@ from tasks.data.split_names import Split
 from tasks.scores.sums import Counts, Sums
 
 Answers = TypeVar("Answers")  # of a batch, in a task's own form
+PAIR: tuple[Kind, ...] = ("picture", "line")
+"""What a task takes that answers a line about a picture: `ask` has pairs of the two."""
 
 
 @runtime_checkable
@@ -168,7 +170,7 @@ class Task(ABC, Generic[Answers]):
     def to_try(self, count: int) -> list[Any]:
         """Return inputs to try, of the whole test split: lines, or pictures [H, W] or [H, W, 3];
         none where it has no such. UserError if the split is not there."""
-        if self.takes != ("picture",):
+        if self.takes not in (("picture",), PAIR):
             return []
         samples = self.to_score("test")
         index = torch.linspace(0, len(samples) - 1, min(count, len(samples))).long()

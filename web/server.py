@@ -118,17 +118,20 @@ class Pages:
         return JSONResponse(await run_in_threadpool(lambda: self.trying().examples(run)))
 
     async def answer(self, request: Request) -> Response:
-        """A model's answer to what was uploaded: a line as text/plain, else a file's bytes."""
+        """A model's answer to what was uploaded: a line as text/plain, else a file's bytes, with a
+        question of the address if there is one."""
         run = await run_in_threadpool(self.listing.find, named(request))
         body = await uploaded(request)
         kind = request.headers.get("content-type", "").partition(";")[0]
-        given: bytes | str | None = body or None
+        given: bytes | str | tuple[bytes, str] | None = body or None
         if kind == "text/plain":
             given = body.decode(errors="replace")
+        elif body and (question := request.query_params.get("question")) is not None:
+            given = body, question
         explain = request.query_params.get("explain") == "1"
         return JSONResponse(await run_in_threadpool(self.tried_on, run, given, explain))
 
-    def tried_on(self, run: Run, given: bytes | str | None, explain: bool) -> dict[str, Any]:
+    def tried_on(self, run: Run, given: Any, explain: bool) -> dict[str, Any]:
         """Return a model's answer."""
         return dict(self.trying().answer(run, given, explain))
 

@@ -17,9 +17,12 @@ from backbones.training.errors import UserError
 from backbones.training.run import Run
 from tasks.answers import Answer, Medium, Picture
 from tasks.predictor import Predictor, load_predictor
+from tasks.task import PAIR
 
 MOST_MODELS, MOST_MEDIA, EXAMPLES = 4, 64, 6
 MOST_LINE = 10_000  # characters
+Given = bytes | str | tuple[bytes, str] | None
+"""What is asked: a file, a line, a file with a question about it, nothing."""
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".wav": "audio/wav", ".mp4": "video/mp4"}
 
 
@@ -53,7 +56,7 @@ class Trying:
         media = [self.keep(Picture(each)) for each in found if not isinstance(each, str)]
         return {"lines": lines, "media": media, "why": ""}
 
-    def answer(self, run: Run, given: bytes | str | None, explain: bool) -> dict[str, Any]:
+    def answer(self, run: Run, given: Given, explain: bool) -> dict[str, Any]:
         """Return a model's answer to one input; UserError if it is none that it takes."""
         with self.lock:
             torch.set_num_threads(1)
@@ -97,13 +100,14 @@ class Trying:
         return self.media[number]
 
 
-def fitting(given: bytes | str | None, takes: tuple[str, ...]) -> bytes | str:
+def fitting(given: Given, takes: tuple[str, ...]) -> Given:
     """Return an input; UserError if the task takes no such thing."""
-    wants_line = takes == ("line",)
-    if given is None or wants_line != isinstance(given, str):
+    kinds: dict[tuple[str, ...], type] = {("line",): str, PAIR: tuple}
+    if not isinstance(given, kinds.get(takes, bytes)):
         raise UserError(f"this model takes a {' and a '.join(takes)}")
-    if isinstance(given, str) and len(given) > MOST_LINE:
-        raise UserError(f"a line of {len(given):,} characters; give at most {MOST_LINE:,}")
+    line = given[1] if isinstance(given, tuple) else given
+    if isinstance(line, str) and len(line) > MOST_LINE:
+        raise UserError(f"a line of {len(line):,} characters; give at most {MOST_LINE:,}")
     return given
 
 

@@ -36,7 +36,7 @@ from backbones.training.config import (
 from backbones.training.errors import UserError
 from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
-from tasks.answers import Answer, Kind, Picture
+from tasks.answers import Answer, Picture
 from tasks.data.augment import AugmentConfig, augment
 from tasks.data.decode import given_picture
 from tasks.data.formats.questions.files import Asked
@@ -48,7 +48,7 @@ from tasks.job import TaskJob
 from tasks.looks.captions import attention_picture, captions_picture
 from tasks.scores.sums import Counts, Sums
 from tasks.scores.vqa import accuracy
-from tasks.task import Task
+from tasks.task import PAIR, Task
 from tasks.words.answerer import Answered, Answerer
 from tasks.words.questions import WORLD, QuestionedPictures
 
@@ -130,7 +130,7 @@ class QuestionAnswering(Task[Answered]):
 
     metric = "accuracy"
     source_type = QuestionedPictures
-    takes: tuple[Kind, ...] = ("picture", "line")
+    takes = PAIR
     source: QuestionedPictures
 
     def __init__(self, config: Config, source: QuestionedPictures) -> None:
@@ -299,13 +299,18 @@ class QuestionAnswering(Task[Answered]):
             )
         return picture
 
+    def to_try(self, count: int) -> list[Any]:
+        """Return pictures of the test split, and questions about some of them."""
+        asked = self.source.questioned("test").asked[:count]
+        return [*super().to_try(count), *dict.fromkeys(each[-1].question for each in asked)]
+
     def say(self, answers: Answered) -> list[Answer]:
         found = []
         for logits in answers.logits[:, 0]:
-            sure, best = logits.sigmoid().topk(min(LIKELY, len(logits)))
-            pairs = zip(best.tolist(), sure.tolist(), strict=True)
-            likely = [[self.source.answers[place], round(share, 4)] for place, share in pairs]
-            found.append(Answer(likely[0][0], {"sure": likely[0][1], "answers": likely}))
+            chance, best = logits.sigmoid().topk(min(LIKELY, len(logits)))
+            pairs = zip(best.tolist(), chance.tolist(), strict=True)
+            chances = {self.source.answers[place]: round(share, 4) for place, share in pairs}
+            found.append(Answer(next(iter(chances)), {"chances": chances}))
         return found
 
     @torch.no_grad()

@@ -13,10 +13,12 @@ What is ours: a region is held against what is asked by scaling and shifting eac
 is added, too. Weights that sum to one cannot tell two red circles from three, a mean can (Zhang et
 al. 2018, https://arxiv.org/abs/1802.05766).
 
-Two more heads see the question alone and the picture alone. They learn from what they are given and
-change nothing of it: the baselines that stand beside every score.
+Two more heads see the question alone and the picture alone: the baselines that stand beside every
+score. The first changes nothing of what it is given. The second does: from what is answered about a
+picture, whatever was asked, the trunk learns sooner what to look for (docs/decisions.md).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +51,7 @@ class Look(nn.Module):
         self.region = nn.Linear(units, units)
         self.modulate = nn.Linear(units, 2 * units)
         self.score = nn.Linear(units, 1)
-        self.join = nn.Linear(2 * units, units)
+        self.join = nn.Sequential(nn.LayerNorm(3 * units), nn.Linear(3 * units, units))
 
     def forward(
         self, asked: Float[Tensor, "B K D"], regions: Float[Tensor, "B S D"]
@@ -59,7 +61,7 @@ class Look(nn.Module):
         held = F.relu(self.region(regions)[:, None] * (1 + scale) + shift)
         weights = self.score(held)[..., 0].float().softmax(-1)
         seen = weights.to(regions.dtype) @ regions
-        return asked + self.join(torch.cat([seen, held.mean(2)], -1)), weights
+        return asked + self.join(torch.cat([seen, held.mean(2), held.amax(2)], -1)), weights
 
 
 class Answerer(nn.Module):
@@ -82,11 +84,11 @@ class Answerer(nn.Module):
         self.cnn = trunk
         channels, rows, columns = trunk.conv_output(side_px, side_px)
         self.embedding = nn.Embedding(words, units, padding_idx=PAD)
-        nn.init.normal_(self.embedding.weight, std=units**-0.5)
         self.lstm = LSTM(LSTMSpec(inputs=units, units=units, layers=layers))
         self.content = nn.Linear(channels, units)
         self.row = nn.Parameter(torch.randn(rows, 1, units) * 0.1)
         self.column = nn.Parameter(torch.randn(1, columns, units) * 0.1)
+        self.asked = nn.LayerNorm(units)
         self.looks = nn.ModuleList(Look(units) for _ in range(looks))
         self.head = head(units, answers, dropout)
         self.question_head = head(units, answers, dropout)
@@ -108,14 +110,14 @@ class Answerer(nn.Module):
         length = (words != PAD).sum(1).clamp(min=1)
         out, _ = self.lstm.run(self.embedding(words.T))
         last = out[length - 1, torch.arange(len(words), device=words.device)]
-        return last.unflatten(0, question.shape[:2])  # type: ignore[no-any-return]
+        return self.asked(last).unflatten(0, question.shape[:2])  # type: ignore[no-any-return]
 
     def forward(
         self, picture: Shaped[Tensor, "B C H W"], question: Int64[Tensor, "B K T"]
     ) -> Answered:
         """Return the answers to every question of every picture."""
         regions, asked = self.regions(picture), self.read(question)
-        alone, seen, weights = asked.detach(), regions.detach().mean(1), []
+        alone, seen, weights = asked.detach(), regions.mean(1), []
         for look in self.looks:
             asked, found = look(asked, regions)
             weights.append(found)
@@ -128,11 +130,9 @@ class Answerer(nn.Module):
 
 
 def head(units: int, answers: int, dropout: float) -> nn.Sequential:
-    """Return what turns D numbers into logits of answers."""
+    """Return what turns D numbers into logits of answers, all as unlikely as one of so many."""
+    last = nn.Linear(2 * units, answers)
+    nn.init.constant_(last.bias, -math.log(answers))
     return nn.Sequential(
-        nn.LayerNorm(units),
-        nn.Linear(units, 2 * units),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(2 * units, answers),
+        nn.LayerNorm(units), nn.Linear(units, 2 * units), nn.ReLU(), nn.Dropout(dropout), last
     )

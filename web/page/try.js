@@ -22,13 +22,13 @@ export function showTry(main, name) {
 
 function showCard(form, answers, card) {
   const explain = make("input", { type: "checkbox", id: "explain" });
-  const asked = async (body, type, shown) => {
+  const asked = async (body, type, shown, question) => {
     const place = make("section", { className: "card" }, make("p", {}, ...(shown ? [shown] : [])),
       make("p", { className: "dim", textContent: "thinking ..." }));
     answers.prepend(place);
     try {
-      const query = explain.checked ? "?explain=1" : "";
-      const answer = await ask(`/api/try/${path(card.name)}/answer${query}`,
+      const query = new URLSearchParams({ ...(explain.checked && { explain: 1 }), ...(question && { question }) });
+      const answer = await ask(`/api/try/${path(card.name)}/answer?${query}`,
         { method: "POST", body, headers: { "content-type": type } });
       place.lastChild.replaceWith(...answered(answer));
     } catch (error) {
@@ -37,6 +37,7 @@ function showCard(form, answers, card) {
   };
   const about = make("p", { textContent: card.about });
   const where = make("label", {}, explain, " show where it looked");
+  let examples = asked;
   if (!card.takes.length) {
     const go = make("button", { className: "main", textContent: "draw one" });
     go.addEventListener("click", () => asked("", "application/octet-stream"));
@@ -53,10 +54,37 @@ function showCard(form, answers, card) {
     go.addEventListener("click", send);
     form.replaceChildren(about, text, make("p", { className: "row" }, go, where));
     text.focus();
+  } else if (card.takes.length === 2) {
+    examples = showPair(form, card, about, where, asked);
   } else {
     form.replaceChildren(about, dropPlace(card.takes[0], asked), make("p", {}, where));
   }
-  if (card.takes.length) showExamples(form, card, asked);
+  if (card.takes.length) showExamples(form, card, examples);
+}
+
+// A picture stays while one question after another is asked of it. Returns what takes an example.
+function showPair(form, card, about, where, asked) {
+  let picture = null;
+  const place = make("p");
+  const text = make("input", { type: "text", ariaLabel: "a question", placeholder: "a question about the picture; Enter asks" });
+  const send = () => {
+    if (!picture) place.replaceChildren(make("span", { className: "dim", textContent: "choose a picture first" }));
+    else if (text.value.trim()) {
+      const shown = make("span", {}, make("img", { className: "given", src: picture.src, alt: "the picture" }), ` ${text.value}`);
+      asked(picture.body, "application/octet-stream", shown, text.value);
+    }
+  };
+  const take = (given, type, shown) => {
+    if (type === "text/plain") { text.value = given; send(); return; }
+    picture = { body: given, src: shown.src };
+    place.replaceChildren(make("img", { className: "given", src: shown.src, alt: "the picture that is asked about" }));
+    text.focus();
+  };
+  text.addEventListener("keydown", (event) => { if (event.key === "Enter") send(); });
+  const go = make("button", { className: "main", textContent: "ask" });
+  go.addEventListener("click", send);
+  form.replaceChildren(about, dropPlace(card.takes[0], take), place, text, make("p", { className: "row" }, go, where));
+  return take;
 }
 
 // Shows inputs of the test split, or of the task's own world, to click on.

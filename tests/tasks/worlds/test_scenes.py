@@ -1,4 +1,4 @@
-"""Scenes: boxes, masks, captions and questions say what the picture shows, read independently."""
+"""Scenes: boxes, masks and captions say what the picture shows, read independently."""
 
 import re
 from collections import Counter
@@ -10,8 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backbones.training.errors import UserError
-from tasks.worlds.scene_language import OPPOSITE, is_true, parses
-from tasks.worlds.scene_words import with_article
 from tasks.worlds.scenes import Scene, pictures, scene
 from tasks.worlds.things import COLOURS, SHAPES, SIZES, TEXTURES
 
@@ -171,82 +169,6 @@ def test_lists_in_captions_name_every_thing_once(scenes):
                 assert sum(matches(t, name) for t in sample.objects) == NUMBERS[count], caption
                 number += NUMBERS[count]
             assert number == len(sample.objects), caption
-
-
-def answer_to(sample: Scene, question: str) -> str:
-    """Answer a question from the objects and boxes; fails where it has not one answer."""
-    if found := re.fullmatch(r"How many (.+) are there\?", question):
-        return str(sum(matches(thing, found[1]) for thing in sample.objects))
-    if found := re.fullmatch(r"Is there (.+)\?", question):
-        return "yes" if any(matches(thing, found[1]) for thing in sample.objects) else "no"
-    if found := re.fullmatch(r"What (colour|shape) is the (.+)\?", question):
-        (only,) = [thing for thing in sample.objects if matches(thing, found[2])]
-        return getattr(only, found[1])
-    found = re.fullmatch(r"Is the (\w+ \w+) (" + "|".join(SIDES) + r") the (.+)\?", question)
-    (i,) = [k for k, thing in enumerate(sample.objects) if matches(thing, found[1])]
-    (j,) = [k for k, thing in enumerate(sample.objects) if matches(thing, found[3])]
-    # The opposite must be plain: who is asked never has to judge two pixels.
-    opposite = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
-    yes, no = holds(sample, i, found[2], j), holds(sample, i, opposite[found[2]], j)
-    assert yes != no
-    return "yes" if yes else "no"
-
-
-def test_every_question_has_the_answer_that_the_objects_give(scenes):
-    for sample in scenes:
-        assert len(sample.questions) >= 4
-        assert len({asked.question for asked in sample.questions}) == len(sample.questions)
-        for asked in sample.questions:
-            assert answer_to(sample, asked.question) == asked.answer, (asked, sample.objects)
-
-
-def statements(asked) -> list[tuple[str, bool]]:
-    """Return sentences of the language of scenes, and whether the answer makes each true."""
-    question, answer = asked.question.rstrip("?"), asked.answer
-    if found := re.fullmatch(r"How many (.+) are there", question):
-        several, one = found[1], re.sub(r"(?<=cross)es$|s$", "", found[1])
-        word = ("no", "", "two", "three", "four", "five")[int(answer)]
-        alone = f"There is {with_article(one)}."
-        others = [f"There are {number} {several}." for number in ("no", "two", "three")]
-        return [(alone, answer != "0"), *((text, f" {word} " in text) for text in others)]
-    if found := re.fullmatch(r"Is there (.+)", question):
-        return [(f"There is {found[1]}.", answer == "yes")]
-    if found := re.fullmatch(r"What (?:colour|shape) is the (\w+)( object)?", question):
-        name = f"{found[1]} {answer}" if found[2] else f"{answer} {found[1]}"
-        return [(f"{with_article(name).capitalize()}.", True)]
-    found = re.fullmatch(r"Is the (\w+ \w+) (" + "|".join(SIDES) + r") the (.+)", question)
-    first, second = with_article(found[1]).capitalize(), with_article(found[3])
-    said = (f"{first} is {found[2]} {second}.", answer == "yes")
-    return [said, (f"{first} is {OPPOSITE[found[2]]} {second}.", answer == "no")]
-
-
-def test_answers_are_what_is_true_in_the_language_of_scenes(scenes):
-    for sample in scenes:
-        for asked in sample.questions:
-            for sentence, true in statements(asked):
-                assert parses(sentence), sentence
-                assert is_true(sample, sentence) == true, (asked, sentence, sample.objects)
-
-
-def test_yes_and_no_are_equally_common_for_both_kinds_of_question(scenes):
-    asked = [question for sample in scenes for question in sample.questions]
-    for opening in ("Is there", "Is the "):
-        answers = Counter(q.answer for q in asked if q.question.startswith(opening))
-        assert set(answers) == {"yes", "no"}
-        # Four standard deviations of a fair coin.
-        total = answers.total()
-        assert abs(answers["yes"] - total / 2) < 2 * total**0.5
-
-
-def test_counts_are_mostly_not_zero_and_reach_three(scenes):
-    counts = Counter(
-        q.answer
-        for sample in scenes
-        for q in sample.questions
-        if q.question.startswith("How many") and "objects are" not in q.question
-    )
-    assert counts["0"] < 0.6 * counts.total()
-    assert {"0", "1", "2", "3"} <= set(counts)
 
 
 def test_larger_pictures_show_larger_things():
