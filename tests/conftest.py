@@ -90,8 +90,9 @@ def smoke(smoke_runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def small_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worlds with 100 pictures to validate on and 200 to test on."""
     from tasks.labels import labelled, masked
-    from tasks.words import captions
+    from tasks.words import captions, questions
 
-    for sizes in (labelled.WORLD_SIZES, masked.WORLD_SIZES, captions.WORLD_SIZES):
+    worlds = (labelled, masked, captions, questions)
+    for sizes in (world.WORLD_SIZES for world in worlds):
         monkeypatch.setitem(sizes, "val", 100)
         monkeypatch.setitem(sizes, "test", 200)

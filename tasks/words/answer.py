@@ -42,7 +42,8 @@ from tasks.data.decode import given_picture
 from tasks.data.formats.questions.files import Asked
 from tasks.data.samples import Batch, InMemory, drawn, moved
 from tasks.data.split_names import Split
-from tasks.data.vocabulary import PAD, UNKNOWN
+from tasks.data.vocabulary import PAD
+from tasks.data.words import words_of
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
 from tasks.looks.captions import attention_picture, captions_picture
@@ -63,7 +64,7 @@ FIT = FitConfig(
     num_epochs=8,
     batch_size=64,
     optimizer="adamw",
-    learning_rate=2e-3,
+    learning_rate=7e-4,
     warm_up=0.05,
     weight_decay=0.01,
     max_grad_norm=5.0,
@@ -92,7 +93,7 @@ class Config:
     answers: int = 3_000
     """Answers that are known: those that training questions have most often."""
     least: int = 1
-    """Words that the training questions have less often are unknown."""
+    """Words that the training questions have less often are left out of questions."""
     longest: int = 30
     """Words of a question; longer ones are cut off."""
     units: int = 128
@@ -273,11 +274,11 @@ class QuestionAnswering(Task[Answered]):
 
     def asked(self, question: str) -> list[int]:
         """Return the words of a question; UserError if there is nothing in it to be understood."""
+        if not words_of(question):
+            raise UserError("the question has no words")
         words = self.source.words(question)
         if not words:
-            raise UserError("the question has no words")
-        if all(word == UNKNOWN for word in words):
-            some = ", ".join(self.source.vocabulary.words[UNKNOWN + 3 :][:8])
+            some = ", ".join(self.source.about["words"][:8])
             raise UserError(
                 f"training had no word of {question[:60]!r}; it knows such words as {some}"
             )
@@ -286,7 +287,7 @@ class QuestionAnswering(Task[Answered]):
     def doubts(self, given: Any) -> str:
         _, question = as_pair(given)
         unknown = self.source.unknown(question)
-        return f"words that training never had: {', '.join(unknown)}" if unknown else ""
+        return f"words that training never had, left out: {', '.join(unknown)}" if unknown else ""
 
     def read(self, given: Any) -> Shaped[Tensor, "C H W"]:
         """Return the picture in a file, in bytes or in an array of the size that was trained on."""
@@ -380,9 +381,9 @@ SMOKE = changed(
 EASY_VQA = changed(
     SCENES,
     set="easy_vqa",
-    questions=0,
+    questions=4,
     augment=AugmentConfig(flip=True, crop_px=4),
-    fit=changed(FIT, num_epochs=10, batch_size=32, ema=0.99),
+    fit=changed(FIT, num_epochs=12, batch_size=32, ema=0.99),
 )
 PRESETS = {"default": SCENES, "smoke": SMOKE, "easy-vqa": EASY_VQA}
 

@@ -32,8 +32,8 @@ from tasks.data.pictures import mean_and_std
 from tasks.data.samples import ColumnOf, Generated, InMemory
 from tasks.data.source import Source
 from tasks.data.split_names import Split
-from tasks.data.vocabulary import PAD
-from tasks.data.words import Words, learn_words, words_of
+from tasks.data.vocabulary import PAD, UNKNOWN
+from tasks.data.words import COMMA, Words, learn_words, words_of
 from tasks.scores.vqa import worth
 from tasks.worlds import scenes
 from tasks.worlds.chance import SEEDS
@@ -251,16 +251,17 @@ class QuestionedPictures(Source):
         they are longer than a question may be."""
         longest = self.config.longest
         rows = [[self.words(one.question)[:longest] for one in each] for each in asked]
-        width = max(len(row) for each in rows for row in each)
+        width = max(1, *(len(row) for each in rows for row in each))
         return Rows.of([padded(each, width) for each in rows])
 
     def words(self, question: str) -> list[int]:
-        """Return the numbers of a question's words."""
-        return self.vocabulary.encode([question])[0]
+        """Return the numbers of a question's words, without those that training never had."""
+        return [number for number in self.vocabulary.encode([question])[0] if number != UNKNOWN]
 
     def unknown(self, question: str) -> list[str]:
         """Return the words of a question that training never had."""
-        return [word for word in words_of(question) if word not in self.vocabulary.numbers]
+        known = {COMMA, *self.vocabulary.numbers}
+        return [word for word in words_of(question) if word not in known]
 
     def masks(self, split: Split, number: int) -> Bool[np.ndarray, "K H W"]:
         """Return the visible part of every thing of a scene of the world."""

@@ -1,0 +1,70 @@
+"""VQA accuracy: golden cases of the official rule, and a slow version that leaves each one out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.scores.vqa import accuracy, plain_form, worth
+
+
+@pytest.mark.parametrize(
+    ("answer", "answers", "expected"),
+    [
+        ("yes", ["yes"] * 8 + ["no"] * 2, 1.0),
+        ("no", ["yes"] * 8 + ["no"] * 2, 0.6),
+        ("red", ["red"] + ["blue"] * 9, 0.3),
+        ("red", ["red"] * 3 + ["blue"] * 7, 0.9),
+        ("red", ["red"] * 4 + ["blue"] * 6, 1.0),
+        ("green", ["red"] * 4 + ["blue"] * 6, 0.0),
+        # Where people disagree, both sides are compared in a plain form.
+        ("2", ["two", "Two.", "the 2", "2", "3", "3", "3", "3", "3", "3"], 1.0),
+        ("a dog", ["dog"] * 9 + ["cat"], 1.0),
+        # Where all agree, both are compared as they stand.
+        ("2", ["two"] * 10, 0.0),
+        ("two", ["two"] * 10, 1.0),
+        # One answer is right or wrong.
+        ("cube", ["cube"], 1.0),
+        ("sphere", ["cube"], 0.0),
+    ],
+)
+def test_the_official_rule(answer, answers, expected):
+    assert accuracy(answer, answers) == pytest.approx(expected)
+
+
+@given(
+    st.lists(st.sampled_from(["yes", "no", "2", "two", "a dog", "dog!"]), min_size=2, max_size=12),
+    st.sampled_from(["yes", "no", "2", "dog"]),
+)
+def test_it_agrees_with_leaving_each_person_out_in_turn(answers, answer):
+    given = answers if len(set(answers)) == 1 else [plain_form(each) for each in answers]
+    rounds = [given[:k] + given[k + 1 :] for k in range(len(given))]
+    slow = sum(min(1.0, others.count(answer) / 3) for others in rounds) / len(rounds)
+    assert accuracy(answer, answers) == pytest.approx(slow)
+
+
+@pytest.mark.parametrize(
+    ("answer", "plain"),
+    [
+        ("The Two dogs", "2 dogs"),
+        ("none", "0"),
+        ("t-shirt", "t shirt"),
+        ("red, blue", "red blue"),
+        ("1,000", "1000"),
+        ("4.5", "4.5"),
+        ("yes.", "yes"),
+        ("dont know", "don't know"),
+        ("couldnt've", "couldn't've"),
+        ("well", "well"),
+        ("its", "its"),
+        ("", ""),
+    ],
+)
+def test_the_plain_form_of_answers(answer, plain):
+    assert plain_form(answer) == plain and plain_form(plain) == plain
+
+
+def test_what_answers_are_worth_is_their_accuracy():
+    answers = ["yes"] * 6 + ["Yes!", "no", "no", "maybe"]
+    assert worth(answers) == pytest.approx({"yes": 1.0, "no": 0.6, "maybe": 0.3})
+    assert all(accuracy(each, answers) == pytest.approx(v) for each, v in worth(answers).items())
+    assert worth(["The cube"]) == {"cube": 1.0}
