@@ -9,12 +9,24 @@ articles, numbers to ten in digits, apostrophes put back.
 What surprises in the rule: where all ten agree, theirs and ours are compared as they stand. A mark
 is taken out where a blank is beside one of its kind anywhere, or a number has a comma; otherwise it
 becomes a blank. A question that has one answer, as in CLEVR, is right or wrong.
+
+Letters: K questions of a picture, S regions of it, N things in it, H rows, W columns, Q kinds of
+questions.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+COUNTED = ("asked", "accuracy", "question_only", "picture_only")
+"""What is summed for every kind of question: how many there are, and how right three heads are."""
 
 MARKS = ';/[]"{}()=+\\_-><@`,?!'
 COMMA_IN_NUMBER = re.compile(r"\d,\d")
@@ -86,3 +98,40 @@ def agreement(count: int, people: int) -> float:
     """Return the accuracy of what `count` of some people said, one of whom is left out in turn."""
     with_one_left_out = count * min(1.0, (count - 1) / 3) + (people - count) * min(1.0, count / 3)
     return max(0.0, with_one_left_out) / people
+
+
+def attention_sums(
+    masks: Bool[np.ndarray, "N H W"], things: Sequence[int], weights: Float[Tensor, "K S"]
+) -> Float[Tensor, "3"]:
+    """Return how many questions one thing alone decides, and for these the shares that lie on it of
+    the attention, and of the picture. Of each question `things` has that thing, or -1."""
+    side = round(weights.shape[1] ** 0.5)
+    shares = F.adaptive_avg_pool2d(torch.from_numpy(masks).float()[None], side)[0].flatten(1)
+    found = torch.zeros(3)
+    for thing, row in zip(things, weights, strict=False):  # rows of padding come last
+        if thing >= 0:
+            found += torch.stack([torch.ones(()), row @ shares[thing], shares[thing].mean()])
+    return found
+
+
+def vqa_scores(sums: Mapping[str, Tensor], kinds: Sequence[str]) -> dict[str, float]:
+    """Return accuracies in per cent, over all questions and of every kind: `answers` of the sums is
+    [COUNTED, Q], `looked` what `attention_sums` returned."""
+    counts = dict(zip(COUNTED, sums["answers"], strict=True))
+    asked = counts.pop("asked")
+    found = {name: 100 * float(count.sum() / asked.sum()) for name, count in counts.items()}
+    for number, kind in enumerate(kinds):
+        if asked[number]:
+            for name in ("accuracy", "question_only"):
+                share = float(counts[name][number] / asked[number])
+                found[f"{name}_{slug(kind)}"] = 100 * share
+    questions, inside, uniform = sums["looked"].tolist()
+    if questions:
+        found["attention_on_it"] = 100 * inside / questions
+        found["picture_on_it"] = 100 * uniform / questions
+    return found
+
+
+def slug(kind: str) -> str:
+    """Return a kind as part of a score's name."""
+    return "_".join("".join(c if c.isalnum() else " " for c in kind).split())

@@ -48,7 +48,7 @@ from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
 from tasks.looks.captions import attention_picture, captions_picture
 from tasks.scores.sums import Counts, Sums
-from tasks.scores.vqa import accuracy
+from tasks.scores.vqa import COUNTED, accuracy, attention_sums, vqa_scores
 from tasks.task import PAIR, Task
 from tasks.words.answerer import Answered, Answerer
 from tasks.words.questions import WORLD, QuestionedPictures
@@ -210,7 +210,9 @@ class QuestionAnswering(Task[Answered]):
                 values = torch.tensor([1.0, *right], dtype=torch.float64)
                 sums[:, self.source.kind_number(one.kind)] += values
             if self.source.offline:
-                looked += self.looked_at(asked, SPLITS[split], number, weights[row])
+                things = [one.thing for one in asked]
+                masks = self.source.masks(SPLITS[split], number)
+                looked += attention_sums(masks, things, weights[row, :, -1])
         return {"answers": sums, "looked": looked}
 
     def usual(self, one: Asked) -> str:
@@ -218,40 +220,8 @@ class QuestionAnswering(Task[Answered]):
         usual = self.source.about["usual"]
         return str(usual.get(one.kind, next(iter(usual.values()))))
 
-    def looked_at(
-        self, asked: tuple[Asked, ...], split: Split, number: int, weights: Float[Tensor, "K G S"]
-    ) -> Float[Tensor, "3"]:
-        """Return how many questions one thing alone decides, and for these the shares that lie on
-        it of the last look, and of the picture."""
-        masks = torch.from_numpy(self.source.masks(split, number)).float()
-        side = round(weights.shape[2] ** 0.5)
-        shares = F.adaptive_avg_pool2d(masks[None], side)[0].flatten(1)  # of every region
-        found = torch.zeros(3)
-        for place, one in enumerate(asked):
-            if one.thing >= 0:
-                on = shares[one.thing]
-                inside = float(weights[place, -1] @ on)
-                found += torch.tensor([1.0, inside, float(on.mean())])
-        return found
-
     def scores(self, sums: Sums) -> dict[str, float]:
-        counts = dict(zip(COUNTED, sums["answers"], strict=True))
-        asked = counts["asked"]
-        found = {
-            name: 100 * float(counts[name].sum() / asked.sum())
-            for name in COUNTED
-            if name != "asked"
-        }
-        for number, kind in enumerate(self.source.kinds):
-            if asked[number]:
-                for name in ("accuracy", "question_only"):
-                    share = counts[name][number] / asked[number]
-                    found[f"{name}_{slug(kind)}"] = 100 * float(share)
-        questions, inside, uniform = sums["looked"].tolist()
-        if questions:
-            found["attention_on_it"] = 100 * inside / questions
-            found["picture_on_it"] = 100 * uniform / questions
-        return found
+        return vqa_scores(sums, self.source.kinds)
 
     def baseline(self) -> tuple[float, str]:
         asked = [one for each in self.source.questioned(self.scored).asked for one in each]
@@ -352,14 +322,6 @@ class QuestionAnswering(Task[Answered]):
             names = [f"look {number + 1}" for number in range(len(looks))]
             shown = attention_picture(pictures[row], names, looks)
             board.picture(progress, f"val/looks_{row}", shown)
-
-
-COUNTED = ("asked", "accuracy", "question_only", "picture_only")
-
-
-def slug(kind: str) -> str:
-    """Return a kind as part of a score's name."""
-    return "_".join("".join(c if c.isalnum() else " " for c in kind).split())
 
 
 def as_pair(given: Any) -> tuple[Any, str]:

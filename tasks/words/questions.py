@@ -119,14 +119,9 @@ class QuestionedPictures(Source):
         """The kinds of questions that training had, and `other` for those it had not."""
         return tuple(dict.fromkeys([*self.about["usual"], OTHER]))
 
-    @cached_property
-    def kind_numbers(self) -> dict[str, int]:
-        """The place of every kind in `kinds`."""
-        return {kind: number for number, kind in enumerate(self.kinds)}
-
     def kind_number(self, kind: str) -> int:
         """Return the place of a kind in `kinds`."""
-        return self.kind_numbers.get(kind, self.kind_numbers[OTHER])
+        return self.kinds.index(kind if kind in self.kinds else OTHER)
 
     @property
     def folder(self) -> Path:
@@ -159,13 +154,7 @@ class QuestionedPictures(Source):
         def make(index: Int64[np.ndarray, "B"]) -> dict[str, np.ndarray]:
             return {"picture": scenes.pictures(seed, index, side_px)[0]}
 
-        asked = tuple(
-            tuple(
-                Asked(one.question, (one.answer,), one.kind, one.thing)
-                for one in scenes.asked(seed, number, side_px)[0]
-            )
-            for number in range(count)
-        )
+        asked = tuple(asked_of_scene(seed, number, side_px) for number in range(count))
         names = tuple(f"scene {number}" for number in range(count))
         return Questioned(ColumnOf(Generated(count, make), "picture"), asked, names)
 
@@ -216,10 +205,7 @@ class QuestionedPictures(Source):
             said = f"train: {left:,} questions left out, none of whose answers is among --answers"
             self.log_lines[said] = None
         most = max(len(of) for row in worths for of in row)
-        number = [
-            answer_table([of for of in worths[n] if of], most)  # [K, A, 2]
-            for n in there
-        ]
+        tables = [answer_table([of for of in worths[n] if of], most) for n in there]
         picture = found.picture
         if len(there) < len(kept):
             picture = picture.part(torch.tensor(there))
@@ -227,8 +213,8 @@ class QuestionedPictures(Source):
             {
                 "picture": picture,
                 "question": self.question_rows([kept[n] for n in there]),
-                "answer": Rows.of([table[..., 0] for table in number]),
-                "worth": Rows.of([table[..., 1] for table in number], np.float32),
+                "answer": Rows.of([table[..., 0] for table in tables]),
+                "worth": Rows.of([table[..., 1] for table in tables], np.float32),
             }
         )
 
@@ -282,6 +268,12 @@ class QuestionedPictures(Source):
             "questions": sum(map(len, found.asked)),
             f"{split}_questions": found.digest,
         }
+
+
+def asked_of_scene(seed: int, number: int, side_px: int) -> tuple[Asked, ...]:
+    """Return the questions about a scene of the world."""
+    found, _ = scenes.asked(seed, number, side_px)
+    return tuple(Asked(one.question, (one.answer,), one.kind, one.thing) for one in found)
 
 
 def frequent_answers(asked: Iterable[Asked], most: int) -> list[str]:

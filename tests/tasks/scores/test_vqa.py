@@ -1,10 +1,12 @@
 """VQA accuracy: golden cases of the official rule, and a slow version that leaves each one out."""
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.scores.vqa import accuracy, plain_form, worth
+from tasks.scores.vqa import accuracy, attention_sums, plain_form, vqa_scores, worth
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,31 @@ def test_what_answers_are_worth_is_their_accuracy():
     assert worth(answers) == pytest.approx({"yes": 1.0, "no": 0.6, "maybe": 0.3})
     assert all(accuracy(each, answers) == pytest.approx(v) for each, v in worth(answers).items())
     assert worth(["The cube"]) == {"cube": 1.0}
+
+
+def test_attention_is_held_against_the_thing_that_decides():
+    masks = np.zeros((2, 4, 4), bool)
+    masks[0, :2, :2] = True
+    masks[1, 3, 3] = True
+    # Four regions of 2 x 2 pixels: the first thing fills one, the second a quarter of another.
+    even, first, last = [0.25] * 4, [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]
+    weights = torch.tensor([even, first, last, even, even])
+    found = attention_sums(masks, [0, 0, 1, -1], weights)
+    assert found.tolist() == pytest.approx([3, 0.25 + 1 + 0.25, 0.25 + 0.25 + 1 / 16])
+
+
+def test_scores_are_of_all_questions_and_of_every_kind_that_was_asked():
+    answers = torch.tensor([[10.0, 0, 30], [5, 0, 30], [2, 0, 0], [1, 0, 3]])
+    sums = {"answers": answers, "looked": torch.zeros(3)}
+    found = vqa_scores(sums, ["yes/no", "number", "other"])
+    assert found == pytest.approx(
+        {
+            "accuracy": 87.5,
+            "question_only": 5.0,
+            "picture_only": 10.0,
+            "accuracy_yes_no": 50.0,
+            "question_only_yes_no": 20.0,
+            "accuracy_other": 100.0,
+            "question_only_other": 0.0,
+        }
+    )

@@ -170,26 +170,15 @@ def test_the_question_alone_teaches_the_rest_of_the_network_nothing():
     }
 
 
-def test_attention_is_held_against_the_thing_that_decides():
-    task, _ = made()
-    source = task.source
-    number = next(
-        n for n in range(20) if any(q.thing >= 0 for q in source.questioned("test").asked[n])
-    )
-    asked = source.questioned("test").asked[number]
-    masks = torch.from_numpy(source.masks("test", number)).float()
-    shares = torch.nn.functional.avg_pool2d(masks[None], 8)[0].flatten(1)
-    single = [one for one in asked if one.thing >= 0]
-    uniform = torch.full((len(asked), 1, 64), 1 / 64)
-    count, inside, even = task.looked_at(asked, "test", number, uniform).tolist()
-    assert count == len(single) and inside == pytest.approx(even, abs=1e-5)
-    best = uniform.clone()
-    for place, one in enumerate(asked):
-        best[place, 0] = torch.nn.functional.one_hot(shares[one.thing].argmax(), 64)
-    found = task.looked_at(asked, "test", number, best).tolist()
-    assert found[1] == pytest.approx(
-        sum(float(shares[one.thing].max()) for one in single), abs=1e-5
-    )
+def test_attention_is_scored_on_scenes_only(runs):
+    task, model = made()
+    batch = task.to_score("test").batch(torch.arange(6))
+    sums = task.score(task.predict(model, batch), batch)
+    asked = [one for each in task.source.questioned("test").asked[:6] for one in each]
+    assert int(sums["answers"][0].sum()) == len(asked)
+    assert int(sums["looked"][0]) == sum(one.thing >= 0 for one in asked) > 0
+    scores = task.scores(dict(sums))
+    assert 0 < scores["attention_on_it"] < 100 and 0 < scores["picture_on_it"] < 100
 
 
 def test_a_run_that_was_killed_ends_as_one_that_was_not(runs):
