@@ -10,8 +10,8 @@ What surprises in the rule: where all ten agree, theirs and ours are compared as
 is taken out where a blank is beside one of its kind anywhere, or a number has a comma; otherwise it
 becomes a blank. A question that has one answer, as in CLEVR, is right or wrong.
 
-Letters: K questions of a picture, S regions of it, N things in it, H rows, W columns, Q kinds of
-questions.
+Letters: K questions of a picture, S regions of it, N things in it, H rows, W columns, G looks, Q
+kinds of questions.
 """
 
 import re
@@ -101,16 +101,17 @@ def agreement(count: int, people: int) -> float:
 
 
 def attention_sums(
-    masks: Bool[np.ndarray, "N H W"], things: Sequence[int], weights: Float[Tensor, "K S"]
-) -> Float[Tensor, "3"]:
+    masks: Bool[np.ndarray, "N H W"], things: Sequence[int], weights: Float[Tensor, "K G S"]
+) -> Float[Tensor, "_"]:
     """Return how many questions one thing alone decides, and for these the shares that lie on it of
-    the attention, and of the picture. Of each question `things` has that thing, or -1."""
-    side = round(weights.shape[1] ** 0.5)
+    the picture and of each of G looks. Of each question `things` has that thing, or -1."""
+    side = round(weights.shape[2] ** 0.5)
     shares = F.adaptive_avg_pool2d(torch.from_numpy(masks).float()[None], side)[0].flatten(1)
-    found = torch.zeros(3)
+    found = torch.zeros(2 + weights.shape[1])
     for thing, row in zip(things, weights, strict=False):  # rows of padding come last
         if thing >= 0:
-            found += torch.stack([torch.ones(()), row @ shares[thing], shares[thing].mean()])
+            on = shares[thing]
+            found += torch.cat([torch.ones(1), on.mean()[None], row @ on])
     return found
 
 
@@ -125,10 +126,11 @@ def vqa_scores(sums: Mapping[str, Tensor], kinds: Sequence[str]) -> dict[str, fl
             for name in ("accuracy", "question_only"):
                 share = float(counts[name][number] / asked[number])
                 found[f"{name}_{slug(kind)}"] = 100 * share
-    questions, inside, uniform = sums["looked"].tolist()
+    questions, picture, *looks = sums["looked"].tolist()
     if questions:
-        found["attention_on_it"] = 100 * inside / questions
-        found["picture_on_it"] = 100 * uniform / questions
+        found["picture_on_it"] = 100 * picture / questions
+        for number, look in enumerate(looks, 1):
+            found[f"look_{number}_on_it"] = 100 * look / questions
     return found
 
 

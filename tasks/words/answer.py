@@ -64,8 +64,8 @@ FIT = FitConfig(
     num_epochs=8,
     batch_size=64,
     optimizer="adamw",
-    learning_rate=7e-4,
-    warm_up=0.05,
+    learning_rate=3e-3,
+    warm_up=0.1,
     weight_decay=0.01,
     max_grad_norm=5.0,
     ema=0.998,
@@ -197,7 +197,7 @@ class QuestionAnswering(Task[Answered]):
 
     def score(self, answers: Answered, batch: Batch) -> Counts:
         sums = torch.zeros(len(COUNTED), len(self.source.kinds), dtype=torch.float64)
-        looked = torch.zeros(3, dtype=torch.float64)
+        looked = torch.zeros(2 + self.config.looks, dtype=torch.float64)
         best = [each.argmax(-1).tolist() for each in (answers.logits, answers.question_only)]
         picture_only = answers.picture_only.argmax(-1).tolist()
         weights = answers.weights.cpu()
@@ -212,7 +212,7 @@ class QuestionAnswering(Task[Answered]):
             if self.source.offline:
                 things = [one.thing for one in asked]
                 masks = self.source.masks(SPLITS[split], number)
-                looked += attention_sums(masks, things, weights[row, :, -1])
+                looked += attention_sums(masks, things, weights[row])
         return {"answers": sums, "looked": looked}
 
     def usual(self, one: Asked) -> str:

@@ -78,14 +78,15 @@ def test_attention_is_held_against_the_thing_that_decides():
     masks[1, 3, 3] = True
     # Four regions of 2 x 2 pixels: the first thing fills one, the second a quarter of another.
     even, first, last = [0.25] * 4, [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]
-    weights = torch.tensor([even, first, last, even, even])
+    weights = torch.tensor([[even, even], [even, first], [even, last], [even] * 2, [even] * 2])
     found = attention_sums(masks, [0, 0, 1, -1], weights)
-    assert found.tolist() == pytest.approx([3, 0.25 + 1 + 0.25, 0.25 + 0.25 + 1 / 16])
+    share = 0.25 + 0.25 + 1 / 16
+    assert found.tolist() == pytest.approx([3, share, share, 0.25 + 1 + 0.25])
 
 
 def test_scores_are_of_all_questions_and_of_every_kind_that_was_asked():
     answers = torch.tensor([[10.0, 0, 30], [5, 0, 30], [2, 0, 0], [1, 0, 3]])
-    sums = {"answers": answers, "looked": torch.zeros(3)}
+    sums = {"answers": answers, "looked": torch.zeros(4)}
     found = vqa_scores(sums, ["yes/no", "number", "other"])
     assert found == pytest.approx(
         {

@@ -97,7 +97,7 @@ def test_the_toy_is_learnt_and_neither_half_of_it_is_enough(trained):
     assert result["metric"] == "accuracy" and result["score"] > 95 > result["baseline"]
     assert scores["question_only"] < 65 and scores["picture_only"] < 65
     assert scores["accuracy_yes_no"] > 90 and scores["question_only_yes_no"] < 100
-    assert "attention_on_it" not in scores, "of photos nobody knows where things are"
+    assert "look_1_on_it" not in scores, "of photos nobody knows where things are"
 
 
 def test_a_picture_alone_costs_what_it_costs_in_a_batch():
@@ -178,7 +178,7 @@ def test_attention_is_scored_on_scenes_only(runs):
     assert int(sums["answers"][0].sum()) == len(asked)
     assert int(sums["looked"][0]) == sum(one.thing >= 0 for one in asked) > 0
     scores = task.scores(dict(sums))
-    assert 0 < scores["attention_on_it"] < 100 and 0 < scores["picture_on_it"] < 100
+    assert all(0 < scores[f"{each}_on_it"] < 100 for each in ("picture", "look_1", "look_2"))
 
 
 def test_a_run_that_was_killed_ends_as_one_that_was_not(runs):
