@@ -120,8 +120,8 @@ def check(config: Config, task: Task[Any]) -> None:
     if task.takes and not config.inputs:
         needs = "a line of text" if task.takes == ("line",) else "files, folders or -"
         raise UserError(f"predict needs something to look at: {needs}")
-    if config.inputs and not task.takes:
-        raise UserError("this model answers by itself; leave the files away")
+    if any(config.inputs) and not task.takes:  # "" is nothing
+        raise UserError("this model answers by itself; leave the inputs away")
     if task.gives == "line" or (task.speaks and not config.output):
         return
     suffixes = SUFFIXES[task.gives]
