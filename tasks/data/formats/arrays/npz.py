@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from backbones.training.checks.limits import shortened
 from backbones.training.errors import UserError
 from tasks.data.formats.arrays.pickled import MOST_VALUES, Array, Refused, numbers_in, unpickled
 from tasks.data.formats.text import read_member
@@ -36,7 +37,7 @@ def read_rows(path: Path, split: Split) -> list[Shaped[np.ndarray, "..."]]:
         stems = {name.removesuffix(".npy"): name for name in names}
         stem = name_of(split, stems, path)
         if stem is None:
-            there = ", ".join(list(stems)[:5]) or "nothing"
+            there = shortened(", ".join(list(stems)[:5]), 200) or "nothing"
             raise UserError(f"{path} has no array {split}; it holds {there}")
         return stems[stem]
 
