@@ -136,8 +136,8 @@ def check(config: Config, task: Task[Any]) -> None:
         needs = {("line",): "a line of text", PAIR: "a picture, and questions about it"}
         found = needs.get(task.takes, "files, folders or -")
         raise UserError(f"predict needs something to look at: {found}")
-    if config.inputs and not task.takes:
-        raise UserError("this model answers by itself; leave the files away")
+    if any(config.inputs) and not task.takes:  # "" is nothing
+        raise UserError("this model answers by itself; leave the inputs away")
     if task.gives == "line" or (task.speaks and not config.output):
         return
     suffixes = SUFFIXES[task.gives]

@@ -1,7 +1,8 @@
-"""Lines of handwriting by split, as what a network reads: files of somebody's, or a world's pens.
+"""Lines of handwriting, or drawings, by split, as what a network reads: files, or a world's pens.
 
 A writer (`tasks/pictures/handwriting.py`) and a reader (`tasks/words/read_handwriting.py`) learn
 from the same. Letters and the unit of length are those of the training lines, and kept with a run.
+Drawings are lines without text: they have no letters.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from tasks.data.formats.handwriting import read_handwriting
 from tasks.data.samples import InMemory
 from tasks.data.source import Source
 from tasks.data.split_names import Split
-from tasks.data.strokes import Line, letter_spacing, offsets
+from tasks.data.strokes import Line, letter_spacing, offsets, way_of
 from tasks.worlds import pens
 
 WORLD = "pens"
@@ -37,11 +38,11 @@ class LinesConfig:
     set: str = WORLD
     """A folder of $ARCADIA_DATA, such as cursive_handwriting, or the offline world pens."""
     data: str = ""
-    """IAM-OnDB's folder, or JSON (or a zip of it) of lines with their points."""
+    """IAM-OnDB's folder, JSON (or a zip of it) of lines with their points, or .npz of drawings."""
     samples: int = 0
     """Learn from so many lines only; 0: all. Of the world: how many there are."""
     points: int = 14
-    """Points of a letter, on average: the unit of length follows from it."""
+    """Points of a letter, of drawings of a stroke, on average: the unit of length follows."""
     longest: int = 1_000
     """Points of a line; longer ones are not learnt from."""
 
@@ -63,12 +64,16 @@ class Handwriting(Source):
 
     def describe_data(self) -> dict[str, Any]:
         """Return the letters of the training lines, and their unit: so much of a pen's way that a
-        letter has `points` of them on average; and how long the longest text is."""
+        letter has `points` of them on average; and how long the longest text is. Drawings have no
+        letters, and a stroke has so many points."""
         train = self.lines("train")
         letters = "".join(sorted({letter for line in train for letter in line.text}))
+        spacing = letter_spacing(train, self.config.points)
+        if spacing == 0:
+            raise UserError(f"{self.name}: all strokes are dots; there is no way of a pen to learn")
         return {
             "letters": letters,
-            "spacing": letter_spacing(train, self.config.points),
+            "spacing": spacing,
             "longest": max(len(line.text) for line in train),
         }
 
@@ -116,13 +121,22 @@ class Handwriting(Source):
         """Return the text of some letters' numbers."""
         return "".join(self.letters[number - 1] for number in numbers)
 
+    def can_move(self, line: Line) -> bool:
+        """Say whether a line has a bounded number of points in the run's unit: one stroke that is
+        a million times as long as others would take all memory."""
+        return len(line.strokes) + way_of(line) / self.about["spacing"] < MOST_POINTS
+
     def moves(self, line: Line) -> Float32[np.ndarray, "T 3"]:
-        """Return a line as offsets in the run's unit."""
+        """Return a line as offsets in the run's unit; UserError if it is far too long."""
+        if not self.can_move(line):
+            raise UserError(f"is too long: over {MOST_POINTS:,} points in the unit of this run")
         return offsets(line.strokes, self.about["spacing"])
 
     def moves_of(self, split: Split) -> Float32[np.ndarray, "all 3"]:
         """Return all moves of a split, one behind the other."""
-        return np.concatenate([self.moves(line) for line in self.lines(split)])
+        return np.concatenate(
+            [self.moves(line) for line in self.lines(split) if self.can_move(line)]
+        )
 
     def samples(self, split: Split) -> InMemory:
         """Return a split, made once; lines of more than `longest` points are not learnt from, and
@@ -134,7 +148,8 @@ class Handwriting(Source):
     def in_moves(self, split: Split) -> InMemory:
         """Return a split as moves and letters; UserError if nothing of it can be taken."""
         lines = self.lines(split)
-        kept = [line for line in lines if set(line.text) <= set(self.letters)]
+        known = set(self.letters)
+        kept = [line for line in lines if set(line.text) <= known and self.can_move(line)]
         rows = [(self.moves(line), self.encode(line.text)) for line in kept]
         if split == "train":
             rows = [row for row in rows if len(row[0]) <= self.config.longest]
@@ -150,18 +165,28 @@ class Handwriting(Source):
     def notes(self) -> list[str]:
         lines = self.lines("train")
         letters = sum(len(line.text) for line in lines)
+        unit, points = f"unit {self.about['spacing']:.4g}", f"about {self.config.points} points"
         said = [
             f"{len(lines):,} lines of {letters / len(lines):.1f} letters, {len(self.letters)} "
-            f"different ones; unit {self.about['spacing']:.4g}, about {self.config.points} a letter"
+            f"different ones; {unit}, {points} a letter"
         ]
+        if not self.letters:
+            strokes = sum(len(line.strokes) for line in lines) / len(lines)
+            said = [
+                f"{len(lines):,} drawings of {strokes:.1f} strokes, without text; {unit}, {points} "
+                "a stroke"
+            ]
         for split, count in self.left_out.items():
             if count:
                 said.append(f"{split}: {count:,} lines too long, or with other letters, left out")
         return said
 
     def protocol(self, split: Split) -> dict[str, Any]:
-        """Return the set, a digest of the texts, and the unit."""
-        texts = "\n".join(line.text for line in self.lines(split))
-        digest = hashlib.sha256(texts.encode(errors="replace")).hexdigest()[:16]
-        unit = f"{self.about['spacing']:.6g}"
-        return {"set": self.name, f"{split}_texts": digest, "unit": unit}
+        """Return the set, a digest of the texts, or of drawings' moves, and the unit."""
+        what, unit = "texts", f"{self.about['spacing']:.6g}"
+        content = "\n".join(line.text for line in self.lines(split)).encode(errors="replace")
+        if not self.letters:
+            strokes = (stroke for line in self.lines(split) for stroke in line.strokes)
+            what, content = "drawings", b"".join(stroke.tobytes() for stroke in strokes)
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        return {"set": self.name, f"{split}_{what}": digest, "unit": unit}

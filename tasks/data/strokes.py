@@ -1,4 +1,4 @@
-"""Lines of handwriting as strokes: what a pen drew between setting down and lifting.
+"""Lines of handwriting, and drawings, as strokes: what a pen drew until it was lifted.
 
 Letters: n points of a stroke, T points of a line.
 
@@ -17,7 +17,7 @@ Stroke = Float[np.ndarray, "_ 2"]  # n points, which differ from stroke to strok
 
 @dataclass(frozen=True)
 class Line:
-    """What somebody wrote, and how."""
+    """What somebody wrote, and how; a drawing has the text ""."""
 
     text: str
     strokes: list[Stroke]
@@ -61,8 +61,14 @@ def strokes_of(moves: Float[np.ndarray, "T 3"]) -> list[Stroke]:
     return [part for part in np.split(points, ends) if len(part)]
 
 
+def way_of(line: Line) -> float:
+    """Return the way of the pen along all strokes of a line."""
+    return sum(length_of(stroke) for stroke in line.strokes)
+
+
 def letter_spacing(lines: list[Line], points: int) -> float:
-    """Return the spacing at which a letter of these lines has so many points on average."""
-    way = sum(length_of(stroke) for line in lines for stroke in line.strokes)
+    """Return the spacing at which a letter of these lines, or a stroke if none has a text, has so
+    many points on average; 0 if all strokes are dots."""
     letters = sum(len(line.text.replace(" ", "")) for line in lines)
-    return way / letters / points
+    strokes = sum(len(line.strokes) for line in lines)
+    return sum(map(way_of, lines)) / (letters or strokes) / points

@@ -1,4 +1,4 @@
-"""Handwriting: a pen that writes any line of text, learnt from how somebody writes.
+"""Handwriting: a pen that writes any line of text, learnt from how somebody writes; or draws.
 
 Letters: B lines, T points of a line, U letters of its text.
 
@@ -9,6 +9,7 @@ What surprises: nats depend on the unit of length, which the protocol states (a 
 lies about one unit from the one before), and count what it costs to say where a line ends: the pen
 learns that. In the paper a line ends where the window has passed the last letter, but this pen
 looks ahead, and dots come last. One that never ends is stopped after so many points a letter.
+Learnt from drawings without text, the pen takes none: it draws, as the drawings that it saw.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.distributions import Bernoulli, MultivariateNormal
 
-from backbones.sequences.mixture import draw, mixture_of, nats
+from backbones.sequences.mixture import mixture_of, nats
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import (
     RunConfig,
@@ -34,7 +35,7 @@ from backbones.training.distributed import ALONE
 from backbones.training.errors import UserError
 from backbones.training.log import Board
 from backbones.training.run import find_run
-from tasks.answers import Answer, Kind, Strokes
+from tasks.answers import Answer, Kind, Picture, Strokes
 from tasks.data.columns import Rows
 from tasks.data.formats.handwriting import read_line
 from tasks.data.handwritten import Handwriting, LinesConfig
@@ -112,10 +113,18 @@ class Costs(NamedTuple):
     points: Int64[Tensor, "B"]
 
 
-Written = list[tuple[str, list[Stroke]]]
+class Written(NamedTuple):
+    """A line as a pen wrote it, or a drawing."""
+
+    text: str
+    """Of known letters; "" of a drawing."""
+    strokes: list[Stroke]
+    """In the unit of the moves."""
+    weights: Float[Tensor, "T U"]
+    """Where the window lay: its weight on every letter, and on the end, at every point."""
 
 
-class Write(Task[Costs | Written]):
+class Write(Task[Costs | list[Written]]):
     """The task; see `tasks/task.py` for what each method is for."""
 
     metric = "nats"
@@ -123,6 +132,11 @@ class Write(Task[Costs | Written]):
     takes: tuple[Kind, ...] = ("line",)
     gives: Kind = "strokes"
     source: Handwriting
+
+    def __init__(self, config: Any, source: Handwriting) -> None:
+        super().__init__(config, source)
+        if not source.letters:
+            self.takes = ()
 
     def model(self) -> PenModel:
         config = self.config
@@ -144,7 +158,7 @@ class Write(Task[Costs | Written]):
             each = nats(mixture_of(outputs, BITS), moves[..., :2], bits)
         return (each * inside.to(each.device)).sum(1)
 
-    def predict(self, model: PenModel, batch: Batch) -> Costs | Written:
+    def predict(self, model: PenModel, batch: Batch) -> Costs | list[Written]:
         """Return what lines cost; of texts without moves, how they are written."""
         if "moves" in batch:
             return Costs(self.loss(model, batch), batch["moves_length"])
@@ -152,7 +166,7 @@ class Write(Task[Costs | Written]):
         seed = self.config.answer.write_seed
         return [self.written(model, row[:length], seed) for row, length in rows]
 
-    def score(self, answers: Costs | Written, batch: Batch) -> Counts:
+    def score(self, answers: Costs | list[Written], batch: Batch) -> Counts:
         assert isinstance(answers, Costs)
         return {
             "nats": answers.nats.double().sum().cpu(),
@@ -180,13 +194,15 @@ class Write(Task[Costs | Written]):
         how = self.config.answer
         if not how.reader:
             return {}
+        if not self.takes:
+            raise UserError("--reader: this pen draws, and no text is there to read")
         reader = load_predictor(find_run(how.reader))
         lines = self.source.lines(self.scored)[:READ]
         texts = [line.text for line in lines]
         written = []
         for number, text in enumerate(texts):
             row = self.ask([text])["text"][0].to(next(model.parameters()).device)
-            written.append(self.written(model, row, how.write_seed + number)[1])
+            written.append(self.written(model, row, how.write_seed + number).strokes)
         unit = self.source.about["spacing"]
         both = {
             "cer_of_the_writer": [line.strokes for line in lines],
@@ -204,12 +220,15 @@ class Write(Task[Costs | Written]):
 
     def ask(self, inputs: list[Any]) -> Batch:
         """Return a batch of texts, without letters that training never had; UserError for what is
-        no text, too long or has no letter that can be written."""
+        no text, too long or has no letter that can be written. A pen that draws takes nothing, and
+        the batch is one empty text."""
+        if not self.takes:
+            inputs = [""]
         if not all(isinstance(line, str) for line in inputs):
             raise UserError("a pen writes a line of text, or a list of them")
         rows = [self.source.encode(line.strip()) for line in inputs]
         for line, row in zip(inputs, rows, strict=True):
-            if not row:
+            if not row and self.takes:
                 raise UserError(
                     "none of its letters was learnt; this pen knows " + self.source.letters
                 )
@@ -221,7 +240,7 @@ class Write(Task[Costs | Written]):
         return Rows.of(rows).batch("text", torch.arange(len(rows)))
 
     def to_try(self, count: int) -> list[Any]:
-        return [line.text for line in self.source.lines("test")[:count]]
+        return [line.text for line in self.source.lines("test")[:count]] if self.takes else []
 
     def doubts(self, given: Any) -> str:
         """Return which letters are not written, or that a line is longer than any learnt; "" for
@@ -233,24 +252,39 @@ class Write(Task[Costs | Written]):
             said.append(f"longer than any line that was learnt ({self.source.about['longest']})")
         return "; ".join(said)
 
-    def say(self, answers: Costs | Written) -> list[Answer]:
+    def say(self, answers: Costs | list[Written]) -> list[Answer]:
         assert isinstance(answers, list)
         return [
-            Answer(text, {"points": sum(map(len, strokes))}, Strokes(strokes))
-            for text, strokes in answers
+            Answer(
+                line.text or f"{len(line.strokes):,} strokes",
+                {"points": sum(map(len, line.strokes))},
+                Strokes(line.strokes),
+            )
+            for line in answers
+        ]
+
+    def explain(self, model: PenModel, batch: Batch) -> list[Answer]:
+        """Return, for every text, where the window lay on it while it was written."""
+        lines = self.predict(model, batch)
+        assert isinstance(lines, list)
+        if not self.takes:
+            return [Answer("no text was given, so there was none to look at") for _ in lines]
+        looks = (looked(line.weights.numpy()) for line in lines)
+        return [
+            Answer(line.text, {}, Picture(look)) for line, look in zip(lines, looks, strict=True)
         ]
 
     @torch.inference_mode()
-    def written(
-        self, model: PenModel, text: Int64[Tensor, "U"], seed: int
-    ) -> tuple[str, list[Stroke]]:
-        """Return a text of known letters, and how it is written, in the unit of the moves.
+    def written(self, model: PenModel, text: Int64[Tensor, "U"], seed: int) -> Written:
+        """Return how a text of known letters is written; of no letters, a drawing.
 
         UserError if there is no line to begin with where `prime` says.
         """
         how, device = self.config.answer, text.device
         generator = torch.Generator().manual_seed(seed)
         pen, move = model.begin(1), torch.tensor([[[0.0, 0.0, 1.0]]], device=device)
+        if how.prime and not self.takes:
+            raise UserError("--prime: a line with its text leads no pen that draws")
         prime = read_line(Path(how.prime)) if how.prime else None
         before = self.source.encode(prime.text) if prime else []
         whole = torch.cat([torch.tensor(before, dtype=torch.long, device=device), text])
@@ -260,31 +294,29 @@ class Write(Task[Costs | Written]):
             given = torch.from_numpy(self.source.moves(prime)).to(device)[None]
             _, _, pen = model(torch.cat([move, given[:, :-1]], 1), letters, pen)
             move = given[:, -1:]
-        moves = list[Tensor]()
-        for _ in range(len(text) * self.config.points * LONGEST_LETTER):
-            outputs, weight, pen = model(move, letters, pen)
-            point, bits = draw(mixture_of(outputs[:, 0], BITS, how.bias), generator)
-            move = torch.cat([point, bits[:, :1]], -1)[:, None]
-            moves.append(move[0, 0])
-            # No line ends before the window has left its last letter.
-            if bits[0, 1] and int(weight[0, 0].argmax()) == len(whole):
-                break
-        return self.source.decode(text.tolist()), strokes_of(torch.stack(moves).cpu().numpy())
+        most = len(text) * self.config.points * LONGEST_LETTER or self.config.longest
+        moves, weights = model.write(move, letters, pen, generator, bias=how.bias, most=most)
+        strokes = strokes_of(moves.cpu().numpy())
+        return Written(self.source.decode(text.tolist()), strokes, weights.cpu())
 
     def show(
         self, board: Board, progress: int, model: PenModel, sums: Mapping[str, Tensor]
     ) -> None:
         device = next(model.parameters()).device
         lines = self.source.lines("val")[:SHOWN]
-        texts = [line.text for line in lines]
-        batch = moved(self.ask(texts), device)
+        texts = moved(self.ask([line.text for line in lines]), device)
         with torch.no_grad():
-            found = self.predict(model, batch)
+            found = self.predict(model, texts)
         assert isinstance(found, list)
+        if not self.takes:
+            nothing, seed = texts["text"][0, :0], self.config.answer.write_seed
+            found = [self.written(model, nothing, seed + n) for n in range(len(lines))]
         unit = self.source.about["spacing"]
         theirs = [[stroke / unit for stroke in line.strokes] for line in lines]
-        board.picture(progress, "val/written", drawn([strokes for _, strokes in found]))
+        board.picture(progress, "val/written", drawn([line.strokes for line in found]))
         board.picture(progress, "val/by_the_writer", drawn(theirs))
+        if not self.takes:
+            return
         first = moved(self.data("val").batch(torch.tensor([0])), device)
         letters = given_letters(first["text"], first["text_length"], self.source.size)
         with torch.no_grad():
@@ -296,7 +328,9 @@ CURSIVE = changed(Config(set="cursive_handwriting"), fit=changed(FIT, num_epochs
 SMOKE = Config(
     samples=60, units=24, window=3, mixtures=3, fit=changed(FIT, num_epochs=1, batch_size=500)
 )
-PRESETS = {"default": Config(), "smoke": SMOKE, "cursive": CURSIVE}
+# A stroke of a drawing bends once or twice.
+DRAWINGS = Config(set="sketch_strokes", points=6, fit=changed(FIT, num_epochs=10))
+PRESETS = {"default": Config(), "smoke": SMOKE, "cursive": CURSIVE, "drawings": DRAWINGS}
 
 JOB = TaskJob("handwriting", PRESETS, Write)
 train, resume = JOB.train, JOB.resume

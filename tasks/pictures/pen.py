@@ -1,14 +1,17 @@
 """What writes a text by hand: the pen's next move, from its moves so far and a window on the text.
 
+Without letters (V = 1) it draws: nothing is looked at, and the window gives zeros.
+
 Letters: B lines, T points, U letters of a text, V letters of the alphabet, K Gaussians of the
 window, M of the mixture, O its numbers, D units.
 
 Graves 2013 (https://arxiv.org/abs/1308.0850), section 5. The first LSTM is given each move, and the
 letters that the window lay on before; it says how far the window moves on, forward only. The second
-is given the moves, the letters in the window and what the first one made of them.
+is given the moves, the letters in the window and what the first one made of them. Without letters
+this is the prediction network of section 4, with two layers.
 
 What surprises: the first LSTM is stepped, since each step is given where the last one looked; the
-second is fused over T, in learning and scoring.
+second is fused over T, in learning and scoring. Where nothing is looked at, both are fused.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +22,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from backbones.lstm import LSTM, LSTMSpec, State
-from backbones.sequences.mixture import num_outputs
+from backbones.sequences.mixture import draw, mixture_of, num_outputs
 
 BITS = 2  # the pen is lifted after a point; the line ends with it
 SLOWEST = 8  # points a letter at first, from which learning begins
@@ -41,7 +44,7 @@ class PenModel(nn.Module):
     """Moves and a text in, mixtures of the next move out."""
 
     def __init__(self, size: int, *, units: int, window: int, mixtures: int) -> None:
-        """`size` letters of the alphabet, with 0, which stands behind a text's end."""
+        """`size` letters of the alphabet, with 0, which stands behind a text's end; 1 to draw."""
         super().__init__()
         self.size, self.num_window = size, window
         self.encoder = LSTM(LSTMSpec(inputs=3 + size, units=units))
@@ -84,17 +87,53 @@ class PenModel(nn.Module):
     ) -> tuple[Float[Tensor, "B T O"], Float[Tensor, "B T U"], Pen]:
         """Return the numbers of a mixture of what follows each move, as `mixture_of` takes them,
         where the window lay, and the pen after them."""
+        below, seen, weights, pen = self.look_along(moves, letters, pen)
+        inputs = torch.cat([moves.transpose(0, 1), seen, below], -1)
+        out, second = self.decoder(inputs, pen.second)
+        outputs = self.head(torch.cat([below, out], -1)).transpose(0, 1)
+        return outputs, weights, replace(pen, second=second)
+
+    def look_along(
+        self, moves: Float[Tensor, "B T 3"], letters: Float[Tensor, "B U V"], pen: Pen
+    ) -> tuple[Float[Tensor, "T B D"], Float[Tensor, "T B V"], Float[Tensor, "B T U"], Pen]:
+        """Return what the first LSTM made of moves, the letters in the window after each, the
+        window's weight on every letter of the text, and the pen after them."""
+        if self.size == 1:
+            seen = moves.new_zeros(moves.shape[1], len(moves), 1)
+            below, first = self.encoder(torch.cat([moves.transpose(0, 1), seen], -1), pen.first)
+            nowhere = moves.new_zeros(*moves.shape[:2], letters.shape[1])
+            return below, seen, nowhere, replace(pen, first=first)
         firsts, windows, weights = [], [], []
         for move in moves.unbind(1):
             first, weight, pen = self.step_window(move, letters, pen)
             firsts.append(first)
             windows.append(pen.window)
             weights.append(weight)
-        below, seen = torch.stack(firsts), torch.stack(windows)
-        inputs = torch.cat([moves.transpose(0, 1), seen, below], -1)
-        out, second = self.decoder(inputs, pen.second)
-        outputs = self.head(torch.cat([below, out], -1)).transpose(0, 1)
-        return outputs, torch.stack(weights, 1), replace(pen, second=second)
+        return torch.stack(firsts), torch.stack(windows), torch.stack(weights, 1), pen
+
+    def write(
+        self,
+        move: Float[Tensor, "1 1 3"],
+        letters: Float[Tensor, "1 U V"],
+        pen: Pen,
+        generator: torch.Generator,
+        *,
+        bias: float,
+        most: int,
+    ) -> tuple[Float[Tensor, "T 3"], Float[Tensor, "T U"]]:
+        """Return the moves that a pen draws at random after `move`, at most so many, and where the
+        window lay at each."""
+        moves, weights = list[Tensor](), list[Tensor]()
+        for _ in range(most):
+            outputs, weight, pen = self(move, letters, pen)
+            point, bits = draw(mixture_of(outputs[:, 0], BITS, bias), generator)
+            move = torch.cat([point, bits[:, :1]], -1)[:, None]
+            moves.append(move[0, 0])
+            weights.append(weight[0, 0])
+            # No line ends before the window has left its last letter.
+            if bits[0, 1] and int(weight[0, 0].argmax()) == letters.shape[1] - 1:
+                break
+        return torch.stack(moves), torch.stack(weights)
 
 
 def given_letters(

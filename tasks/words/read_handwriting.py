@@ -25,6 +25,7 @@ from backbones.lstm import LSTM, LSTMSpec, SequenceDropout
 from backbones.sequences.ctc import best_path, ctc_loss, needed, prefix_beam
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_fraction, require_positive
+from backbones.training.errors import UserError
 from backbones.training.log import Board
 from tasks.answers import Answer, Kind
 from tasks.data.columns import Rows
@@ -131,6 +132,14 @@ class Read(Task[list[str]]):
     source_type = Handwriting
     takes: tuple[Kind, ...] = ("strokes",)
     source: Handwriting
+
+    def __init__(self, config: Any, source: Handwriting) -> None:
+        super().__init__(config, source)
+        if not source.letters:
+            raise UserError(
+                f"{source.name} holds drawings without text, and a reader learns from lines with "
+                "their texts; `arcadia train handwriting` learns to draw them"
+            )
 
     def model(self) -> Reader:
         config = self.config

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ from rl.go.network.go_network import build_network, save_network
 from tasks.data.formats.cifar import BATCHES
 from tests.faults import mutations
 from tests.faults.odd_words import command_lines, commands, gtp_lines
+from tests.tasks.data.formats.arrays.test_npz import npy, npz, python2_drawing, python2_objects
 from tests.tasks.data.formats.test_cifar import python2_pickle
 from tests.tasks.data.formats.test_folders import one
 
@@ -213,6 +215,9 @@ def sets() -> dict[str, bytes]:
     for name in sum(BATCHES.values(), ()):
         files[f"cifar/{name}.bin"] = b"".join(bytes([n]) + row for n, row in enumerate(rows))
         files[f"cifar-py/{name}"] = python2_pickle(rows, [0, 1])
+    drawing = python2_drawing(np.array([[3, -4, 0], [0, 5, 1]], np.int16))
+    whole = npy(python2_objects([drawing] * 3), "(3,)")
+    files["drawings/x.npz"] = npz(io.BytesIO(), train=whole, valid=whole, test=whole).getvalue()
     for language in ("en", "de"):
         lines = (f"{language} line {n}.\n" for n in range(200))
         files[f"texts/train.{language}"] = "".join(lines).encode()
@@ -306,6 +311,7 @@ def using(good: Path) -> dict[str, st.SearchStrategy[Mutant]]:
             changed("cifar-py", "data_batch_3", mutations.changed_bytes, pictures),
             changed("cifar-py", "test_batch", mutations.changed_bytes, pictures),
         ),
+        "drawings": changed("drawings", "x.npz", mutations.changed_zip, ("drawings", "@")),
         "tars": changed("tar", "train.tar", lambda _: mutations.changed_tar(PACKED), pictures),
         "texts": changed("texts", "train.de", mutations.changed_lines, ("texts", "@")),
         "gtp": st.builds(lambda lines: Mutant("gtp", tuple(lines), "sgf"), gtp_lines()),

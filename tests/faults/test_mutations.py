@@ -22,6 +22,7 @@ MANY = {
     "games": 100,
     "idx": 80,
     "cifar": 80,
+    "drawings": 100,
     "tars": 100,
     "texts": 60,
     "gtp": 100,
@@ -42,6 +43,7 @@ GOOD = [
     Mutant("pictures", ("@",), "cifar"),
     Mutant("pictures", ("@",), "cifar-py"),
     Mutant("pictures", ("@",), "tar"),
+    Mutant("drawings", ("@",), "drawings"),
     Mutant("texts", ("@",), "texts"),
     Mutant("gtp", ("loadsgf @/game.sgf",), "sgf"),
 ]

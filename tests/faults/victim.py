@@ -139,6 +139,18 @@ def read_pictures(words: list[str]) -> int:
     return 0
 
 
+def read_drawings(words: list[str]) -> int:
+    """All splits of a folder of drawings, as what a network reads."""
+    from backbones.training.config import changed
+    from tasks.data.handwritten import Handwriting, LinesConfig
+
+    source = Handwriting(changed(LinesConfig(), data=words[0]))
+    for split in ("train", "val", "test"):
+        source.samples(split)  # type: ignore[arg-type]
+        source.protocol(split)  # type: ignore[arg-type]
+    return 0
+
+
 def read_texts(words: list[str]) -> int:
     """The training texts of a folder."""
     from tasks.data.formats.text import read_pairs
@@ -198,6 +210,7 @@ DOINGS: dict[str, Callable[[list[str]], int]] = {
     "arcadia": run_command,
     "sgf": read_games,
     "pictures": read_pictures,
+    "drawings": read_drawings,
     "texts": read_texts,
     "go-network": read_go_network,
     "trunk": read_trunk,

@@ -156,7 +156,7 @@ def test_pictures_go_into_a_folder_or_a_new_file_and_overwrite_nothing(gan, tmp_
     [
         ({}, "answers with a picture; say where to: --output FOLDER or NAME.png"),
         ({"output": "x.jpg"}, "give a folder, or a name in .png"),
-        ({"output": "x.png", "inputs": ("a",)}, "answers by itself; leave the files away"),
+        ({"output": "x.png", "inputs": ("a",)}, "answers by itself; leave the inputs away"),
         ({"output": "/dev/null/x.png"}, "cannot be written"),
         ({"output": "y.png", "explain": True}, "explains nothing"),
     ],

@@ -4,26 +4,23 @@ https://www.cs.toronto.edu/~kriz/cifar.html. A binary file is rows of 3073 bytes
 32 x 32 red, green and blue values. A pickle holds a dict with `data`, uint8 [N, 3072] in the same
 order, and `labels`.
 
-Opening a pickle runs what it names. Here every name but the four that an array of bytes needs is
-refused, and those four stand for the inert classes below, not for numpy's: the array is built by
-us from what they were given, after its type, shape and length were checked.
+`arrays/pickled.py` reads a pickle without running what it names.
 
 Letters: N pictures, of 3 channels, 32 x 32.
 """
 
-import io
-import pickle
-import pickletools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from backbones.training.errors import UserError
 from backbones.training.files import read_bounded
+from tasks.data.formats.arrays.pickled import Array, Refused, unpickled
 from tasks.data.formats.class_names import names_beside
 from tasks.data.pictures import Pictures
 
@@ -32,84 +29,12 @@ PIXELS = 3 * 32 * 32
 ROW = 1 + PIXELS
 # A batch has 10,000 rows, 31 MB.
 LARGEST_BYTES = 2**28
-# A batch has 10,000 labels and file names, some 60,000 steps. A byte can be an empty list of 56.
-MOST_VALUES = 1_000_000
 BATCHES = {
     "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
     "test": ("test_batch",),
 }
 
 Rows = tuple[UInt8[Tensor, "N 3072"], list[int]]
-
-
-class Refused(pickle.UnpicklingError):
-    """A pickle that holds more than an array of bytes and plain values."""
-
-
-class Inert:
-    """Takes what a pickle hands to a class, and does nothing with it."""
-
-    def __init__(self, *given: Any) -> None:
-        self.given = given
-        self.state: Any = ()
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class Array(Inert):
-    """Stands for numpy's array: its state is version, shape, type, order and bytes."""
-
-    def rows(self) -> UInt8[Tensor, "N 3072"]:
-        """Return the values; Refused unless they are rows of a picture's bytes."""
-        try:
-            _, shape, kind, by_columns, data = self.state
-            names = [name.decode() if isinstance(name, bytes) else name for name in kind.given[:1]]
-            num, width = shape
-            fits = type(data) is bytes and width == PIXELS and len(data) == num * width > 0
-        except (TypeError, ValueError, AttributeError):
-            raise Refused("data is no array of numpy") from None
-        if not fits or names != ["u1"] or by_columns:
-            raise Refused(f"data is not uint8 [N, {PIXELS}] by rows")
-        return torch.frombuffer(bytearray(data), dtype=torch.uint8).reshape(num, width)
-
-
-def encode(text: Any, encoding: Any) -> bytes:
-    """Stands for _codecs.encode, which Python 3 writes for the bytes of an array."""
-    if type(text) is not str or encoding != "latin1":
-        raise Refused(f"it encodes as {encoding!r}")
-    return text.encode("latin1")
-
-
-# All that an array of bytes needs, in the pickles of numpy 1 and 2.
-ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy.core.multiarray", "_reconstruct"): Array,
-    ("numpy._core.multiarray", "_reconstruct"): Array,
-    ("numpy", "ndarray"): Inert,
-    ("numpy", "dtype"): Inert,
-    ("_codecs", "encode"): encode,
-}
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Reads plain values and arrays of bytes; Refused for anything else, before it can run."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ALLOWED:
-            raise Refused(f"it names {module}.{name}")
-        return ALLOWED[module, name]
-
-
-def check_memo(data: bytes) -> None:
-    """Refused if a pickle numbers its values beyond its length, or has far too many.
-
-    Python 3.11 to 3.13 allocate a table as long as the largest number: 30 bytes can take 30 GB.
-    """
-    for count, (opcode, number, _) in enumerate(pickletools.genops(data)):
-        if count > MOST_VALUES:
-            raise Refused(f"it has more than {MOST_VALUES:,} values")
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(number or 0) > len(data):
-            raise Refused(f"it numbers a value {number:,}")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -122,24 +47,22 @@ def read_bytes(path: Path) -> bytes:
 
 def read_pickle(path: Path) -> Rows:
     """Return the rows and labels of a batch "for Python"; nothing in it is run."""
-    data = read_bytes(path)
     try:
-        check_memo(data)
-        batch = ArrayUnpickler(io.BytesIO(data), encoding="bytes").load()
+        batch = unpickled(read_bytes(path))
         if type(batch) is not dict:
             raise Refused("it holds no dict")
-        plain = {k.decode() if isinstance(k, bytes) else k: v for k, v in batch.items()}
-        rows, labels = plain.get("data"), plain.get("labels")
+        rows, labels = (batch.get(name, batch.get(name.encode())) for name in ("data", "labels"))
         if type(rows) is not Array or type(labels) is not list:
             raise Refused("it has no data and labels")
         if not all(type(label) is int for label in labels):
             raise Refused("its labels are not numbers")
-        return rows.rows(), labels
-    except Exception as error:
-        # Damaged pickles raise almost anything, from IndexError to MemoryError.
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        values = rows.numbers()
+        if values.dtype != np.uint8 or values.ndim != 2 or values.shape[1] != PIXELS:
+            raise Refused(f"data is not uint8 [N, {PIXELS}]")
+        return torch.tensor(values), labels
+    except Refused as error:
         raise UserError(
-            f"{path} is not a batch of CIFAR-10 that can be read safely ({reason}); "
+            f"{path} is not a batch of CIFAR-10 that can be read safely ({error}); "
             "`arcadia data cifar10` fetches the binary files"
         ) from None
 

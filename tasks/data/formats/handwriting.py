@@ -1,32 +1,37 @@
-"""Handwriting as it was captured with a pen: IAM-OnDB's folders, and JSON of points with text.
+"""What was captured with a pen: IAM-OnDB's folders, JSON of points with text, drawings in stroke-3.
 
 IAM On-Line Handwriting Database (Liwicki and Bunke 2005): `lineStrokes/**/NAME-nn.xml` with
 StrokeSet, Stroke and Point (x, y), and the lines of text below `CSR:` in `ascii/**/NAME.txt`; a
 list of names (`trainset.txt`, `testset_v.txt`, ...) makes a split. JSON, or a zip of one: a list of
 {"metadata": {"asciiSequence", "aspectRatio"}, "points": [[x, y, pen]]}, whose pen is 0 where a
-stroke ends, and whose x is to be multiplied by the ratio.
+stroke ends, and whose x is to be multiplied by the ratio. Stroke-3 (Ha and Eck 2017,
+https://arxiv.org/abs/1704.03477): a `.npz` of arrays `train`, `valid` and `test` of drawings
+[n, 3], how far the pen moved across and down, and 1 where it is lifted after that; none has a text.
 
 What surprises: the XML is read by a pattern, not by a parser: attributes of points are all that is
 wanted, and entities that multiply cannot be expanded by who knows none.
 """
 
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from backbones.training.errors import UserError
 from backbones.training.files import read_bounded
+from tasks.data.formats.arrays.npz import read_rows
 from tasks.data.formats.text import only_member, read_lines
 from tasks.data.missing import MOST_MISSING, some
 from tasks.data.split_names import Split
-from tasks.data.strokes import Line, Stroke
+from tasks.data.strokes import Line, Stroke, strokes_of
 
 LARGEST_BYTES = 2**29
 MOST_POINTS = 20_000  # of a line
+FARTHEST = 1e9  # from 0, in whatever unit: pens give thousands
+SUFFIXES = (".json", ".zip", ".npz")
 STROKE = re.compile(rb"<Stroke\b[^>]*>(.*?)</Stroke>", re.DOTALL)
 POINT = re.compile(rb"<Point\b([^>]*)/?>")
 PLACE = {name: re.compile(rb"\b" + name + rb"=\"(-?\d+(?:\.\d+)?)\"") for name in (b"x", b"y")}
@@ -43,19 +48,23 @@ def read_handwriting(folder: Path, split: Split) -> list[Line]:
     with what was looked for, if there is nothing."""
     if folder.is_dir() and (folder / "lineStrokes").is_dir():
         return read_iam(folder, split)
-    return parted(read_points(points_file(folder)), split)
+    path = points_file(folder)
+    if path.suffix.lower() == ".npz":
+        return read_drawings(path, split)
+    return parted(read_points(path), split)
 
 
 def points_file(folder: Path) -> Path:
     """Return the file of points in a folder, or the one that was given."""
     if folder.is_file():
         return folder
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".json", ".zip"))
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if len(found) != 1:
         inside = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
         raise UserError(
             f"{folder} holds {inside}; expected lineStrokes/ and ascii/ (IAM-OnDB), or one "
-            ".json or .zip of lines with their points"
+            ".json or .zip of lines with their points, or .npz of drawings (stroke-3): if there "
+            "are several, give the file itself"
         )
     return found[0]
 
@@ -71,6 +80,31 @@ def parted(lines: list[Line], split: Split) -> list[Line]:
     if not kept:
         raise UserError(f"{len(lines):,} lines of handwriting are too few to have a {split} split")
     return kept
+
+
+def read_drawings(path: Path, split: Split) -> list[Line]:
+    """Return a split of a `.npz` of stroke-3, lines without text; UserError names the first drawing
+    that is wrong."""
+    return [
+        Line("", strokes_of_rows(rows, f"{path}, {split}, drawing {number:,}"))
+        for number, rows in enumerate(read_rows(path, split), 1)
+    ]
+
+
+def strokes_of_rows(rows: Shaped[np.ndarray, "..."], where: str) -> list[Stroke]:
+    """Return the strokes of a drawing of stroke-3; UserError, with where it stands, if it is
+    none."""
+    if rows.ndim != 2 or rows.shape[1] != 3 or len(rows) > MOST_POINTS:
+        raise UserError(
+            f"{where}: has shape {list(rows.shape)}; expected 1 to {MOST_POINTS:,} rows of across, "
+            "down and pen lifted (stroke-3)"
+        )
+    moves = rows.astype(np.float64)
+    if not np.isin(moves[:, 2], (0, 1)).all():
+        raise UserError(f"{where}: the pen is neither 0 (down) nor 1 (lifted) somewhere")
+    if not (np.abs(moves) < FARTHEST).all():
+        raise UserError(f"{where}: has a number that is not finite, or beyond {FARTHEST:,.0f}")
+    return strokes_of(moves)
 
 
 def read_points(path: Path) -> list[Line]:
@@ -147,8 +181,11 @@ def strokes_of_row(row: Any, where: str) -> list[Stroke]:
             f"{where}: points have shape {points.shape}; expected 1 to {MOST_POINTS:,} of [x, y, "
             "pen]"
         )
-    if not np.isfinite(points).all() or not (math.isfinite(ratio) and ratio > 0):
-        raise UserError(f"{where}: has a number that is not finite, or an aspectRatio of {ratio}")
+    if not (np.abs(points) < FARTHEST).all() or not 0 < ratio < FARTHEST:
+        raise UserError(
+            f"{where}: has a number that is not finite, or beyond {FARTHEST:,.0f}, or an "
+            f"aspectRatio of {ratio}"
+        )
     ends = np.flatnonzero(points[:, 2] == 0) + 1
     places = points[:, :2] * [ratio, 1]
     return [part for part in np.split(places, ends) if len(part)]
@@ -204,6 +241,8 @@ def strokes_in(data: bytes, path: Path | str) -> list[Stroke]:
         if len(points) > MOST_POINTS:
             raise UserError(f"{path} has a stroke of {len(points):,} points")
         if points:
+            if np.abs(points).max() > FARTHEST:
+                raise UserError(f"{path} has a point beyond {FARTHEST:,.0f}")
             strokes.append(np.array(points))
     return strokes
 

@@ -16,7 +16,7 @@ import hashlib
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -144,7 +144,7 @@ def bounded(file: Any, most: int, name: Any) -> bytes:
     """Return what is left of an open file; UserError if that is more than so many bytes."""
     data = read_at_most(file, most + 1)
     if len(data) > most:
-        raise UserError(f"{name} has more than {written_size(most)} of text, the most that is read")
+        raise UserError(f"{name} has more than {written_size(most)}, the most that is read")
     return data
 
 
@@ -329,15 +329,27 @@ def read_archive(archive: Path) -> list[str]:
 def only_member(archive: Path, suffix: str) -> tuple[str, bytes]:
     """Return the name and the content of the one file of a kind in a zip; those that begin with _
     are about it. UserError if there is another number of them."""
+
+    def choose(names: list[str]) -> str:
+        found = [name for name in names if name.endswith(suffix) and not name.startswith("_")]
+        if len(found) != 1:
+            raise UserError(f"{archive} holds {len(found)} files in {suffix}; expected one")
+        return found[0]
+
+    return read_member(archive, choose)
+
+
+def read_member(
+    archive: Path, choose: Callable[[list[str]], str], largest: int = LARGEST_BYTES
+) -> tuple[str, bytes]:
+    """Return the name and the content of the file in a zip that `choose` takes of all names;
+    UserError if it cannot be read, or unpacks to more than `largest` bytes."""
     try:
         with open_plain(archive) as packed, zipfile.ZipFile(packed) as opened:
-            names = [n for n in opened.namelist() if n.endswith(suffix) and not n.startswith("_")]
-            if len(names) != 1:
-                raise UserError(f"{archive} holds {len(names)} files in {suffix}; expected one")
-            check_member(opened, names[0], archive)
-            most = min(LARGEST_BYTES, most_unpacked(archive.stat().st_size))
-            with opened.open(names[0]) as file:
-                data = bounded(file, most, archive)
+            name = choose(opened.namelist())
+            check_member(opened, name, archive)
+            most = min(largest, most_unpacked(archive.stat().st_size))
+            with opened.open(name) as file:
+                return name, bounded(file, most, archive)
     except DAMAGE as error:
         raise UserError(f"{archive} cannot be read ({error})") from None
-    return names[0], data

@@ -37,3 +37,6 @@ def test_offsets_lead_back_to_the_strokes_they_are_of():
 def test_the_unit_gives_a_letter_so_many_points():
     line = Line("ab c", [CORNER])
     assert letter_spacing([line], 10) == pytest.approx(7 / 3 / 10)
+    strokes = [CORNER, CORNER[:1], CORNER[:1]]
+    assert letter_spacing([Line("", strokes)], 10) == pytest.approx(7 / 3 / 10)
+    assert letter_spacing([Line("", strokes[1:])], 10) == 0

@@ -116,6 +116,16 @@ def test_a_line_is_written_in_three_forms(trained, tmp_path, capsys, suffix):
     assert "exists" in capsys.readouterr().err
 
 
+def test_where_the_window_lay_is_a_picture_beside_the_line(trained, tmp_path, capsys):
+    place = tmp_path / "line.svg"
+    assert arcadia.main(["predict", "pen", "ab c", "-o", str(place), "--explain"]) == 0
+    assert f"where it looked: {tmp_path}/ab-c-attention.png" in capsys.readouterr().out
+    with Image.open(tmp_path / "ab-c-attention.png") as picture:
+        # A row of 16 px a letter and one for the end, a column of 4 px a point.
+        assert picture.height == 16 * 5 and picture.width % 4 == 0
+        assert (np.asarray(picture) == 0).any()
+
+
 def test_a_seed_repeats_a_line_and_another_varies_it(trained, tmp_path):
     drawn = []
     for number, seed in enumerate(["1", "1", "2"]):

@@ -202,9 +202,9 @@ def test_a_folder_without_the_files_is_said(tmp_path: Path):
         read_cifar10(tmp_path, "train")
 
 
-def test_a_pickle_of_a_million_values_is_refused_unread(tmp_path: Path):
-    (tmp_path / "x").write_bytes(b"]" * 1_100_000 + b".")
-    with pytest.raises(UserError, match="has more than 1,000,000 values"):
+def test_a_pickle_of_millions_of_values_is_refused_unread(tmp_path: Path):
+    (tmp_path / "x").write_bytes(b"]" * 2_100_000 + b".")
+    with pytest.raises(UserError, match="has more than 2,000,000 values"):
         read_pickle(tmp_path / "x")
 
 

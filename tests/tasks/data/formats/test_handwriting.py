@@ -1,4 +1,4 @@
-"""Handwriting in its owners' formats: IAM-OnDB by hand, JSON of points, and what is wrong."""
+"""Handwriting in its owners' formats: IAM-OnDB by hand, JSON of points, stroke-3; what is wrong."""
 
 import json
 import zipfile
@@ -79,7 +79,9 @@ def test_json_is_read_by_itself_and_in_a_zip(tmp_path):
         (row(points=[[1, 2]]), r"line 2: points have shape \(1, 2\)"),
         (row(points=[[1, 2, "x"]]), "line 2: expected metadata"),
         (row(points=[[1, float("nan"), 0]]), "not finite"),
+        (row(points=[[1, 1e300, 0]]), "beyond 1,000,000,000"),
         (row(ratio=0), "aspectRatio of 0"),
+        (row(ratio=1e300), "aspectRatio of 1e"),
         ({"points": [[1, 2, 0]]}, "line 2: expected metadata"),
         ("text", "line 2: expected metadata"),
     ],
@@ -107,3 +109,52 @@ def test_one_line_is_read_of_either_format(tmp_path):
             strokes_of_file(bad)
     with pytest.raises(UserError, match="Point without x and y"):
         strokes_of_file(b'<Stroke><Point x="1"/></Stroke>')
+    with pytest.raises(UserError, match="has a point beyond 1,000,000,000"):
+        strokes_of_file(b'<Stroke><Point x="1" y="' + b"9" * 400 + b'"/></Stroke>')
+
+
+def drawings(path, **splits):
+    """Write drawings, lists of [across, down, lifted], as sketch-rnn's sets hold them."""
+    arrays = {}
+    for name, rows in splits.items():
+        arrays[name] = np.empty(len(rows), object)
+        arrays[name][:] = [np.array(row) for row in rows]
+    np.savez_compressed(path, **arrays)
+
+
+def test_stroke_3_is_moves_and_a_stroke_ends_where_the_pen_is_lifted(tmp_path):
+    two = [[5, 5, 0], [1, 2, 1], [-3, 0, 0], [0, 0, 0], [0, 4, 1]]
+    no_lift, point = [[0, 1, 0], [2, 0, 0]], [[7, 8, 1]]
+    drawings(tmp_path / "x.npz", train=[two, no_lift, point], valid=[point], test=[two])
+    train = read_handwriting(tmp_path, "train")
+    assert [line.text for line in train] == ["", "", ""]
+    assert [[stroke.tolist() for stroke in line.strokes] for line in train] == [
+        [[[5, 5], [6, 7]], [[3, 7], [3, 7], [3, 11]]],
+        [[[0, 1], [2, 1]]],
+        [[[7, 8]]],
+    ]
+    assert len(read_handwriting(tmp_path / "x.npz", "val")) == 1
+    drawings(tmp_path / "y.npz", train=[two])
+    with pytest.raises(UserError, match=r"holds x\.npz, y\.npz; .* give the file itself"):
+        read_handwriting(tmp_path, "train")
+    with pytest.raises(UserError, match=r"y\.npz has no array test; it holds train"):
+        read_handwriting(tmp_path / "y.npz", "test")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ([[1, 2]], r"drawing 2: has shape \[1, 2\]; expected"),
+        ([1, 2, 3], r"drawing 2: has shape \[3\]"),
+        ([[1, 0, 1, 0, 0]], r"drawing 2: has shape \[1, 5\]"),
+        ([[0, 0, 0]] * 20_001, "expected 1 to 20,000 rows"),
+        ([[1, 2, 3]], "drawing 2: the pen is neither 0"),
+        ([[1, 2, -1]], "drawing 2: the pen is neither 0"),
+        ([[1.0, float("nan"), 1.0]], "drawing 2: has a number that is not finite"),
+        ([[1e300, 1.0, 1.0]], "or beyond 1,000,000,000"),
+    ],
+)
+def test_a_drawing_that_is_wrong_is_named(tmp_path, wrong, words):
+    drawings(tmp_path / "x.npz", train=[[[1, 2, 1]], wrong])
+    with pytest.raises(UserError, match=words):
+        read_handwriting(tmp_path, "train")

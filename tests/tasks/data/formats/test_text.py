@@ -204,10 +204,10 @@ def test_what_unpacks_to_far_more_than_its_size_is_refused(tmp_path, monkeypatch
     monkeypatch.setattr("backbones.training.files.ALWAYS_UNPACKED_BYTES", 2**16)
     bomb = b"a\n" * 2**20
     write(tmp_path, train__en__gz=gzip.compress(bomb), train__de="x\n")
-    with pytest.raises(UserError, match=r"train.en.gz has more than .* of text, the most that is"):
+    with pytest.raises(UserError, match=r"train.en.gz has more than .* KiB, the most that is"):
         read_pairs(tmp_path, "train", "en", "de")
     (tmp_path / "zip").mkdir()
-    for kind, words in ((zipfile.ZIP_DEFLATED, "of text, the most"), (zipfile.ZIP_LZMA, "LZMA")):
+    for kind, words in ((zipfile.ZIP_DEFLATED, "KiB, the most"), (zipfile.ZIP_LZMA, "LZMA")):
         with zipfile.ZipFile(tmp_path / "zip" / "fra-eng.zip", "w", kind) as archive:
             archive.writestr("fra.txt", bomb)
         with pytest.raises(UserError, match=words):

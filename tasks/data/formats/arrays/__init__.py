@@ -1,0 +1,1 @@
+"""Arrays as numpy writes them, read without numpy's own unpickling: `.npz`, and pickles of them."""
