@@ -181,11 +181,12 @@ JOBS = {
     "handwriting": Entry(
         "tasks.pictures.handwriting",
         "task",
-        "handwriting: a pen that writes any line of text",
+        "handwriting: a pen that writes any line of text, or draws",
         {
             "default": "generated hands",
             "smoke": SMOKE,
             "cursive": "cursive_handwriting, one writer; --data DIR for IAM-OnDB",
+            "drawings": "drawings without text: sketch_strokes; --data FILE.npz in stroke-3",
         },
     ),
     "read-handwriting": Entry(

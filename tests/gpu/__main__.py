@@ -53,6 +53,7 @@ PARTS = [
     Part("pqn", 60, agents.trained(pqn, 60_000)),
     Part("translate", 60, others.task("words.translate", num_epochs=2)),
     Part("caption", 90, others.task("words.caption", samples=20_000, num_epochs=1)),
+    Part("vqa", 90, others.task("words.answer", samples=10_000, num_epochs=1)),
     Part("sound", 90, others.task("sounds.film_sound", samples=300, num_epochs=2)),
     Part("text", 60, others.task("words.text", num_epochs=1)),
     Part("detect", 90, others.task("labels.detect", samples=3_000, num_epochs=1)),

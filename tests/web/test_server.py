@@ -12,8 +12,10 @@ from starlette.websockets import WebSocketDisconnect
 
 import arcadia
 from backbones.training.checks.address import bind
+from backbones.training.config import RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
+from tasks.words import answer
 from tests.web.served import serving
 from web import serve, server
 from web.guard import COOKIE, Access
@@ -247,6 +249,24 @@ def test_a_line_is_translated_and_what_is_of_another_kind_is_refused(client):
     assert refused.status_code == 400 and "takes a line" in refused.json()["error"]
     assert "plays no games" not in refused.text
     assert client.post("/api/try/zoo/pong/answer", content=b"x").status_code == 400
+
+
+def test_a_question_is_asked_of_a_picture(client, small_worlds):
+    answer.train(changed(answer.SMOKE, samples=32, run=RunConfig(name="asked", precision="fp32")))
+    png = (ROOT / "docs" / "pictures" / "captions.png").read_bytes()
+    place = "/api/try/vqa/asked/answer"
+    assert client.get("/api/try/vqa/asked/card").json()["takes"] == ["picture", "line"]
+    question = {"question": "How many red zebras are there?"}
+    found = client.post(place, content=png, params={**question, "explain": 1}).json()
+    assert found["text"] in found["values"]["chances"] and "zebras" in found["doubts"]
+    assert found["explained"]["type"] == "image/png"
+    for params in ({}, {"question": ""}, {"question": "x" * 20_000}):
+        refused = client.post(place, content=png, params=params)
+        assert refused.status_code == 400 and refused.json()["error"]
+    text = {"content-type": "text/plain"}
+    assert "a picture and a line" in client.post(place, content="x", headers=text).text
+    examples = client.get("/api/try/vqa/asked/examples").json()
+    assert len(examples["media"]) == 6 and all(each.endswith("?") for each in examples["lines"])
 
 
 def test_examples_to_click_on_come_from_the_tasks_own_world_and_are_answered(client, small_worlds):
