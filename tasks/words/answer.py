@@ -345,7 +345,7 @@ EASY_VQA = changed(
     set="easy_vqa",
     questions=4,
     augment=AugmentConfig(flip=True, crop_px=4),
-    fit=changed(FIT, num_epochs=12, batch_size=32, ema=0.99),
+    fit=changed(FIT, num_epochs=20, batch_size=32, learning_rate=7e-4, ema=0.99),
 )
 PRESETS = {"default": SCENES, "smoke": SMOKE, "easy-vqa": EASY_VQA}
 

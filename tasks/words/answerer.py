@@ -4,14 +4,15 @@ Letters: B pictures, K questions of each, C channels, H rows, W columns, S regio
 G looks, D units, V answers.
 
 The shared LSTM reads a question; its last state is what is asked. Every place of the trunk's last
-map is a region: what it shows, and where it lies, are projected to D numbers. A look is one layer
+map is a region: what all stages show there (the finer ones on average; hypercolumns: Hariharan et
+al. 2015, https://arxiv.org/abs/1411.5752), and where it lies, are projected to D numbers. A look is one layer
 of stacked attention (Yang et al. 2016, https://arxiv.org/abs/1511.02274, equations 15 to 21): what
 is seen is added to what is asked, and the next look asks with that.
 
 What is ours: a look is a layer of a Transformer that has one query (Vaswani et al. 2017,
-https://arxiv.org/abs/1706.03762), keys and values by a projection each, then a hidden layer, both
-added to what a LayerNorm made of the question so far. A single hidden layer that every region and
-the question share, as in the paper, learnt half as fast (docs/decisions.md).
+https://arxiv.org/abs/1706.03762): attention, then a hidden layer of gated units (Shazeer 2020,
+https://arxiv.org/abs/2002.05202), each added to what is asked. Gates multiply, so "is there" and
+"is there not" can be told apart of what was seen.
 
 Two more heads see the question alone and the picture alone: the baselines that stand beside every
 score. The first changes nothing of what it is given. The second does: from what is answered about a
@@ -51,9 +52,8 @@ class Look(nn.Module):
         self.before = nn.LayerNorm(units)
         self.attention = KeyValueAttention(units)
         self.after = nn.LayerNorm(units)
-        self.hidden = nn.Sequential(
-            nn.Linear(units, 2 * units), nn.ReLU(), nn.Linear(2 * units, units)
-        )
+        self.hidden = nn.Linear(units, 4 * units)
+        self.join = nn.Linear(2 * units, units)
 
     def forward(
         self, asked: Float[Tensor, "K B D"], places: Float[Tensor, "S B E"]
@@ -63,7 +63,8 @@ class Look(nn.Module):
         inside = torch.ones(places.shape[:2], dtype=torch.bool, device=places.device)
         seen, weights = self.attention(self.before(asked), places, inside)
         asked = asked + seen
-        return asked + self.hidden(self.after(asked)), weights
+        gate, value = self.hidden(self.after(asked)).chunk(2, -1)
+        return asked + self.join(F.relu(gate) * value), weights
 
 
 class Answerer(nn.Module):
@@ -84,10 +85,10 @@ class Answerer(nn.Module):
         """`trunk` is to see pictures of `side_px` by `side_px`; UserError if they are too small."""
         super().__init__()
         self.cnn = trunk
-        channels, rows, columns = trunk.conv_output(side_px, side_px)
+        _, rows, columns = trunk.conv_output(side_px, side_px)
         self.embedding = nn.Embedding(words, units, padding_idx=PAD)
         self.lstm = LSTM(LSTMSpec(inputs=units, units=units, layers=layers))
-        self.content = nn.Linear(channels, units)
+        self.content = nn.Linear(sum(trunk.channels.values()), units)
         self.row = nn.Parameter(torch.randn(rows, 1, units) * 0.1)
         self.column = nn.Parameter(torch.randn(1, columns, units) * 0.1)
         self.asked = nn.LayerNorm(units)
@@ -104,8 +105,9 @@ class Answerer(nn.Module):
 
     def regions(self, picture: Shaped[Tensor, "B C H W"]) -> Float[Tensor, "B S D"]:
         """Return what every region shows, and where it lies."""
-        maps = self.cnn(picture)[self.cnn.stages[-1]].permute(0, 2, 3, 1)
-        return F.relu(self.content(maps) + self.row + self.column).flatten(1, 2)
+        maps = [F.adaptive_avg_pool2d(stage, self.grid) for stage in self.cnn(picture).values()]
+        shown = self.content(torch.cat(maps, 1).permute(0, 2, 3, 1))
+        return F.relu(shown + self.row + self.column).flatten(1, 2)
 
     def read(self, question: Int64[Tensor, "B K T"]) -> Float[Tensor, "B K D"]:
         """Return what each question asks; of one without words something that means nothing."""
