@@ -4,10 +4,10 @@ Letters: B pictures, K questions of each, C channels, H rows, W columns, S regio
 G looks, D units, V answers.
 
 The shared LSTM reads a question; its last state is what is asked. Every place of the trunk's last
-map is a region: what all stages show there (the finer ones on average; hypercolumns: Hariharan et
-al. 2015, https://arxiv.org/abs/1411.5752), and where it lies, are projected to D numbers. A look is one layer
-of stacked attention (Yang et al. 2016, https://arxiv.org/abs/1511.02274, equations 15 to 21): what
-is seen is added to what is asked, and the next look asks with that.
+map is a region: what all stages show there, the finer ones on average (hypercolumns: Hariharan et
+al. 2015, https://arxiv.org/abs/1411.5752), and where it lies, are projected to D numbers. A look is
+one layer of stacked attention (Yang et al. 2016, https://arxiv.org/abs/1511.02274, equations 15 to
+21): what is seen is added to what is asked, and the next look asks with that.
 
 What is ours: a look is a layer of a Transformer that has one query (Vaswani et al. 2017,
 https://arxiv.org/abs/1706.03762): attention, then a hidden layer of gated units (Shazeer 2020,
