@@ -20,7 +20,13 @@ from tasks.predictor import Predictor, load_predictor
 
 MOST_MODELS, MOST_MEDIA, EXAMPLES = 4, 64, 6
 MOST_LINE = 10_000  # characters
-TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".wav": "audio/wav", ".mp4": "video/mp4"}
+TYPES = {
+    ".png": "image/png",
+    ".gif": "image/gif",
+    ".svg": "image/svg+xml",
+    ".wav": "audio/wav",
+    ".mp4": "video/mp4",
+}
 
 
 @dataclass
