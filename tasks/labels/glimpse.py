@@ -9,9 +9,9 @@ normal distribution about where the network meant to look, and becomes likelier 
 that look is better than expected.
 
 What surprises: a look's reward is the probability of the right class right after it, not 1 or 0 at
-the end as in the paper. All looks would share that one number, and none would know what it did for
-it: see docs/results.md. Training draws one path for each picture. Answers are made without noise,
-from a first look at the centre, so they are the same every time.
+the end as in the paper: there all looks share one number, and none can tell what it did for it
+(`--reward end`; docs/results.md compares them). Training draws one path for each picture. Answers
+are made without noise, from a first look at the centre, so they are the same every time.
 """
 
 import math
@@ -27,6 +27,7 @@ from torch import Tensor
 
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_not_negative, require_positive
+from backbones.training.errors import UserError
 from backbones.training.log import Board
 from tasks.answers import Animation, Answer, Picture
 from tasks.data.augment import AugmentConfig, augment
@@ -45,12 +46,13 @@ from tasks.scores.labels import classification_scores, classification_sums
 from tasks.scores.sums import Counts, Sums
 from tasks.task import Step, Task
 
-MOST_PX, MOST_CLUTTER, MOST_LOOKS, MOST_SCALES, MOST_UNITS = 4_096, 100, 100, 8, 2**14
+MOST_PX, MOST_PATCH_PX, MOST_CLUTTER, MOST_SAMPLES = 4_096, 256, 100, 2**31 - 1
+MOST_LOOKS, MOST_SCALES, MOST_UNITS, MOST_NOISE = 100, 8, 2**14, 2.0
 SHOWN, LOOKED_AT, LOOKS_PER_S = 6, 1_000, 1.5  # in TensorBoard
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrawnConfig:
+class LooksConfig:
     """How looks are drawn."""
 
     draw: Literal["picture", "animation"] = "picture"
@@ -90,7 +92,9 @@ class Config:
     """Numbers of the LSTM's state."""
     noise: float = 0.15
     """Standard deviation of the looks about where they are meant, in halves of the side."""
-    answer: DrawnConfig = field(default_factory=DrawnConfig)
+    reward: Literal["each", "end"] = "each"
+    """What a look is worth: the probability of the right class right after it, or after all."""
+    answer: LooksConfig = field(default_factory=LooksConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -102,17 +106,19 @@ class Config:
             self,
             size_px=MOST_PX,
             ground_px=MOST_PX,
-            samples=2**31 - 1,
-            held_out=2**31 - 1,
+            samples=MOST_SAMPLES,
+            held_out=MOST_SAMPLES,
             clutter=MOST_CLUTTER,
             looks=MOST_LOOKS,
-            patch_px=MOST_PX,
+            patch_px=MOST_PATCH_PX,
             scales=MOST_SCALES,
             units=MOST_UNITS,
-            noise=2.0,
+            noise=MOST_NOISE,
         )
         if self.clutter and not self.ground_px:
             raise ValueError("clutter lies on a ground; give --ground-px too, such as 60")
+        if self.augment.mixup:
+            raise ValueError("mixup blends two pictures, and a look is at one; leave --mixup away")
 
 
 class Glimpse(Task[Looks]):
@@ -126,6 +132,11 @@ class Glimpse(Task[Looks]):
         super().__init__(config, source)
         self.classes = shown_names(source.about["classes"])
         self.channels, self.side_px = source.about["channels"], source.side_px
+        if config.augment.crop_px >= (own := source.about["side_px"]):
+            raise UserError(
+                f"--crop-px {config.augment.crop_px}: pictures of {own} by {own} are shifted by "
+                "less than their side; give a smaller one"
+            )
 
     def to_score(self, split: Split) -> Samples:
         return self.source.to_score(split)
@@ -151,21 +162,22 @@ class Glimpse(Task[Looks]):
         return {
             **batch,
             "picture": picture,
-            "noise": noise.view(len(index), -1, 2).to(picture.device),
+            "noise": noise.view(len(index), config.looks - 1, 2).to(picture.device),
         }
 
     def loss(self, model: Looker, batch: Batch) -> Float[Tensor, "B"]:
-        return sum(self.losses(model, batch).values(), torch.zeros((), device=model_device(model)))
+        seen = model(batch["picture"], batch.get("noise"))
+        return torch.stack(list(self.losses(seen, batch).values())).sum(0)
 
-    def losses(self, model: Looker, batch: Batch) -> dict[str, Float[Tensor, "B"]]:
+    def losses(self, seen: Looks, batch: Batch) -> dict[str, Float[Tensor, "B"]]:
         """Return what is lowered, by name: the answers' loss, the policy's, the baseline's."""
-        noise = batch.get("noise")
-        seen = model(batch["picture"], noise)
-        each = cross_entropy(seen.logits, batch["label"])
+        noise, each = batch.get("noise"), cross_entropy(seen.logits, batch["label"])
+        # The answer after every look is learnt, since it is what that look is judged by.
         losses = {"answer_loss": each[-1] + each.mean(0)}
         if noise is None or self.config.looks == 1:
             return losses
-        reward = (-each[1:].detach()).exp()
+        right = (-each.detach()).exp()
+        reward = right[1:] if self.config.reward == "each" else right[-1:].expand_as(right[1:])
         losses["policy_loss"] = reinforce(
             seen.meant, noise.transpose(0, 1), reward - seen.reward.detach(), self.config.noise
         )
@@ -177,7 +189,7 @@ class Glimpse(Task[Looks]):
         size = self.data("train").fitted(self.config.fit.batch_size)
 
         def losses() -> Tensor:
-            each = self.losses(model, batch)
+            each = self.losses(model(batch["picture"], batch["noise"]), batch)
             parts.update({name: rows.detach().sum() / size for name, rows in each.items()})
             return torch.stack(list(each.values())).sum(0)
 
@@ -318,7 +330,8 @@ def reinforce(
 def normals(seed: int, epoch: int, index: Int64[Tensor, "B"], count: int) -> Float[Tensor, "B K"]:
     """Return `count` normally distributed numbers for every sample, a function of seed, epoch and
     sample (Box and Muller 1958)."""
-    radius, angle = uniforms(seed, epoch, index, 2 * count).split(count, 1)
+    both = uniforms(seed, epoch, index, 2 * count)
+    radius, angle = both[:, :count], both[:, count:]
     return (-2 * (1 - radius).log()).sqrt() * (2 * math.pi * angle).cos()
 
 

@@ -23,6 +23,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from backbones.lstm import LSTM, LSTMSpec
+from backbones.training.device.graphs import upload
 
 Levels = list[Float[Tensor, "B C _ _"]]
 SPREAD = 0.2  # gain of the locator's last layer: the first places are near the centre
@@ -119,8 +120,8 @@ class Looker(nn.Module):
         kind = picture.device.type
         # Centres of patches that lie in the picture: outside is nothing to be seen, and a network
         # that has not learnt yet what to make of several looks would rather see nothing.
-        reach = torch.tensor([max(0.0, 1 - self.patch_px / side) for side in size[::-1]])
-        reach = reach.to(picture.device)
+        inside = torch.tensor([max(0.0, 1 - self.patch_px / side) for side in size[::-1]])
+        reach = upload(inside, picture.device)
         place = levels[0].new_zeros(len(picture), 2)
         state = self.lstm.initial_state(len(picture))
         rows = list[tuple[Tensor, Tensor, Tensor]]()

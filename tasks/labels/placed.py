@@ -63,8 +63,9 @@ class Placed(Labelled):
             return picture
         count = ON_GROUND + A_PIECE * self.config.clutter
         random = upload(uniforms(APART + seed, epoch, index, count), picture.device)
-        others = None if self.others is None else upload(self.others, picture.device)
-        return scattered(picture, self.side_px, others, random)
+        if self.others is not None and self.others.device != picture.device:
+            self.others = upload(self.others, picture.device)
+        return scattered(picture, self.side_px, self.others, random)
 
     def to_score(self, split: Split) -> Samples:
         """Return the samples of a split, each in its place."""

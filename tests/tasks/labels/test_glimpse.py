@@ -16,7 +16,7 @@ from backbones.training.config import RunConfig, changed
 from backbones.training.run import find_run
 from tasks.evaluate import load_model
 from tasks.labels import glimpse
-from tasks.labels.looker import Looker, pyramid
+from tasks.labels.looker import Looker, Looks, pyramid
 from tasks.labels.looker import glimpse as look_at
 from tasks.worlds.digits import digits
 from tests.tasks.killed import assert_same, whole_and_killed
@@ -136,6 +136,35 @@ def test_a_picture_is_answered_alone_as_among_others():
     assert_close(losses, torch.cat(alone), atol=1e-4, rtol=1e-5)
 
 
+def test_a_look_is_worth_what_is_known_after_it_or_after_all_of_them():
+    batch = {"picture": torch.zeros(1, 1, 28, 28), "label": torch.tensor([2])}
+    batch["noise"] = torch.tensor([[[0.1, 0.0], [0.0, 0.2]]])
+    right = torch.tensor([0.2, 0.5, 0.8])  # after each of three looks
+    logits = torch.full((3, 1, 4), -math.inf)
+    logits[:, 0, 2], logits[:, 0, 3] = right.log(), (1 - right).log()
+    meant = torch.zeros(2, 1, 2, requires_grad=True)
+    expected = torch.tensor([[0.4], [0.9]])
+    seen = Looks(logits, torch.zeros(3, 1, 2), torch.zeros(3, 1, 8), meant, expected)
+    for reward, values in (("each", (0.5, 0.8)), ("end", (0.8, 0.8))):
+        task = glimpse.Glimpse.of(changed(SMOKE, reward=reward, noise=0.5))
+        losses = task.losses(seen, batch)
+        (gradient,) = torch.autograd.grad(losses["policy_loss"].sum(), meant)
+        # Less the noise, over its variance, times what was better than expected.
+        better = torch.tensor(values)[:, None] - expected
+        assert_close(gradient[:, 0], -batch["noise"][0] / 0.25 * better)
+        assert_close(losses["value_loss"], better.square().mean(0))
+        answers = -right.log()
+        assert_close(losses["answer_loss"], (answers[-1] + answers.mean())[None])
+
+
+def test_one_look_is_answered_without_a_policy():
+    task = glimpse.Glimpse.of(changed(SMOKE, looks=1))
+    batch = {**task.data("train").batch(torch.arange(3)), "index": torch.arange(3)}
+    batch = task.prepare(batch, 0)
+    losses = task.losses(task.model()(batch["picture"], batch["noise"]), batch)
+    assert list(losses) == ["answer_loss"] and losses["answer_loss"].shape == (3,)
+
+
 def test_what_training_draws_is_a_function_of_seed_epoch_and_sample():
     task = glimpse.Glimpse.of(changed(SMOKE, ground_px=40, clutter=2))
     index = torch.tensor([3, 200, 17])
@@ -250,6 +279,8 @@ def test_people_see_the_looks_the_confusions_and_the_mistakes(trained):
         (["--clutter", "4"], "--ground-px"),
         (["--looks", "0"], "--looks"),
         (["--noise", "0"], "--noise"),
+        (["--mixup", "1"], "--mixup"),
+        (["--crop-px", "28"], "less than their side"),
         (["--set", "nothing-here"], "no such folder"),
     ],
 )

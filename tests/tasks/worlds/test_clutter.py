@@ -1,7 +1,13 @@
 """Pictures on a larger ground: whole, anywhere, among pieces of others."""
 
+import pytest
 import torch
 
+from backbones.training.config import changed
+from backbones.training.errors import UserError
+from tasks.data.find import read_set
+from tasks.labels import glimpse
+from tasks.worlds import clutter_files
 from tasks.worlds.clutter import A_PIECE, ON_GROUND, PIECE_PX, pieces, scattered
 
 
@@ -34,3 +40,17 @@ def test_pictures_in_colour_keep_their_channels():
     picture = torch.randint(1, 256, (2, 3, 5, 5), dtype=torch.uint8)
     ground = scattered(picture, 9, None, torch.full((2, 2), 0.5))
     assert torch.equal(ground[:, :, 2:7, 2:7], picture)
+
+
+def test_files_hold_the_test_pictures_that_glimpse_scores(tmp_path):
+    config = clutter_files.Config(
+        folder=tmp_path / "c", set="digits", samples=50, ground_px=40, clutter=2
+    )
+    clutter_files.write_files(config)
+    mine = read_set(tmp_path / "c", "test")
+    task = glimpse.Glimpse.of(changed(glimpse.SMOKE, samples=50, ground_px=40, clutter=2))
+    scored = task.to_score("test").batch(torch.arange(200))
+    assert torch.equal(mine.picture, scored["picture"]) and torch.equal(mine.label, scored["label"])
+    assert len(read_set(tmp_path / "c", "train")) == 150  # and those that validate
+    with pytest.raises(UserError, match="not empty"):
+        clutter_files.write_files(config)
