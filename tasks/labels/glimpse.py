@@ -363,7 +363,15 @@ SMOKE = changed(
 )
 MNIST = changed(DIGITS, set="mnist", fit=changed(FIT, num_epochs=12, eval_every=4))
 # Mnih et al. 2014, table 2: digits of MNIST anywhere on 60 x 60.
-TRANSLATED = changed(MNIST, ground_px=60, scales=3, noise=0.25, augment=AugmentConfig())
+TRANSLATED = changed(
+    MNIST,
+    ground_px=60,
+    scales=3,
+    units=256,
+    noise=0.25,
+    fit=changed(FIT, num_epochs=20, eval_every=4),
+    augment=AugmentConfig(),
+)
 # And among 4 pieces of other digits.
 CLUTTERED = changed(TRANSLATED, clutter=4)
 PRESETS = {
