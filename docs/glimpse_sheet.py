@@ -1,6 +1,7 @@
 """Test pictures, a row each: where a network looked, one look after the other, and what it saw.
 
-    python docs/glimpse_sheet.py zoo/glimpse
+    arcadia train glimpse --preset cluttered --name cluttered-1
+    python docs/glimpse_sheet.py cluttered-1
 
 Writes docs/pictures/glimpses.png.
 """

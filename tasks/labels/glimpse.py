@@ -236,12 +236,14 @@ class Glimpse(Task[Looks]):
     def read(self, given: Any) -> Shaped[Tensor, "C H W"]:
         """Return the picture in a file, in bytes or in an array; UserError if it does not fit.
 
-        One no larger than those which training puts on a ground keeps its size.
+        Where training puts pictures on a ground, one of the ground's size is taken for one that
+        lies there already.
         """
         whole = whole_picture(given, channels=self.channels)
-        if self.config.ground_px and max(whole.shape[1:]) <= self.source.about["side_px"]:
+        if whole.shape[1:] == (self.side_px, self.side_px):
             return whole
-        return given_picture(given, size_px=self.side_px, channels=self.channels)
+        own = self.source.about["side_px"]
+        return given_picture(given, size_px=own, channels=self.channels)
 
     def on_ground(self, picture: Shaped[Tensor, "C H W"]) -> tuple[Tensor, str]:
         """Return a picture with its strokes and ground as training had them, and what to say."""
@@ -282,8 +284,9 @@ class Glimpse(Task[Looks]):
             for look, (row, n) in enumerate(zip(chances, best, strict=True), 1)
         ]
         frames = look_pictures(picture[0].cpu(), place, patches.cpu(), titles)
+        px = (place.double() + 1) / 2 * torch.tensor(size[::-1])
         values = {
-            "places_px": ((place + 1) / 2 * torch.tensor(size[::-1])).round(decimals=2).tolist(),
+            "places_px": [[round(n, 2) for n in row] for row in px.tolist()],
             "answers": [self.classes[n] for n in best],
         }
         return frames, values

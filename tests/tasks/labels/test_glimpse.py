@@ -254,13 +254,17 @@ def test_one_by_one_and_in_batches_the_answers_agree(trained):
     assert_close(torch.cat(single, 1), whole, atol=1e-5, rtol=1e-5)
 
 
-def test_a_small_picture_is_put_in_the_middle_and_a_large_one_fills_the_ground():
+def test_a_picture_is_put_in_the_middle_of_the_ground_unless_it_has_its_size(tmp_path):
     task = glimpse.Glimpse.of(changed(SMOKE, ground_px=40))
     digit = digits(9, np.arange(1), 28)[0][0]
     batch = task.ask([digit, np.zeros((1, 40, 40), np.uint8)])
     assert batch["picture"].shape == (2, 1, 40, 40)
     assert np.array_equal(batch["picture"][0, :, 6:34, 6:34], digit)
     assert not batch["picture"][0, :, :6].any()
+    Image.fromarray(digit[0]).resize((280, 280), Image.Resampling.NEAREST).save(tmp_path / "d.png")
+    (large,) = task.ask([tmp_path / "d.png"])["picture"]
+    assert large.shape == (1, 40, 40) and not large[:, :6].any()
+    assert_close(large[0, 6:34, 6:34].float(), torch.tensor(digit[0]).float(), atol=80, rtol=0)
 
 
 def test_people_see_the_looks_the_confusions_and_the_mistakes(trained):
