@@ -38,6 +38,7 @@ from tasks.data.samples import Batch, Samples, moved, uniforms
 from tasks.data.split_names import Split
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
+from tasks.labels.labelled import shuffled
 from tasks.labels.looker import Looker, Looks, glimpse, pyramid
 from tasks.labels.placed import APART, Placed
 from tasks.looks.glimpses import look_pictures, side_by_side
@@ -48,7 +49,7 @@ from tasks.task import Step, Task
 
 MOST_PX, MOST_PATCH_PX, MOST_CLUTTER, MOST_SAMPLES = 4_096, 256, 100, 2**31 - 1
 MOST_LOOKS, MOST_SCALES, MOST_UNITS, MOST_NOISE = 100, 8, 2**14, 2.0
-SHOWN, LOOKED_AT, LOOKS_PER_S = 6, 1_000, 1.5  # in TensorBoard
+SHOWN, LOOKED_AT, SHOWN_BYTES, LOOKS_PER_S = 6, 1_000, 2**28, 1.5  # in TensorBoard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,7 +294,9 @@ class Glimpse(Task[Looks]):
 
     def show(self, board: Board, progress: int, model: Looker, sums: Mapping[str, Tensor]) -> None:
         samples = self.to_score("val")
-        batch = samples.batch(torch.arange(min(LOOKED_AT, len(samples))))
+        most = max(1, min(LOOKED_AT, SHOWN_BYTES // (self.channels * self.side_px**2)))
+        # Class folders come in the order of their classes.
+        batch = samples.batch(shuffled(len(samples))[:most])
         device = model_device(model)
         with torch.no_grad():
             parts = [
