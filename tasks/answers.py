@@ -1,6 +1,6 @@
 """What a model answers: a text for people, values for programs, and perhaps a picture or a sound.
 
-Letters: H rows, W columns, N points in time.
+Letters: T frames, H rows, W columns, N points in time.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from PIL import Image
 from backbones.media import wav_bytes
 from backbones.soundtrack import Redraw, write_redrawn, write_with_sound
 from backbones.training.files import SteadyFile, sync
+from backbones.training.log import gif
 from backbones.training.progress import Told, untold
 from tasks.data.strokes import Stroke
 from tasks.looks import strokes
@@ -56,6 +57,18 @@ class Picture(Medium):
         out = io.BytesIO()
         Image.fromarray(self.pixels).save(out, "PNG")
         return out.getvalue()
+
+
+@dataclass(frozen=True)
+class Animation(Medium):
+    """A moving picture without sound, written as GIF."""
+
+    frames: UInt8[np.ndarray, "T H W 3"]
+    fps: float
+    suffix: str = ".gif"
+
+    def encoded(self) -> bytes:
+        return gif(self.frames, self.fps)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def kind(folder: Path) -> str:
 def test_there_is_something_for_a_start():
     wanted = {"pong", "breakout", "mnist", "translate-en-de", "sound", "caption-scenes"}
     wanted |= {"detect-scenes", "segment-roads", "text", "handwriting", "read-handwriting"}
+    wanted |= {"glimpse"}
     assert wanted <= {folder.name for folder in ZOO}
 
 
@@ -82,6 +83,24 @@ def test_the_reader_of_digits_errs_as_seldom_as_its_card_says(capsys):
 def test_the_translator_translates():
     (answer,) = arcadia.load("zoo/translate-en-de").predict(["a man is riding a bicycle ."])
     assert "mann" in answer["text"] and "fahrrad" in answer["text"]
+
+
+def test_a_few_looks_read_drawn_digits_too_and_better_than_the_first():
+    task, model = load_model(arcadia.load("zoo/glimpse").run)
+    picture, label = digits(5, np.arange(300), 28)
+    with torch.no_grad():
+        seen = task.predict(model, {"picture": torch.from_numpy(picture)})
+    right = (seen.logits.argmax(-1) == torch.from_numpy(label)).float().mean(1)
+    assert float(right[-1]) > 0.7 and right[-1] >= right[0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "mnist").exists(), reason="$ARCADIA_DATA has no mnist")
+def test_a_few_looks_err_as_seldom_as_the_card_says(capsys):
+    card = json.loads((Path(ZOO[0]).parent / "glimpse" / "eval.json").read_text())
+    assert arcadia.main(["eval", "zoo/glimpse", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["score"] == pytest.approx(card["score"], abs=0.02)
 
 
 @pytest.mark.slow

@@ -23,7 +23,13 @@ MOST_MODELS, MOST_MEDIA, EXAMPLES = 4, 64, 6
 MOST_LINE = 10_000  # characters
 Given = bytes | str | tuple[bytes, str] | None
 """What is asked: a file, a line, a file with a question about it, nothing."""
-TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".wav": "audio/wav", ".mp4": "video/mp4"}
+TYPES = {
+    ".png": "image/png",
+    ".gif": "image/gif",
+    ".svg": "image/svg+xml",
+    ".wav": "audio/wav",
+    ".mp4": "video/mp4",
+}
 
 
 @dataclass

@@ -118,6 +118,18 @@ JOBS = {
             "photos": "class folders of photos (--data DIR), resnet18 at 224 x 224",
         },
     ),
+    "glimpse": Entry(
+        "tasks.labels.glimpse",
+        "task",
+        "image classification from a few small looks",
+        {
+            "default": "generated digits; --data DIR for class folders",
+            "smoke": SMOKE,
+            "mnist": "MNIST, 6 looks",
+            "translated": "MNIST, anywhere on 60 x 60",
+            "cluttered": "MNIST, anywhere on 60 x 60 among pieces of other digits",
+        },
+    ),
     "segment": Entry(
         "tasks.labels.segment",
         "task",

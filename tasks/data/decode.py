@@ -124,7 +124,7 @@ def whole_planes(image: Image.Image, size_px: int, channels: int) -> UInt8[np.nd
 def all_planes(image: Image.Image, size_px: int, channels: int) -> UInt8[np.ndarray, "C H W"]:
     """Return a picture in memory as it is, whatever its size."""
     pixels = np.asarray(eight_bits(image, channels)).reshape(image.height, image.width, channels)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return np.array(pixels.transpose(2, 0, 1), order="C")  # a copy, as in `planes`
 
 
 Fit = Callable[[Image.Image, int, int], UInt8[np.ndarray, "C H W"]]

@@ -57,6 +57,7 @@ PARTS = [
     Part("sound", 90, others.task("sounds.film_sound", samples=300, num_epochs=2)),
     Part("text", 60, others.task("words.text", num_epochs=1)),
     Part("detect", 90, others.task("labels.detect", samples=3_000, num_epochs=1)),
+    Part("glimpse", 60, others.task("labels.glimpse", num_epochs=2)),
     Part("segment", 90, others.task("labels.segment", samples=1_000, num_epochs=1)),
     Part("handwriting", 90, others.task("pictures.handwriting", samples=500, num_epochs=1)),
     Part("read-handwriting", 60, others.task("words.read_handwriting", num_epochs=2)),
