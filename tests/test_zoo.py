@@ -43,7 +43,7 @@ def kind(folder: Path) -> str:
 def test_there_is_something_for_a_start():
     wanted = {"pong", "breakout", "mnist", "translate-en-de", "sound", "caption-scenes"}
     wanted |= {"detect-scenes", "segment-roads", "text", "handwriting", "read-handwriting"}
-    wanted |= {"glimpse"}
+    wanted |= {"glimpse", "vqa-scenes"}
     assert wanted <= {folder.name for folder in ZOO}
 
 
@@ -124,6 +124,18 @@ def test_the_captioner_says_what_is_so():
     answers = arcadia.load("zoo/caption-scenes").predict([each.picture for each in shown])
     right = [is_right(each, said["text"]) for each, said in zip(shown, answers, strict=True)]
     assert sum(right) >= 32  # the nearest training scene's captions would be right of about ten
+
+
+def test_questions_about_scenes_are_answered():
+    pairs = [
+        (each.picture, one)
+        for each in (scene(SEEDS["test"], number) for number in range(40))
+        for one in each.questions
+    ]
+    predictor = arcadia.load("zoo/vqa-scenes")
+    said = predictor.predict([(picture, one.question) for picture, one in pairs])
+    right = [answer["text"] == one.answer for answer, (_, one) in zip(said, pairs, strict=True)]
+    assert sum(right) > 0.7 * len(right)  # the question alone would be right of a third
 
 
 def test_the_reader_reads_what_the_pen_writes_of_words_nobody_wrote():

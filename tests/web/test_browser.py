@@ -147,6 +147,22 @@ def test_models_answer_pictures_and_lines(browser, address):
     found(browser, ".answer", "hunde")
 
 
+def test_questions_are_asked_of_a_picture_one_after_the_other(browser, address, small_worlds):
+    browser.get(f"{address}#try=zoo%2Fvqa-scenes")
+    ask = found(browser, "input[type=text]")
+    ask.send_keys("How many objects are there?", Keys.ENTER)
+    found(browser, ".dim", "choose a picture first")
+    picture = str(ROOT / "docs" / "pictures" / "captions.png")
+    found(browser, "input[type=file]").send_keys(picture)
+    until(browser, lambda: found(browser, "img.given").get_property("naturalWidth") > 100)
+    ask.send_keys(Keys.ENTER)
+    until(browser, lambda: found(browser, ".answer").text.isdigit())
+    ask.clear()
+    ask.send_keys("Is there a red zebra?", Keys.ENTER)
+    found(browser, ".dim", "left out: zebra")
+    until(browser, lambda: found(browser, ".answer").text in ("yes", "no"))
+
+
 def test_an_example_is_clicked_on_and_answered(browser, address, small_worlds):
     browser.get(f"{address}#try=zoo%2Fcaption-scenes")
     found(browser, "button.example").click()
