@@ -165,7 +165,7 @@ JOBS = {
         "task",
         "answers to questions about pictures (VQA)",
         {
-            "default": "generated scenes; --data DIR for VQA or CLEVR",
+            "default": "generated scenes, from the captioner's trunk; --data DIR for VQA or CLEVR",
             "smoke": SMOKE,
             "easy-vqa": "easy-VQA: shapes and colours (--data DIR)",
         },
