@@ -227,6 +227,20 @@ def given_picture(
     return picture
 
 
+def square_picture(
+    given: Path | str | bytes | np.ndarray | Tensor, *, side_px: int, channels: int, told: str
+) -> Shaped[Tensor, "C H W"]:
+    """Return the picture in a file or in bytes, cut and scaled to a square, or in an array of that
+    size; UserError, which calls what takes it what `told` says, for an array of another one."""
+    picture = given_picture(given, size_px=side_px, channels=channels)
+    if picture.shape[1:] != (side_px, side_px):
+        raise UserError(
+            f"the picture has {picture.shape[1]} rows and {picture.shape[2]} columns; this {told} "
+            f"takes {side_px} by {side_px}, or a file, which is cut and scaled to that"
+        )
+    return picture
+
+
 def picture_size(path: Path) -> tuple[int, int]:
     """Return rows and columns of a picture file as it stands upright, by its header; UserError if
     it is none."""

@@ -36,7 +36,7 @@ from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
 from tasks.answers import Answer, Picture
 from tasks.data.augment import AugmentConfig, augment
-from tasks.data.decode import given_picture
+from tasks.data.decode import square_picture
 from tasks.data.samples import Batch, InMemory, drawn, moved
 from tasks.data.split_names import Split
 from tasks.data.vocabulary import BEGIN, PAD
@@ -249,14 +249,8 @@ class Captioning(Task[list[str]]):
 
     def read(self, given: Any) -> Shaped[Tensor, "C H W"]:
         """Return the picture in a file, in bytes or in an array of the size that was trained on."""
-        side, channels = self.side_px, self.source.about["channels"]
-        picture = given_picture(given, size_px=side, channels=channels)
-        if picture.shape[1:] != (side, side):
-            raise UserError(
-                f"the picture has {picture.shape[1]} rows and {picture.shape[2]} columns; this "
-                f"captioner takes {side} by {side}, or a file, which is cut and scaled to that"
-            )
-        return picture
+        channels = self.source.about["channels"]
+        return square_picture(given, side_px=self.side_px, channels=channels, told="captioner")
 
     def say(self, answers: list[str]) -> list[Answer]:
         return [Answer(text) for text in answers]

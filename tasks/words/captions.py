@@ -13,33 +13,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from backbones.training.device.memory import room_bytes
 from backbones.training.errors import UserError
 from backbones.training.progress import say
 from backbones.training.run import Run, find_run
 from backbones.training.session import newest_checkpoint
 from tasks.data.columns import Column, Rows
 from tasks.data.find import found_folder
-from tasks.data.formats.captions import PhotoSet, hold_out, read_photos
-from tasks.data.formats.folders import read_files, said_of
+from tasks.data.formats.captions import PhotoSet, read_photos
 from tasks.data.pictures import mean_and_std
-from tasks.data.samples import Batch, ColumnOf, Generated, InMemory
+from tasks.data.samples import Batch, InMemory
 from tasks.data.source import Source
 from tasks.data.split_names import Split
 from tasks.data.vocabulary import END, PAD, UNKNOWN
 from tasks.data.words import Words, learn_words
 from tasks.scores.captions import most_frequent
+from tasks.words.photos import CHANNELS, decoded, of_scenes, of_split
 from tasks.worlds import scenes
 from tasks.worlds.chance import SEEDS
 
 WORLD, JOB = "scenes", "caption"
 WORLD_SIZES = {"train": 80_000, "val": 500, "test": 2_000}
-WORLD_PX, PHOTO_PX, CHANNELS = 64, 96, 3
+WORLD_PX, PHOTO_PX = 64, 96
 SAID_FROM = 10_000  # scenes whose captions take long enough to say so
 MOST_UNKNOWN = 0.2  # of the words of captions that another run's vocabulary may not know
 
@@ -158,32 +156,20 @@ class CaptionedPictures(Source):
             say(said, sys.stderr)
         side_px, seed = self.about["side_px"], SEEDS[split]
         numbers = range(count)
-
-        def make(index: Int64[np.ndarray, "B"]) -> dict[str, np.ndarray]:
-            return {"picture": scenes.pictures(seed, index, side_px)[0]}
-
         captions = tuple(scenes.told(seed, number, side_px).captions for number in numbers)
         names = tuple(f"scene {number}" for number in numbers)
-        return Captioned(ColumnOf(Generated(len(numbers), make), "picture"), captions, names)
+        return Captioned(of_scenes(seed, count, side_px), captions, names)
 
     def on_disk(self, split: Split) -> Captioned:
         """Return a split of photos, decoded if there is room; UserError if it has none."""
-        photos = self.photos.splits[split]
-        if split != "test" and not self.photos.splits["val"] and self.config.fit.eval_every:
-            train, held = hold_out(self.photos.splits["train"])
-            photos = train if split == "train" else held
-            self.log_lines[f"the last {len(held):,} training photos by name validate"] = None
-        if not photos:
-            raise UserError(f"{self.folder} has no {split} photos with captions")
-        column, skipped, note = read_files(
-            [photo.path for photo in photos],
-            f"the {split} photos of {self.folder}",
-            size_px=self.about["side_px"],
-            channels=CHANNELS,
-            most_bytes=room_bytes(self.config.memory_gb),
+        missing = f"{self.folder} has no {split} photos with captions"
+        validates = bool(self.config.fit.eval_every)
+        photos, said = of_split(self.photos.splits, split, missing, validates=validates)
+        side_px, memory_gb = self.about["side_px"], self.config.memory_gb
+        column, kept, more = decoded(
+            photos, split, self.folder, side_px=side_px, memory_gb=memory_gb
         )
-        self.log_lines |= dict.fromkeys(said_of(split, skipped, note))
-        kept = [photo for n, photo in enumerate(photos) if n not in skipped]
+        self.log_lines |= dict.fromkeys([*said, *more])
         captions, names = (tuple(p.captions for p in kept), tuple(p.name for p in kept))
         return Captioned(column, captions, names)
 

@@ -17,30 +17,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool
 
-from backbones.training.device.memory import room_bytes
 from backbones.training.errors import UserError
 from backbones.training.progress import say
 from tasks.data.columns import Column, Rows
 from tasks.data.find import found_folder
-from tasks.data.formats.captions import hold_out
-from tasks.data.formats.folders import read_files, said_of
 from tasks.data.formats.questions.files import Asked
 from tasks.data.formats.questions.sets import QuestionSet, read_questions
 from tasks.data.pictures import mean_and_std
-from tasks.data.samples import ColumnOf, Generated, InMemory
+from tasks.data.samples import InMemory
 from tasks.data.source import Source
 from tasks.data.split_names import Split
 from tasks.data.vocabulary import PAD, UNKNOWN
 from tasks.data.words import COMMA, Words, learn_words, words_of
 from tasks.scores.vqa import worth
+from tasks.words.photos import CHANNELS, decoded, of_scenes, of_split
 from tasks.worlds import scenes
 from tasks.worlds.chance import SEEDS
 
 WORLD = "scenes"
 WORLD_SIZES = {"train": 40_000, "val": 500, "test": 2_000}
-WORLD_PX, PHOTO_PX, CHANNELS = 64, 64, 3
+WORLD_PX, PHOTO_PX = 64, 64
 SAID_FROM = 10_000  # scenes whose questions take long enough to say so
 OTHER = "other"  # kinds that training had not
 
@@ -137,10 +135,9 @@ class QuestionedPictures(Source):
         """Return the pictures of a split with all their questions; UserError if there are none."""
         if split not in self.read:
             few = self.config.samples if split == "train" else 0
-            if self.offline:
-                self.read[split] = self.made(split, few or WORLD_SIZES[split])
-            else:
-                self.read[split] = self.on_disk(split, few)
+            self.read[split] = (
+                self.made(split, few or WORLD_SIZES[split]) if self.offline else self.on_disk(split)
+            )
         return self.read[split]
 
     def made(self, split: Split, count: int) -> Questioned:
@@ -150,33 +147,19 @@ class QuestionedPictures(Source):
             said = f"writing the questions of {count:,} scenes, which takes a millisecond each"
             say(said, sys.stderr)
         side_px, seed = self.about["side_px"], SEEDS[split]
-
-        def make(index: Int64[np.ndarray, "B"]) -> dict[str, np.ndarray]:
-            return {"picture": scenes.pictures(seed, index, side_px)[0]}
-
         asked = tuple(asked_of_scene(seed, number, side_px) for number in range(count))
         names = tuple(f"scene {number}" for number in range(count))
-        return Questioned(ColumnOf(Generated(count, make), "picture"), asked, names)
+        return Questioned(of_scenes(seed, count, side_px), asked, names)
 
-    def on_disk(self, split: Split, few: int) -> Questioned:
+    def on_disk(self, split: Split) -> Questioned:
         """Return a split of photos, decoded if there is room; UserError if it has none."""
-        photos = self.photos.splits[split]
-        if split != "test" and not self.photos.splits["val"] and self.config.fit.eval_every:
-            train, held = hold_out(self.photos.splits["train"])
-            photos = train if split == "train" else held
-            self.log_lines[f"the last {len(held):,} training photos by name validate"] = None
-        if not photos:
-            raise UserError(f"{self.folder} has no {split} photos with questions and answers")
-        photos = photos[: few or None]
-        column, skipped, note = read_files(
-            [photo.path for photo in photos],
-            f"the {split} photos of {self.folder}",
-            size_px=self.about["side_px"],
-            channels=CHANNELS,
-            most_bytes=room_bytes(self.config.memory_gb),
-        )
-        self.log_lines |= dict.fromkeys(said_of(split, skipped, note))
-        kept = [photo for n, photo in enumerate(photos) if n not in skipped]
+        missing = f"{self.folder} has no {split} photos with questions and answers"
+        validates = bool(self.config.fit.eval_every)
+        photos, said = of_split(self.photos.splits, split, missing, validates=validates)
+        side_px, memory_gb = self.about["side_px"], self.config.memory_gb
+        few = photos[: self.config.samples or None] if split == "train" else photos
+        column, kept, more = decoded(few, split, self.folder, side_px=side_px, memory_gb=memory_gb)
+        self.log_lines |= dict.fromkeys([*said, *more])
         asked, names = tuple(p.asked for p in kept), tuple(p.name for p in kept)
         return Questioned(column, asked, names)
 
