@@ -25,6 +25,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from backbones.training.run import slug
+
 COUNTED = ("asked", "accuracy", "question_only", "picture_only")
 """What is summed for every kind of question: how many there are, and how right three heads are."""
 
@@ -125,15 +127,10 @@ def vqa_scores(sums: Mapping[str, Tensor], kinds: Sequence[str]) -> dict[str, fl
         if asked[number]:
             for name in ("accuracy", "question_only"):
                 share = float(counts[name][number] / asked[number])
-                found[f"{name}_{slug(kind)}"] = 100 * share
+                found[f"{name}_{slug(kind).replace('-', '_')}"] = 100 * share
     questions, picture, *looks = sums["looked"].tolist()
     if questions:
         found["picture_on_it"] = 100 * picture / questions
         for number, look in enumerate(looks, 1):
             found[f"look_{number}_on_it"] = 100 * look / questions
     return found
-
-
-def slug(kind: str) -> str:
-    """Return a kind as part of a score's name."""
-    return "_".join("".join(c if c.isalnum() else " " for c in kind).split())

@@ -20,9 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from backbones.cnn import build_trunk
@@ -52,12 +53,12 @@ from tasks.scores.sums import Counts, Sums
 from tasks.scores.vqa import COUNTED, accuracy, attention_sums, vqa_scores
 from tasks.task import PAIR, Task
 from tasks.words.answerer import Answered, Answerer
-from tasks.words.questions import WORLD, QuestionedPictures
+from tasks.words.questions import WORLD, QuestionedPictures, padded
 
 MOST_SIZE_PX, MOST_LONGEST, MOST_UNITS, MOST_LAYERS, MOST_LOOKS = 4_096, 2**12, 2**14, 64, 64
 MOST_ANSWERS = 2**20
 SPLITS: tuple[Split, ...] = get_args(Split)
-SHOWN = 8  # pictures in TensorBoard
+SHOWN, LOOKED_AT = 8, 2  # pictures in TensorBoard
 LIKELY = 5  # answers that programs are told
 
 TRUNK = TrunkConfig(trunk="plain", norm="batch", width=1.0)
@@ -141,9 +142,7 @@ class QuestionAnswering(Task[Answered]):
 
     def to_score(self, split: Split) -> InMemory:
         """Return pictures with all their questions, and which split they are of."""
-        samples = self.source.samples(split)
-        if "number" not in samples.columns:
-            samples = self.source.whole(split)
+        samples = self.source.scored(split)
         which = torch.full((len(samples),), SPLITS.index(split))
         return InMemory({**samples.columns, "split": which})
 
@@ -234,14 +233,8 @@ class QuestionAnswering(Task[Answered]):
         questions = [self.asked(question) for _, question in pairs]
         return {
             "picture": torch.stack([self.read(picture) for picture, _ in pairs]),
-            "question": self.rows(questions),
+            "question": torch.from_numpy(padded(questions, max(map(len, questions))))[:, None],
         }
-
-    def rows(self, questions: list[list[int]]) -> Int64[Tensor, "B 1 T"]:
-        """Return one question of each picture."""
-        width = max(map(len, questions), default=1)
-        rows = [row + [PAD] * (width - len(row)) for row in questions]
-        return torch.tensor(rows, dtype=torch.int64).view(len(rows), 1, width)
 
     def asked(self, question: str) -> list[int]:
         """Return the words of a question; UserError if there is nothing in it to be understood."""
@@ -287,9 +280,7 @@ class QuestionAnswering(Task[Answered]):
             batch["picture"], found.weights[:, 0], self.say(found), strict=True
         ):
             looks = weights.unflatten(1, model.grid).cpu()
-            names = [f"look {number + 1}" for number in range(len(looks))]
-            names[-1] += f": {said.text}"
-            shown = attention_picture(picture.cpu(), names, looks)
+            shown = looks_picture(picture.cpu(), looks, said.text)
             explained.append(Answer("", {"weights": looks.tolist()}, Picture(shown)))
         return explained
 
@@ -301,7 +292,7 @@ class QuestionAnswering(Task[Answered]):
         batch = moved(batch, next(model.parameters()).device)
         with torch.no_grad():
             found = self.predict(model, batch)
-        lines, right, marks = [], [], []
+        pictures, lines, right, marks = batch["picture"].cpu(), [], [], []
         for row, number in enumerate(batch["number"].tolist()):
             asked = self.source.questioned("val").asked[number]
             place = row % len(asked)
@@ -310,13 +301,21 @@ class QuestionAnswering(Task[Answered]):
             lines.append(f"{one.question} {said}")
             right.append([f"people: {', '.join(dict.fromkeys(one.answers))}"])
             marks.append("darkgreen" if accuracy(said, one.answers) > 0 else "firebrick")
-        pictures = batch["picture"].cpu()
+            if row < LOOKED_AT:
+                looks = found.weights[row, place].unflatten(1, model.grid).cpu()
+                shown = looks_picture(pictures[row], looks, said)
+                board.picture(progress, f"val/looks_{row}", shown)
         board.picture(progress, "val/answers", captions_picture(pictures, lines, right, marks))
-        for row in range(min(2, len(pictures))):
-            looks = found.weights[row, row].unflatten(1, model.grid).cpu()
-            names = [f"look {number + 1}" for number in range(len(looks))]
-            shown = attention_picture(pictures[row], names, looks)
-            board.picture(progress, f"val/looks_{row}", shown)
+
+
+def looks_picture(
+    picture: Shaped[Tensor, "C H W"], looks: Float[Tensor, "G R L"], said: str
+) -> UInt8[np.ndarray, "H2 W2 3"]:
+    """Return the picture, then where each look went over R x L regions; `said` stands below the
+    last one."""
+    names = [f"look {number}" for number in range(1, len(looks) + 1)]
+    names[-1] += f": {said}"
+    return attention_picture(picture, names, looks)
 
 
 def as_pair(given: Any) -> tuple[Any, str]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 
 from backbones.training.errors import UserError
 from backbones.training.progress import say
@@ -85,6 +85,8 @@ class QuestionedPictures(Source):
         train = self.questioned("train")
         asked = [one for each in train.asked for one in each]
         answers = frequent_answers(asked, self.config.answers)
+        if not answers:
+            raise UserError(f"{self.name}: the answers to all training questions are empty")
         mean, std = [96.0] * CHANNELS, [64.0] * CHANNELS
         if not self.offline:
             mean, std = mean_and_std(train.picture, CHANNELS * self.about["side_px"] ** 2)
@@ -169,6 +171,10 @@ class QuestionedPictures(Source):
             self.splits[split] = self.taught(found) if split == "train" else self.whole(split)
         return self.splits[split]
 
+    def scored(self, split: Split) -> InMemory:
+        """Return the pictures of a split, each with all its questions, as they are scored."""
+        return self.whole(split) if split == "train" else self.samples(split)
+
     def taught(self, found: Questioned) -> InMemory:
         """Return every training picture with those of its questions that have a known answer."""
         if self.about["questions"] != found.digest:
@@ -203,10 +209,8 @@ class QuestionedPictures(Source):
 
     def whole(self, split: Split) -> InMemory:
         """Return every picture of a split with its number and all its questions."""
-        found = self.questioned(split)
-        never = sum(
-            not set(worth(one.answers)) & set(self.answers) for each in found.asked for one in each
-        )
+        found, known = self.questioned(split), set(self.answers)
+        never = sum(known.isdisjoint(worth(one.answers)) for each in found.asked for one in each)
         if never:
             total = sum(map(len, found.asked))
             said = f"{split}: {never / total:.1%} of the questions have no answer that it knows"
@@ -235,7 +239,7 @@ class QuestionedPictures(Source):
     def masks(self, split: Split, number: int) -> Bool[np.ndarray, "K H W"]:
         """Return the visible part of every thing of a scene of the world."""
         assert self.offline, "of photos nobody knows where things are"
-        return scenes.asked(SEEDS[split], number, self.about["side_px"])[1]
+        return scenes.facts(SEEDS[split], number, self.about["side_px"]).masks
 
     def notes(self) -> list[str]:
         photos = [] if self.offline or "photos" not in vars(self) else self.photos.notes
@@ -255,7 +259,7 @@ class QuestionedPictures(Source):
 
 def asked_of_scene(seed: int, number: int, side_px: int) -> tuple[Asked, ...]:
     """Return the questions about a scene of the world."""
-    found, _ = scenes.asked(seed, number, side_px)
+    found = scenes.asked(seed, number, side_px)
     return tuple(Asked(one.question, (one.answer,), one.kind, one.thing) for one in found)
 
 
@@ -289,8 +293,8 @@ def answer_table(rows: list[list[tuple[int, float]]], most: int) -> np.ndarray:
     return table
 
 
-def padded(rows: list[list[int]], width: int) -> np.ndarray:
-    """Return [K, T]: rows of words with padding behind."""
+def padded(rows: list[list[int]], width: int) -> Int64[np.ndarray, "K T"]:
+    """Return rows of words with padding behind."""
     table = np.full((len(rows), width), PAD)
     for place, row in enumerate(rows):
         table[place, : len(row)] = row

@@ -37,6 +37,8 @@ VALUES: dict[str, Sequence[str]] = {
     "shape": SHAPES,
 }
 LOOKS = tuple(VALUES)  # in the order in which a name says them
+ORDER = {size: place for place, size in enumerate(SIZES)}
+OTHER_WAY = {**OPPOSITE, "in front of": "behind", "behind": "in front of"}
 # Of so many in a hundred scenes it is true, measured on 20,000: that there are 1 to 5 things, and
 # that a look occurs 0, 1, ... times.
 NUMBER = (20.0, 19.7, 20.8, 22.0, 17.5)
@@ -137,13 +139,8 @@ def standing(rng: np.random.Generator, facts: Facts, names: list[str]) -> list[Q
         return []
     first, word, second = found[chosen_from(rng, len(found))]
     answer = "yes" if rng.random() < 0.5 else "no"
-    said = word if answer == "yes" else opposite(word)
+    said = word if answer == "yes" else OTHER_WAY[word]
     return [Question(f"Is the {first} {said} the {second}?", answer, "relation")]
-
-
-def opposite(word: str) -> str:
-    """Return the relation that holds the other way round."""
-    return {**OPPOSITE, "in front of": "behind", "behind": "in front of"}[word]
 
 
 def more(rng: np.random.Generator, objects: tuple[Thing, ...]) -> list[Question]:
@@ -166,11 +163,10 @@ def larger(
 ) -> list[Question]:
     """Ask which of two things of different size is larger, where both names belong to one thing."""
     single = [n for n, name in enumerate(names) if names.count(name) == 1]
-    order = {size: place for place, size in enumerate(SIZES)}
     pairs = [
         (names[i], names[j])
         for i, j in product(single, repeat=2)
-        if order[objects[i].size] > order[objects[j].size]
+        if ORDER[objects[i].size] > ORDER[objects[j].size]
     ]
     if not pairs:
         return []

@@ -158,8 +158,8 @@ def told(seed: int, index: int, size_px: int = DESIGN_PX) -> Told:
 
 def told_of(layout: Layout, seed: int, index: int) -> Told:
     """Return a scene's facts and captions."""
-    facts = facts_of(layout)
-    return replace(facts, captions=captions(sample_rng(seed, SCENE_WORDS, index), facts))
+    found = facts_of(layout)
+    return replace(found, captions=captions(sample_rng(seed, SCENE_WORDS, index), found))
 
 
 def facts_of(layout: Layout) -> Told:
@@ -168,13 +168,15 @@ def facts_of(layout: Layout) -> Told:
     return Told(tuple(layout.things), boxes_of(masks), masks, whole, ())
 
 
-def asked(
-    seed: int, index: int, size_px: int = DESIGN_PX
-) -> tuple[tuple[Question, ...], Bool[np.ndarray, "K H W"]]:
-    """Return the questions about the scene of that number, and the visible part of every thing."""
+def facts(seed: int, index: int, size_px: int = DESIGN_PX) -> Told:
+    """Return what `told` does, without a word."""
     check_size(size_px)
-    facts = facts_of(lay_out(sample_rng(seed, SCENES, index), size_px))
-    return questions(sample_rng(seed, SCENE_QUESTIONS, index), facts), facts.masks
+    return facts_of(lay_out(sample_rng(seed, SCENES, index), size_px))
+
+
+def asked(seed: int, index: int, size_px: int = DESIGN_PX) -> tuple[Question, ...]:
+    """Return the questions about the scene of that number."""
+    return questions(sample_rng(seed, SCENE_QUESTIONS, index), facts(seed, index, size_px))
 
 
 def pictures(

@@ -295,6 +295,14 @@ def test_answers_that_training_never_had_are_said(toy):
     assert "of the questions have no answer that it knows" in notes
 
 
+def test_a_set_whose_answers_are_all_empty_is_refused(tmp_path):
+    data = toy_photos(tmp_path / "data")
+    rows = [["what is left?", "the", n] for n in range(160)]  # an article alone is no answer
+    (data / "train" / "questions.json").write_text(json.dumps(rows))
+    with pytest.raises(UserError, match="all training questions are empty"):
+        answer.QuestionAnswering.of(changed(TOY, data=str(data)))
+
+
 def test_people_see_answers_and_looks(trained):
     events = EventAccumulator(str(trained.folder)).Reload()
     for tag in ("val/answers", "val/looks_0"):
