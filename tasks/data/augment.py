@@ -17,6 +17,7 @@ from torch import Tensor
 
 from backbones.training.checks.limits import require_at_most
 from backbones.training.device.graphs import upload
+from backbones.training.errors import UserError
 from tasks.data.samples import uniforms
 
 NUMBERS = 12  # random numbers a picture; the elastic grid takes more
@@ -65,6 +66,23 @@ class AugmentConfig:
             shift=1,
             mixup=1_000,
         )
+
+    def check_side(self, side_px: int) -> None:
+        """UserError if pictures are to be shifted by their side or more: no edge is that wide."""
+        if self.crop_px >= side_px:
+            raise UserError(
+                f"--crop-px {self.crop_px}: pictures of {side_px} by {side_px} are shifted by less "
+                "than their side; give a smaller one"
+            )
+
+    def refuse_mixup(self) -> None:
+        """ValueError if pictures are to be blended, where the task cannot blend what it learns of
+        them."""
+        if self.mixup:
+            raise ValueError(
+                "mixup blends two pictures and their labels, which this task cannot; leave --mixup "
+                "away"
+            )
 
     @property
     def resamples(self) -> bool:

@@ -20,26 +20,25 @@ from torch import Tensor, nn
 from backbones.airbench import Airbench
 from backbones.cnn import build_trunk
 from backbones.training.checks.limits import require_at_most
-from backbones.training.config import RunConfig, changed, require_not_negative, require_positive
-from backbones.training.errors import UserError
+from backbones.training.config import RunConfig, changed, require_positive
 from backbones.training.log import Board
 from backbones.transfer import TrunkConfig
 from tasks.answers import Answer
 from tasks.data.augment import AugmentConfig, augment, mixed
 from tasks.data.decode import given_picture
-from tasks.data.ground import on_ground, trained_ground
 from tasks.data.pictures import shown_names
 from tasks.data.samples import Batch, InMemory
 from tasks.evaluate import eval_batch
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
 from tasks.labels.classifier import Classifier
-from tasks.labels.labelled import Labelled
+from tasks.labels.labelled import Labelled, LabelledConfig
 from tasks.labels.views import Views, views
 from tasks.looks.labels import label_answer, show_labels
 from tasks.scores.labels import (
     classification_scores,
     classification_sums,
+    commonest_class,
     presence_scores,
     presence_sums,
 )
@@ -47,7 +46,7 @@ from tasks.scores.sums import Counts, Sums
 from tasks.task import Task
 
 SHOWN_BYTES = 2**28  # of the pictures that are looked at
-MOST_SIZE_PX, MOST_SAMPLES, MOST_NETWORKS = 4_096, 2**31 - 1, 100
+MOST_NETWORKS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,24 +58,9 @@ class ViewsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(LabelledConfig):
     """Image classification on the shared trunks."""
 
-    set: str = "digits"
-    """mnist, cifar10, ... (a folder of $ARCADIA_DATA), or the offline worlds digits and scenes."""
-    data: str = ""
-    """Folder of the set: IDX, CIFAR-10's files, class folders or tars of them."""
-    size_px: int = 0
-    """Side of the pictures; 0: that of the set, 32 for class folders."""
-    grey: bool = False
-    """Read class folders as grey pictures."""
-    memory_gb: float = 0.0
-    """Class folders whose pictures would take more gigabytes than this stay on the disk and are
-    decoded for every batch; 0: half of the free memory."""
-    samples: int = 0
-    """Learn from so many training pictures only; 0: all. Of a world: how many there are."""
-    held_out: int = 5_000
-    """Training pictures kept back to validate on, where the set has no split for it."""
     label_smoothing: float = 0.1
     """Share of a label's weight that is spread over all classes; of the scenes, over yes and no."""
     dropout: float = 0.0
@@ -93,17 +77,9 @@ class Config:
     MOVED: ClassVar[dict[str, str]] = {"tta": "answer.tta"}
 
     def __post_init__(self) -> None:
-        require_positive(self, "ensemble", "held_out")
-        require_not_negative(self, "memory_gb")
-        if self.size_px < 0 or self.samples < 0:
-            raise ValueError("size_px and samples must be 0 or above")
-        require_at_most(
-            self,
-            size_px=MOST_SIZE_PX,
-            samples=MOST_SAMPLES,
-            held_out=MOST_SAMPLES,
-            ensemble=MOST_NETWORKS,
-        )
+        super().__post_init__()
+        require_positive(self, "ensemble")
+        require_at_most(self, ensemble=MOST_NETWORKS)
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.dropout < 1:
             raise ValueError("label_smoothing and dropout must lie between 0 and 1")
 
@@ -120,11 +96,7 @@ class Classify(Task[Tensor]):
         self.many, about = source.many, source.about
         self.classes = shown_names(about["classes"])
         self.channels, self.side_px = about["channels"], about["side_px"]
-        if config.augment.crop_px >= self.side_px:
-            raise UserError(
-                f"--crop-px {config.augment.crop_px}: pictures of {self.side_px} by {self.side_px} "
-                "are shifted by less than their side; give a smaller one"
-            )
+        config.augment.check_side(self.side_px)
 
     def model(self) -> Classifier:
         config, about = self.config, self.source.about
@@ -197,8 +169,7 @@ class Classify(Task[Tensor]):
         if self.many:
             often = label.float().mean(0)
             return 100 * float(torch.minimum(often, 1 - often).mean()), "the likelier of yes and no"
-        most = torch.bincount(label, minlength=len(self.classes)).max()
-        return 100 * (1 - float(most) / len(label)), "always the commonest class"
+        return commonest_class(label)
 
     def protocol(self) -> dict[str, Any]:
         tta, ensemble = self.config.answer.tta, self.config.ensemble
@@ -206,21 +177,16 @@ class Classify(Task[Tensor]):
 
     def ask(self, inputs: list[Any]) -> Batch:
         """Return pictures in the size and colours that were trained on."""
-        return {"picture": torch.stack([self.on_ground(self.read(one))[0] for one in inputs])}
+        found = [self.source.on_ground(self.read(one))[0] for one in inputs]
+        return {"picture": torch.stack(found)}
 
     def read(self, given: Any) -> Shaped[Tensor, "C H W"]:
         """Return the picture in a file, in bytes or in an array; UserError if it does not fit."""
         return given_picture(given, size_px=self.side_px, channels=self.channels)
 
-    def on_ground(self, picture: Shaped[Tensor, "C H W"]) -> tuple[Tensor, str]:
-        """Return a picture with its strokes and ground as training had them, and what to say."""
-        source = self.source
-        wanted = 0 if source.offline and not self.many else trained_ground(source.about)
-        return (picture, "") if wanted is None else on_ground(picture, wanted)
-
     def doubts(self, given: Any) -> str:
         """Return how a picture differs from those of the training, "" for not at all."""
-        return self.on_ground(self.read(given))[1]
+        return self.source.on_ground(self.read(given))[1]
 
     def say(self, answers: Tensor) -> list[Answer]:
         chances = answers.cpu().sigmoid() if self.many else answers.cpu().softmax(-1)

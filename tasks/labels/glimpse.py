@@ -27,27 +27,25 @@ from torch import Tensor
 
 from backbones.training.checks.limits import require_at_most
 from backbones.training.config import RunConfig, changed, require_not_negative, require_positive
-from backbones.training.errors import UserError
 from backbones.training.log import Board
 from tasks.answers import Animation, Answer, Picture
 from tasks.data.augment import AugmentConfig, augment
 from tasks.data.decode import given_picture, whole_picture
-from tasks.data.ground import on_ground, trained_ground
 from tasks.data.pictures import shown_names
 from tasks.data.samples import Batch, Samples, moved, uniforms
 from tasks.data.split_names import Split
 from tasks.fit_config import FitConfig
 from tasks.job import TaskJob
-from tasks.labels.labelled import shuffled
+from tasks.labels.labelled import LabelledConfig, shuffled
 from tasks.labels.looker import Looker, Looks, glimpse, pyramid
 from tasks.labels.placed import APART, Placed
 from tasks.looks.glimpses import look_pictures, side_by_side
 from tasks.looks.labels import label_answer, show_labels
-from tasks.scores.labels import classification_scores, classification_sums
+from tasks.scores.labels import classification_scores, classification_sums, commonest_class
 from tasks.scores.sums import Counts, Sums
 from tasks.task import Step, Task
 
-MOST_PX, MOST_PATCH_PX, MOST_CLUTTER, MOST_SAMPLES = 4_096, 256, 100, 2**31 - 1
+MOST_PX, MOST_PATCH_PX, MOST_CLUTTER = 4_096, 256, 100
 MOST_LOOKS, MOST_SCALES, MOST_UNITS, MOST_NOISE = 100, 8, 2**14, 2.0
 SHOWN, LOOKED_AT, SHOWN_BYTES, LOOKS_PER_S = 6, 1_000, 2**28, 1.5  # in TensorBoard
 
@@ -61,24 +59,9 @@ class LooksConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(LabelledConfig):
     """Classification from a few small looks."""
 
-    set: str = "digits"
-    """mnist, cifar10, ... (a folder of $ARCADIA_DATA), or the offline world digits."""
-    data: str = ""
-    """Folder of the set: IDX, CIFAR-10's files, class folders or tars of them."""
-    size_px: int = 0
-    """Side of the pictures; 0: that of the set, 32 for class folders."""
-    grey: bool = False
-    """Read class folders as grey pictures."""
-    memory_gb: float = 0.0
-    """Class folders whose pictures would take more gigabytes than this stay on the disk and are
-    decoded for every batch; 0: half of the free memory."""
-    samples: int = 0
-    """Learn from so many training pictures only; 0: all. Of a world: how many there are."""
-    held_out: int = 5_000
-    """Training pictures kept back to validate on, where the set has no split for it."""
     ground_px: int = 0
     """Side of a black ground that pictures are put on, anywhere; 0: as they are."""
     clutter: int = 0
@@ -101,14 +84,12 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        require_positive(self, "held_out", "looks", "patch_px", "scales", "units", "noise")
-        require_not_negative(self, "memory_gb", "size_px", "samples", "ground_px", "clutter")
+        super().__post_init__()
+        require_positive(self, "looks", "patch_px", "scales", "units", "noise")
+        require_not_negative(self, "ground_px", "clutter")
         require_at_most(
             self,
-            size_px=MOST_PX,
             ground_px=MOST_PX,
-            samples=MOST_SAMPLES,
-            held_out=MOST_SAMPLES,
             clutter=MOST_CLUTTER,
             looks=MOST_LOOKS,
             patch_px=MOST_PATCH_PX,
@@ -118,8 +99,7 @@ class Config:
         )
         if self.clutter and not self.ground_px:
             raise ValueError("clutter lies on a ground; give --ground-px too, such as 60")
-        if self.augment.mixup:
-            raise ValueError("mixup blends two pictures, and a look is at one; leave --mixup away")
+        self.augment.refuse_mixup()
 
 
 class Glimpse(Task[Looks]):
@@ -133,11 +113,7 @@ class Glimpse(Task[Looks]):
         super().__init__(config, source)
         self.classes = shown_names(source.about["classes"])
         self.channels, self.side_px = source.about["channels"], source.side_px
-        if config.augment.crop_px >= (own := source.about["side_px"]):
-            raise UserError(
-                f"--crop-px {config.augment.crop_px}: pictures of {own} by {own} are shifted by "
-                "less than their side; give a smaller one"
-            )
+        config.augment.check_side(source.about["side_px"])
 
     def to_score(self, split: Split) -> Samples:
         return self.source.to_score(split)
@@ -213,8 +189,7 @@ class Glimpse(Task[Looks]):
 
     def baseline(self) -> tuple[float, str]:
         label = self.source.labels(self.scored)
-        most = torch.bincount(label, minlength=len(self.classes)).max()
-        return 100 * (1 - float(most) / len(label)), "always the commonest class"
+        return commonest_class(label)
 
     def protocol(self) -> dict[str, Any]:
         config = self.config
@@ -231,7 +206,7 @@ class Glimpse(Task[Looks]):
 
     def ask(self, inputs: list[Any]) -> Batch:
         """Return pictures in the size and colours that were trained on."""
-        pictures = [self.on_ground(self.read(one))[0] for one in inputs]
+        pictures = [self.source.on_ground(self.read(one))[0] for one in inputs]
         return {"picture": torch.stack([in_middle(one, self.side_px) for one in pictures])}
 
     def read(self, given: Any) -> Shaped[Tensor, "C H W"]:
@@ -246,14 +221,9 @@ class Glimpse(Task[Looks]):
         own = self.source.about["side_px"]
         return given_picture(given, size_px=own, channels=self.channels)
 
-    def on_ground(self, picture: Shaped[Tensor, "C H W"]) -> tuple[Tensor, str]:
-        """Return a picture with its strokes and ground as training had them, and what to say."""
-        wanted = 0 if self.source.offline else trained_ground(self.source.about)
-        return (picture, "") if wanted is None else on_ground(picture, wanted)
-
     def doubts(self, given: Any) -> str:
         """Return how a picture differs from those of the training, "" for not at all."""
-        return self.on_ground(self.read(given))[1]
+        return self.source.on_ground(self.read(given))[1]
 
     def say(self, answers: Looks) -> list[Answer]:
         chances = answers.logits[-1].cpu().softmax(-1)

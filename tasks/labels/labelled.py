@@ -8,19 +8,23 @@ Class folders larger than there is room for stay on the disk, and a picture is d
 batch asks for it. Which of the two it was changes nothing in what is learnt.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, Shaped
 from torch import Tensor
 
+from backbones.training.checks.limits import require_at_most
+from backbones.training.config import require_not_negative, require_positive
 from backbones.training.device.memory import room_bytes
 from backbones.training.errors import UserError
 from backbones.training.streams import plain
 from tasks.data.columns import Lookup
 from tasks.data.find import folder_of, found_folder, read_set, splits_of
+from tasks.data.ground import on_ground, trained_ground
 from tasks.data.pictures import PictureFiles, Pictures, mean_and_std
 from tasks.data.samples import Batch, Generated, InMemory, Samples
 from tasks.data.source import Source
@@ -28,10 +32,38 @@ from tasks.data.split_names import Split
 from tasks.worlds import digits, scenes
 from tasks.worlds.chance import SEEDS
 
+MOST_PX, MOST_SAMPLES = 4_096, 2**31 - 1
 WORLDS = ("digits", "scenes")
 WORLD_SIZES = {"val": 1_000, "test": 5_000}
 # Of so many pictures, where there is no val split, one is held out.
 ONE_IN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledConfig:
+    """Which labelled pictures are learnt from: what configs of tasks on them share."""
+
+    set: str = "digits"
+    """mnist, cifar10, ... (a folder of $ARCADIA_DATA), or an offline world: digits, and of
+    `classify` scenes."""
+    data: str = ""
+    """Folder of the set: IDX, CIFAR-10's files, class folders or tars of them."""
+    size_px: int = 0
+    """Side of the pictures; 0: that of the set, 32 for class folders."""
+    grey: bool = False
+    """Read class folders as grey pictures."""
+    memory_gb: float = 0.0
+    """Class folders whose pictures would take more gigabytes than this stay on the disk and are
+    decoded for every batch; 0: half of the free memory."""
+    samples: int = 0
+    """Learn from so many training pictures only; 0: all. Of a world: how many there are."""
+    held_out: int = 5_000
+    """Training pictures kept back to validate on, where the set has no split for it."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "held_out")
+        require_not_negative(self, "size_px", "memory_gb", "samples")
+        require_at_most(self, size_px=MOST_PX, samples=MOST_SAMPLES, held_out=MOST_SAMPLES)
 
 
 def shuffled(count: int) -> Int64[Tensor, "N"]:
@@ -161,6 +193,12 @@ class Labelled(Source):
         sorted_ = not self.offline and (self.file_of(split) != "train" or self.has_own_val())
         order = shuffled(len(samples)) if sorted_ else torch.arange(len(samples))
         return samples.batch(order[:count])
+
+    def on_ground(self, picture: Shaped[Tensor, "C H W"]) -> tuple[Shaped[Tensor, "C H W"], str]:
+        """Return a picture with its strokes and ground as training had them, and what to say."""
+        drawn = self.offline and not self.many
+        wanted = 0 if drawn else trained_ground(self.about)
+        return (picture, "") if wanted is None else on_ground(picture, wanted)
 
     def labels(self, split: Split) -> Int64[Tensor, "N"] | Bool[Tensor, "N A"]:
         """Return the labels of a split."""

@@ -39,6 +39,11 @@ def classification_scores(sums: Mapping[str, Tensor]) -> dict[str, float]:
     return scores
 
 
+def commonest_class(label: Int64[Tensor, "B"]) -> tuple[float, str]:
+    """Return the error in per cent of the one class that is right most often, and a name for it."""
+    return 100 * (1 - float(torch.bincount(label).max()) / len(label)), "always the commonest class"
+
+
 def presence_sums(logits: Float[Tensor, "B A"], present: Float[Tensor, "B A"]) -> dict[str, Tensor]:
     """Return, per label, true and false positives and negatives at a threshold of a half."""
     answered, true = logits > 0, present > 0.5

@@ -112,6 +112,7 @@ class Config:
     run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
 
     def __post_init__(self) -> None:
+        self.augment.refuse_mixup()
         require_positive(self, "answers", "least", "longest", "units", "layers", "looks")
         require_fraction(self, "dropout")
         require_not_negative(self, "size_px", "memory_gb", "samples", "questions")
@@ -139,6 +140,7 @@ class QuestionAnswering(Task[Answered]):
     def __init__(self, config: Config, source: QuestionedPictures) -> None:
         super().__init__(config, source)
         self.side_px = source.about["side_px"]
+        config.augment.check_side(self.side_px)
 
     def to_score(self, split: Split) -> InMemory:
         """Return pictures with all their questions, and which split they are of."""

@@ -119,6 +119,7 @@ class Config:
     run: RunConfig = field(default_factory=lambda: RunConfig(threads=2))
 
     def __post_init__(self) -> None:
+        self.augment.refuse_mixup()
         require_positive(self, "least", "longest", "units", "layers")
         require_fraction(self, "label_smoothing", "dropout", "easy")
         require_not_negative(self, "size_px", "memory_gb", "samples", "captions")
@@ -143,6 +144,7 @@ class Captioning(Task[list[str]]):
     def __init__(self, config: Config, source: CaptionedPictures) -> None:
         super().__init__(config, source)
         self.vocabulary, self.side_px = source.vocabulary, source.about["side_px"]
+        config.augment.check_side(self.side_px)
         if source.offline:
             self.metric = "right"
 

@@ -16,6 +16,7 @@ from backbones.training.config import ResumeConfig, RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
 from backbones.transfer import TrunkConfig
+from tasks.data.augment import AugmentConfig
 from tasks.data.vocabulary import PAD
 from tasks.predictor import load_predictor
 from tasks.words import answer, questions
@@ -325,3 +326,11 @@ def test_people_see_answers_and_looks(trained):
 def test_settings_that_cannot_be_are_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         answer.Config(**changes)
+
+
+def test_pictures_are_not_shifted_by_their_side_nor_blended():
+    shifted = changed(answer.SMOKE, size_px=32, augment=AugmentConfig(crop_px=32))
+    with pytest.raises(UserError, match=r"--crop-px 32: pictures of 32 by 32"):
+        answer.QuestionAnswering.of(shifted)
+    with pytest.raises(ValueError, match="leave --mixup away"):
+        answer.Config(augment=AugmentConfig(mixup=1.0))

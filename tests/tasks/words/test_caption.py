@@ -16,6 +16,7 @@ from backbones.training.config import ResumeConfig, RunConfig, changed
 from backbones.training.errors import UserError
 from backbones.training.run import find_run
 from backbones.transfer import TrunkConfig
+from tasks.data.augment import AugmentConfig
 from tasks.data.vocabulary import BEGIN, END, PAD
 from tasks.predictor import load_predictor
 from tasks.words import caption, captions
@@ -359,3 +360,11 @@ def test_the_bench_prints_one_comparison(runs, capsys):
     (row,) = json.loads(capsys.readouterr().out)
     assert row["ratio"] == pytest.approx(row["ours"] / row["peer"]) and row["ours"] > 0
     assert row["name"] == "caption samples_per_s" and not runs.exists()
+
+
+def test_pictures_are_not_shifted_by_their_side_nor_blended():
+    shifted = changed(caption.SMOKE, size_px=32, augment=AugmentConfig(crop_px=32))
+    with pytest.raises(UserError, match=r"--crop-px 32: pictures of 32 by 32"):
+        caption.Captioning.of(shifted)
+    with pytest.raises(ValueError, match="leave --mixup away"):
+        caption.Config(augment=AugmentConfig(mixup=1.0))
