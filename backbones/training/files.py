@@ -248,3 +248,10 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; give a place that can be written") from None
+
+
+def make_empty_folder(path: Path) -> None:
+    """Make a folder as `make_folder` does; UserError if it is there and holds something."""
+    make_folder(path)
+    if any(path.iterdir()):
+        raise UserError(f"{path} is not empty; give a new folder")

@@ -17,7 +17,7 @@ import torch
 import tyro
 
 from backbones.training.errors import UserError
-from backbones.training.files import make_folder, write_atomically
+from backbones.training.files import make_empty_folder, write_atomically
 from backbones.training.progress import say
 from tasks.data.split_names import Split
 from tasks.labels import glimpse
@@ -58,9 +58,7 @@ def write_files(config: Config) -> None:
     )
     if source.about["channels"] != 1:
         raise UserError(f"--set {config.set} is in colour, and IDX files are grey")
-    make_folder(config.folder)
-    if any(config.folder.iterdir()):
-        raise UserError(f"{config.folder} is not empty; give a new folder")
+    make_empty_folder(config.folder)
     for name, splits in FILES.items():
         parts = [source.to_score(split) for split in splits]
         batches = [

@@ -23,7 +23,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from backbones.training.errors import UserError
-from backbones.training.files import make_folder, write_atomically
+from backbones.training.files import make_empty_folder, write_atomically
 from backbones.training.progress import say
 from tasks.data.formats.rle import boxes_of
 from tasks.data.split_names import SPLITS, Split
@@ -54,9 +54,7 @@ class Config:
 
 def write_scenes(config: Config) -> None:
     """Write every split; UserError if the folder holds something."""
-    make_folder(config.folder)
-    if any(config.folder.iterdir()):
-        raise UserError(f"{config.folder} is not empty; give a new folder")
+    make_empty_folder(config.folder)
     for split in SPLITS:
         if count := int(getattr(config, split)):
             write_split(config, split, count)
